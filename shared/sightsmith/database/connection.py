@@ -1,0 +1,55 @@
+"""Connections and transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from sightsmith.errors import UnavailableError
+
+
+class Database:
+    """A pool of connections to PostgreSQL."""
+
+    def __init__(self, url: str, pool_size: int = 10) -> None:
+        """Prepares the pool; nothing is connected yet.
+
+        Args:
+            url: SQLAlchemy URL, `postgresql+psycopg://…`.
+            pool_size: connections kept open; as many again may be opened under load.
+        """
+        # prepare_threshold=None: prepared statements do not survive a connection pooler such as PgBouncer.
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            connect_args={"prepare_threshold": None},
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end, or undone as a whole if an error leaves the block.
+
+        Raises:
+            UnavailableError: if PostgreSQL cannot be reached or the connection broke.
+        """
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except (OperationalError, InterfaceError) as error:
+            raise _unavailable() from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise _unavailable() from error
+            raise
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._engine.dispose()
+
+
+def _unavailable() -> UnavailableError:
+    return UnavailableError("the database cannot be reached; try again", metadata={"service": "postgresql"})

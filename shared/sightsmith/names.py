@@ -1,0 +1,121 @@
+"""Resource names such as `projects/{project}/models/{model}` (AIP-122): reading, checking and writing them."""
+
+import re
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+from sightsmith.errors import InvalidArgumentError
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def check_id(field: str, value: str) -> str:
+    """Returns an id that a user chose, if it is one.
+
+    Raises:
+        InvalidArgumentError: naming `field`, if it is not 1 to 63 lower-case letters, digits or hyphens.
+    """
+    if _ID.fullmatch(value) is None:
+        rule = "must be 1 to 63 lower-case letters, digits or hyphens and begin with a letter or digit"
+        raise InvalidArgumentError.of_field(field, f"{rule}, not {value[:80]!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class ResourceName:
+    """A resource name, one attribute for each of its ids. Subclasses give the pattern and the attributes."""
+
+    pattern: ClassVar[str]
+
+    @classmethod
+    def parse(cls, name: str, field: str = "name") -> Self:
+        """Reads a name.
+
+        Raises:
+            InvalidArgumentError: naming `field`, if `name` does not follow the pattern.
+        """
+        parts, expected = name.split("/"), cls.pattern.split("/")
+        ids = {}
+        for part, slot in zip(parts, expected, strict=False):
+            if slot.startswith("{"):
+                ids[slot[1:-1]] = part
+            elif part != slot:
+                break
+        if len(parts) != len(expected) or len(ids) != len(fields(cls)) or not all(map(_ID.fullmatch, ids.values())):
+            raise InvalidArgumentError.of_field(field, f"must look like {cls.pattern}, not {name[:200]!r}")
+        return cls(**ids)
+
+    def __str__(self) -> str:
+        return self.pattern.format(**vars(self))
+
+
+@dataclass(frozen=True)
+class ProjectName(ResourceName):
+    """`projects/{project}`."""
+
+    pattern: ClassVar[str] = "projects/{project}"
+    project: str
+
+
+@dataclass(frozen=True)
+class DatasetName(ResourceName):
+    """`projects/{project}/datasets/{dataset}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/datasets/{dataset}"
+    project: str
+    dataset: str
+
+
+@dataclass(frozen=True)
+class ImageName(ResourceName):
+    """`projects/{project}/datasets/{dataset}/images/{image}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/datasets/{dataset}/images/{image}"
+    project: str
+    dataset: str
+    image: str
+
+
+@dataclass(frozen=True)
+class SnapshotName(ResourceName):
+    """`projects/{project}/snapshots/{snapshot}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/snapshots/{snapshot}"
+    project: str
+    snapshot: str
+
+
+@dataclass(frozen=True)
+class TrainingJobName(ResourceName):
+    """`projects/{project}/trainingJobs/{training_job}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/trainingJobs/{training_job}"
+    project: str
+    training_job: str
+
+
+@dataclass(frozen=True)
+class ModelName(ResourceName):
+    """`projects/{project}/models/{model}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/models/{model}"
+    project: str
+    model: str
+
+
+@dataclass(frozen=True)
+class EvaluationName(ResourceName):
+    """`projects/{project}/models/{model}/evaluation`."""
+
+    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation"
+    project: str
+    model: str
+
+
+@dataclass(frozen=True)
+class DeploymentName(ResourceName):
+    """`projects/{project}/deployments/{deployment}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}"
+    project: str
+    deployment: str

@@ -1,0 +1,1 @@
+"""gRPC as every process here speaks it: servers, channels, and errors as `google.rpc.Status`."""

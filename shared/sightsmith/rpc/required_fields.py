@@ -1,0 +1,52 @@
+"""Checks every field that the protos mark REQUIRED, so that no servicer has to."""
+
+from collections.abc import Iterator
+from functools import cache
+
+from google.api import field_behavior_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from sightsmith.errors import FieldViolation, InvalidArgumentError
+
+
+def check_required_fields(request: Message) -> None:
+    """Looks for missing required fields in a request and in the messages inside it.
+
+    Raises:
+        InvalidArgumentError: with one violation for each missing field.
+    """
+    violations = [FieldViolation(path, "is required") for path in _missing(request, "")]
+    if violations:
+        names = ", ".join(violation.field for violation in violations)
+        raise InvalidArgumentError(f"missing in the request: {names}", violations=violations)
+
+
+def _missing(message: Message, prefix: str) -> Iterator[str]:
+    for field in _required_fields(message.DESCRIPTOR):
+        if not _is_set(message, field):
+            yield prefix + field.name
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.GetOptions().map_entry:
+            continue
+        if field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _missing(item, f"{prefix}{field.name}[{index}].")
+        else:
+            yield from _missing(value, f"{prefix}{field.name}.")
+
+
+def _is_set(message: Message, field: FieldDescriptor) -> bool:
+    if field.has_presence:
+        return message.HasField(field.name)
+    return bool(getattr(message, field.name))
+
+
+@cache
+def _required_fields(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    required = field_behavior_pb2.FieldBehavior.REQUIRED
+    return tuple(
+        field
+        for field in descriptor.fields
+        if required in field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
+    )

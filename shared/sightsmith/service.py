@@ -1,0 +1,46 @@
+"""The life of a service process: start, run what belongs to it, end in order on SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from prometheus_client import start_http_server
+
+from sightsmith.logs import configure_logs, get_logger
+from sightsmith.settings import Settings
+
+_log = get_logger(__name__)
+
+
+def run_process(name: str, settings: Settings, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    """Runs a process until it is told to end.
+
+    Args:
+        name: what the process is called in logs.
+        settings: where to listen for metrics, how to log.
+        main: runs the service; must return soon after the event that it is given is set.
+    """
+    configure_logs(name, settings.log_level, settings.log_format)
+    host, _, port = settings.metrics_listen.rpartition(":")
+    if port != "0":
+        start_http_server(int(port), host)
+    asyncio.run(_run_until_told(main))
+    _log.info("stopped")
+
+
+async def _run_until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await main(stop)
+
+
+async def run_beside(stop: asyncio.Event, *background: Coroutine[Any, Any, None]) -> None:
+    """Runs background work until `stop` is set; work that ends with an error ends the process with it."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in background]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
