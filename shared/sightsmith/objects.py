@@ -49,6 +49,10 @@ class Objects:
         except FileNotFoundError:
             await obstore.put_async(self._store, key, data)
 
+    async def put(self, key: str, data: bytes) -> None:
+        """Writes an object; replaces what is there."""
+        await obstore.put_async(self._store, key, data)
+
     async def put_file(self, key: str, path: Path) -> None:
         """Writes a file, in parts if it is large; replaces what is there."""
         await obstore.put_async(self._store, key, path)
@@ -73,3 +77,8 @@ class Objects:
             data = bytes(part)
             for begin in range(0, len(data), CHUNK_BYTES):
                 yield data[begin : begin + CHUNK_BYTES]
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Deletes every object whose key begins with `prefix/`."""
+        async for objects in obstore.list(self._store, f"{prefix}/"):
+            await obstore.delete_async(self._store, [item["path"] for item in objects])

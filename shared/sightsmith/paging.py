@@ -27,6 +27,18 @@ class PageRequest:
     size: int
     after: str | None
 
+    @property
+    def after_number(self) -> int:
+        """The key as a number, for lists that are ordered by one.
+
+        Raises:
+            InvalidArgumentError: if the key is no number: the token is of another list.
+        """
+        try:
+            return int(self.after or "")
+        except ValueError:
+            raise _foreign_token() from None
+
     @classmethod
     def parse(cls, page_size: int, page_token: str) -> "PageRequest":
         """Reads the two fields that every List request has.
@@ -59,5 +71,9 @@ def _key_of(token: str) -> str:
     except (ValueError, TypeError, binascii.Error):
         key = None
     if not isinstance(key, str):
-        raise InvalidArgumentError.of_field("page_token", "is not a token that a List call returned")
+        raise _foreign_token()
     return key
+
+
+def _foreign_token() -> InvalidArgumentError:
+    return InvalidArgumentError.of_field("page_token", "is not a token that this List call returned")

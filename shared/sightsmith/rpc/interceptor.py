@@ -1,5 +1,8 @@
 """What happens around every call of every server: who calls, what is missing, how it ends, how long it took."""
 
+# gRPC's classes are generic for the type checker only.
+from __future__ import annotations
+
 import asyncio
 import hmac
 import time
@@ -104,7 +107,7 @@ class _Call:
         return _checked_stream(request)
 
     @contextmanager
-    def _observed(self, outcome: "_Outcome") -> Iterator[None]:
+    def _observed(self, outcome: _Outcome) -> Iterator[None]:
         begin = time.perf_counter()
         with bound_contextvars(method=self._method, **{REQUEST_ID: bind_request_id(self._request_id)}):
             try:

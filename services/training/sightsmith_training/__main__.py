@@ -1,0 +1,75 @@
+"""The training server: `python -m sightsmith_training`."""
+
+import asyncio
+
+from sightsmith.api.training.v1 import model_service_pb2_grpc, training_service_pb2_grpc
+from sightsmith.database import Database, migrate
+from sightsmith.errors import UnavailableError
+from sightsmith.events.bus import EventBus
+from sightsmith.events.outbox import OutboxRelay
+from sightsmith.logs import get_logger
+from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.server import RpcServer
+from sightsmith.service import run_beside, run_process
+
+from sightsmith_training.jobs import TrainingJobs
+from sightsmith_training.leases import Leases
+from sightsmith_training.model_servicer import ModelServicer
+from sightsmith_training.models import Models
+from sightsmith_training.settings import TrainingSettings
+from sightsmith_training.snapshots import Snapshots
+from sightsmith_training.tables import MIGRATIONS, SCHEMA, Outbox
+from sightsmith_training.training_servicer import TrainingServicer
+
+_log = get_logger(__name__)
+
+
+async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
+    """Runs the server until `stop` is set."""
+    url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
+    database, bus = Database(url), EventBus(settings, "training")
+    leases = Leases(database, settings.lease_seconds, settings.max_attempts)
+    async with service_channel(settings.labeling_target, settings) as labeling:
+        server = RpcServer(settings)
+        snapshots = Snapshots(labeling, settings.min_images_per_label)
+        jobs = TrainingJobs(database, settings.watch_interval_seconds)
+        server.add(
+            training_service_pb2_grpc.add_TrainingServiceServicer_to_server,
+            TrainingServicer(jobs, snapshots, settings),
+            "sightsmith.api.training.v1.TrainingService",
+        )
+        server.add(
+            model_service_pb2_grpc.add_ModelServiceServicer_to_server,
+            ModelServicer(Models(database)),
+            "sightsmith.api.training.v1.ModelService",
+        )
+        await server.start()
+        await run_beside(
+            stop,
+            bus.run(),
+            OutboxRelay(database, Outbox, bus).run(),
+            _look_for_lost_workers(leases, settings.poll_seconds),
+        )
+        await server.stop()
+    await database.close()
+
+
+async def _look_for_lost_workers(leases: Leases, every_seconds: float) -> None:
+    while True:
+        try:
+            if count := await leases.take_from_lost_workers():
+                _log.warning("took jobs from lost workers", count=count)
+        except UnavailableError:
+            _log.warning("cannot look for lost workers: the database is out of reach")
+        await asyncio.sleep(every_seconds)
+
+
+def main() -> None:
+    """Reads the settings and runs."""
+    settings = TrainingSettings()
+    run_process("training", settings, lambda stop: serve(settings, stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""From domain values to the API's messages."""
+
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_job_pb2
+from sightsmith.errors import FieldViolation, SightsmithError
+from sightsmith.names import EvaluationName
+from sightsmith.rpc.status import to_status
+
+from sightsmith_training.engine.contract import Candidate, Evaluation, ImagePrediction, Parity
+from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
+from sightsmith_training.models import Model, StoredArtifact
+
+
+def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
+    """A training job."""
+    return training_job_pb2.TrainingJob(
+        name=job.name,
+        snapshot=job.snapshot,
+        seed=job.seed,
+        state=training_job_pb2.TrainingJob.State.Value(f"STATE_{job.state}"),
+        progress=_progress(job.progress) if job.progress else None,
+        model=job.model or "",
+        error=_status(job.error) if job.error else None,
+        attempt=job.attempt,
+        revision=job.revision,
+        create_time=_timestamp(job.create_time),
+        start_time=_timestamp(job.start_time) if job.start_time else None,
+        end_time=_timestamp(job.end_time) if job.end_time else None,
+    )
+
+
+def model_message(model: Model) -> model_pb2.Model:
+    """A model version."""
+    return model_pb2.Model(
+        name=str(model.name),
+        task=model_pb2.Model.TASK_CLASSIFICATION,
+        labels=model.labels,
+        snapshot=model.snapshot,
+        training_job=str(model.training_job),
+        image_side=model.image_side,
+        candidates=[_candidate(candidate) for candidate in model.candidates],
+        seed=model.seed,
+        library_versions=model.library_versions,
+        artifacts=[_artifact(artifact) for artifact in model.artifacts],
+        parity=_parity(model.parity),
+        evaluation=_summary(model.evaluation),
+        training_duration=_duration(model.training_seconds),
+        create_time=_timestamp(model.create_time),
+    )
+
+
+def evaluation_message(model: Model) -> evaluation_pb2.Evaluation:
+    """How good a model is."""
+    evaluation = model.evaluation
+    return evaluation_pb2.Evaluation(
+        name=str(EvaluationName(model.name.project, model.name.model)),
+        basis=evaluation_pb2.Evaluation.Basis.Value(f"BASIS_{evaluation.evaluated_on.upper()}"),
+        summary=_summary(evaluation),
+        label_metrics=[
+            evaluation_pb2.LabelMetrics(
+                label=metrics.label,
+                precision=metrics.precision,
+                recall=metrics.recall,
+                f1=metrics.f1,
+                image_count=metrics.images,
+            )
+            for metrics in evaluation.per_label
+        ],
+        confusion_matrix=[
+            evaluation_pb2.ConfusionRow(label=label, predicted_counts=counts)
+            for label, counts in zip(model.labels, evaluation.confusion_matrix, strict=True)
+        ],
+        image_count=sum(metrics.images for metrics in evaluation.per_label),
+    )
+
+
+def evaluated_image_message(prediction: ImagePrediction) -> evaluation_pb2.EvaluatedImage:
+    """An image that a model was judged by."""
+    return evaluation_pb2.EvaluatedImage(**prediction.model_dump())
+
+
+def _progress(progress: JobProgress) -> training_job_pb2.TrainingProgress:
+    return training_job_pb2.TrainingProgress(
+        phase=training_job_pb2.TrainingProgress.Phase.Value(f"PHASE_{progress.phase.upper()}"),
+        percent=progress.percent,
+        remaining=None if progress.remaining_seconds is None else _duration(progress.remaining_seconds),
+        best_score=progress.best_score,
+    )
+
+
+def _status(error: JobError) -> status_pb2.Status:
+    violations = [FieldViolation(field, description) for field, description in error.violations]
+    return to_status(
+        SightsmithError(error.message, reason=error.reason, metadata=error.metadata, violations=violations)
+    )
+
+
+def _candidate(candidate: Candidate) -> model_pb2.Candidate:
+    return model_pb2.Candidate(
+        backbones=candidate.backbones,
+        strength=candidate.strength,
+        score_mean=candidate.score_mean,
+        score_deviation=candidate.score_std,
+    )
+
+
+def _artifact(artifact: StoredArtifact) -> model_pb2.Artifact:
+    return model_pb2.Artifact(
+        format=model_pb2.Artifact.Format.Value(f"FORMAT_{artifact.format.upper()}"),
+        path=artifact.path,
+        key=artifact.key,
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+    )
+
+
+def _parity(parity: Parity) -> model_pb2.Parity:
+    return model_pb2.Parity(
+        onnx_difference=parity.onnx,
+        torchscript_difference=parity.torchscript,
+        label_agreement=parity.label_agreement,
+        image_count=parity.images,
+        tolerance=parity.tolerance,
+    )
+
+
+def _summary(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
+    return model_pb2.EvaluationSummary(
+        accuracy=evaluation.accuracy,
+        macro_precision=evaluation.macro_precision,
+        macro_recall=evaluation.macro_recall,
+        macro_f1=evaluation.macro_f1,
+    )
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _duration(seconds: float) -> Duration:
+    message = Duration()
+    message.FromTimedelta(timedelta(seconds=seconds))
+    return message

@@ -1,0 +1,187 @@
+"""Leases: which worker has which job, for as long as it shows that it lives.
+
+A worker claims a waiting job and gets a token. Everything it does to the job afterwards counts only with that token,
+so that a worker that was taken for dead and comes back changes nothing.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sightsmith.database import Database, utc_now
+from sightsmith.names import TrainingJobName
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, queue_again, record_change
+from sightsmith_training.tables import ModelNumberRow, TrainingJobRow
+
+
+class LeaseLostError(Exception):
+    """The job belongs to somebody else now, or has ended: stop working on it."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A job that this worker may work on."""
+
+    sequence: int
+    token: uuid.UUID
+    name: TrainingJobName
+    snapshot: str
+    manifest_key: str
+    manifest_sha256: str
+    seed: int
+    attempt: int
+
+
+class Leases:
+    """Claiming, keeping and ending leases."""
+
+    def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
+        self._database = database
+        self._duration = timedelta(seconds=lease_seconds)
+        self._max_attempts = max_attempts
+
+    async def claim(self) -> Lease | None:
+        """Takes the job that has waited longest; None if none waits."""
+        longest_waiting = (
+            select(TrainingJobRow)
+            .where(TrainingJobRow.state == JobState.QUEUED)
+            .order_by(TrainingJobRow.sequence)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.transaction() as session:
+            row = await session.scalar(longest_waiting)
+            if row is None:
+                return None
+            row.state = JobState.RUNNING
+            row.attempt += 1
+            row.start_time = row.start_time or utc_now()
+            row.lease_token = token = uuid.uuid4()
+            row.lease_expire_time = utc_now() + self._duration
+            await record_change(session, row)
+            return Lease(
+                sequence=row.sequence,
+                token=token,
+                name=TrainingJobName(row.project, row.id),
+                snapshot=row.snapshot,
+                manifest_key=row.manifest_key,
+                manifest_sha256=row.manifest_sha256,
+                seed=row.seed,
+                attempt=row.attempt,
+            )
+
+    async def heartbeat(self, lease: Lease, progress: JobProgress | None) -> bool:
+        """Keeps the lease and, if there is news, records how far the job is.
+
+        Returns:
+            Whether the job is to be cancelled.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, lease)
+            row.lease_expire_time = utc_now() + self._duration
+            if progress is not None:
+                row.progress = progress.model_dump()
+                await record_change(session, row)
+            return row.state == JobState.CANCELLING
+
+    async def fail(self, lease: Lease, error: JobError) -> None:
+        """Ends the job with an error.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            await end_job(session, await locked_row(session, lease), JobState.FAILED, error)
+
+    async def confirm_cancelled(self, lease: Lease) -> None:
+        """Ends the job as it was asked to be.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            await end_job(session, await locked_row(session, lease), JobState.CANCELLED)
+
+    async def give_back(self, lease: Lease) -> None:
+        """Lets another worker go on with the job at once; it does not count as an attempt.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, lease)
+            if row.state == JobState.CANCELLING:
+                await end_job(session, row, JobState.CANCELLED)
+                return
+            row.attempt -= 1
+            await _requeue(session, row)
+
+    async def reserve_model_number(self, lease: Lease) -> int:
+        """The number of the model that the job makes; the same one however often it is asked for.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, lease)
+            if row.model_number is None:
+                first = insert(ModelNumberRow).values(project=row.project, last_number=1)
+                next_number = first.on_conflict_do_update(
+                    index_elements=[ModelNumberRow.project], set_={"last_number": ModelNumberRow.last_number + 1}
+                ).returning(ModelNumberRow.last_number)
+                row.model_number = await session.scalar(next_number)
+            assert row.model_number is not None  # noqa: S101 - the insert returns a row
+            return row.model_number
+
+    async def take_from_lost_workers(self) -> int:
+        """Puts jobs whose worker has not been heard of back into the queue, or ends them.
+
+        Returns:
+            How many there were.
+        """
+        expired = (
+            select(TrainingJobRow)
+            .where(TrainingJobRow.lease_token.is_not(None), TrainingJobRow.lease_expire_time < utc_now())
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(expired)).all()
+            for row in rows:
+                await self._take(session, row)
+        return len(rows)
+
+    async def _take(self, session: AsyncSession, row: TrainingJobRow) -> None:
+        if row.state == JobState.CANCELLING:
+            await end_job(session, row, JobState.CANCELLED)
+        elif row.attempt < self._max_attempts:
+            await _requeue(session, row)
+        else:
+            message = f"the worker was lost {row.attempt} times"
+            await end_job(session, row, JobState.FAILED, JobError(reason="WORKER_LOST", message=message))
+
+
+async def locked_row(session: AsyncSession, lease: Lease) -> TrainingJobRow:
+    """The leased job's row, locked until the transaction ends.
+
+    Raises:
+        LeaseLostError: if the token is not the job's any more.
+    """
+    mine = (TrainingJobRow.sequence == lease.sequence, TrainingJobRow.lease_token == lease.token)
+    row = await session.scalar(select(TrainingJobRow).where(*mine).with_for_update())
+    if row is None:
+        raise LeaseLostError(str(lease.name))
+    return row
+
+
+async def _requeue(session: AsyncSession, row: TrainingJobRow) -> None:
+    row.state = JobState.QUEUED
+    row.lease_token = row.lease_expire_time = None
+    await record_change(session, row)
+    queue_again(session, row)

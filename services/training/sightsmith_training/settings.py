@@ -1,0 +1,30 @@
+"""Settings of the training service and its workers."""
+
+from pathlib import Path
+
+from pydantic import Field
+from sightsmith.settings import Settings
+
+
+class TrainingSettings(Settings):
+    """Settings of the training service and its workers."""
+
+    listen: str = "127.0.0.1:50052"
+
+    # What a training asks of its data, and of its exports.
+    min_images_per_label: int = Field(default=3, ge=2)
+    parity_tolerance: float = Field(default=1e-4, ge=0)
+
+    # A worker that has not been heard of for the time of its lease is taken to be lost.
+    lease_seconds: float = Field(default=15.0, gt=0)
+    heartbeat_seconds: float = Field(default=1.0, gt=0)
+    max_attempts: int = Field(default=5, ge=1)
+    poll_seconds: float = Field(default=2.0, gt=0)
+
+    # How soon a watch sees a change, and how often it shows that it is alive.
+    watch_interval_seconds: float = Field(default=0.3, gt=0)
+    watch_keepalive_seconds: float = Field(default=15.0, gt=0)
+
+    # Where a worker keeps files of the job that it is at; processor threads for it, 0 for all.
+    work_dir: Path = Path("work")
+    training_threads: int = Field(default=0, ge=0)

@@ -1,0 +1,97 @@
+"""Snapshots, as training sees them: labeling's answer when a job is created, the manifest when a worker begins."""
+
+import hashlib
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import json_format
+from sightsmith.api.labeling.v1 import labeling_service_pb2, labeling_service_pb2_grpc, snapshot_pb2
+from sightsmith.api.labeling.v1.dataset_pb2 import Split
+from sightsmith.errors import FailedPreconditionError, FieldViolation, InternalError
+from sightsmith.names import SnapshotName
+from sightsmith.objects import Objects
+from sightsmith.rpc.channel import error_of
+
+from sightsmith_training.engine.contract import SpecEntry
+
+
+@dataclass(frozen=True)
+class TrainableSnapshot:
+    """A snapshot that has what a training needs.
+
+    Attributes:
+        name: `projects/{project}/snapshots/{snapshot}`.
+        manifest_key: key of its manifest in the object store.
+        manifest_sha256: SHA-256 of the manifest, in hexadecimal digits.
+    """
+
+    name: str
+    manifest_key: str
+    manifest_sha256: str
+
+
+class Snapshots:
+    """Asks the labeling service."""
+
+    def __init__(self, channel: grpc.aio.Channel, min_images_per_label: int) -> None:
+        self._labeling = labeling_service_pb2_grpc.LabelingServiceStub(channel)
+        self._min_images_per_label = min_images_per_label
+
+    async def find(self, name: SnapshotName) -> TrainableSnapshot:
+        """Finds a snapshot and checks that there is enough in it to learn from.
+
+        Raises:
+            NotFoundError: if labeling knows no such snapshot; other errors of labeling come through as they are.
+            FailedPreconditionError: with a violation for each label that has too few images.
+        """
+        try:
+            request = labeling_service_pb2.GetSnapshotRequest(name=str(name))
+            snapshot = await self._labeling.GetSnapshot(request)
+        except grpc.RpcError as error:
+            raise error_of(error) from error
+        violations = self._shortages(snapshot)
+        if violations:
+            raise FailedPreconditionError(
+                f"{snapshot.name} has too little to learn from: " + "; ".join(v.description for v in violations),
+                reason="NOT_ENOUGH_DATA",
+                violations=violations,
+            )
+        return TrainableSnapshot(snapshot.name, snapshot.manifest_key, snapshot.manifest_sha256)
+
+    def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
+        counts = {count.label: count.train_image_count for count in snapshot.label_counts}
+        if len(counts) < 2:
+            found = ", ".join(f"'{label}'" for label in counts) or "none"
+            return [FieldViolation("labels", f"at least 2 labels are needed to tell images apart; found {found}")]
+        least = self._min_images_per_label
+        return [
+            FieldViolation(f"labels['{label}']", f"label '{label}' has {count} of at least {least} training images")
+            for label, count in counts.items()
+            if count < least
+        ]
+
+
+async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEntry]:
+    """Reads a snapshot's manifest.
+
+    Raises:
+        InternalError: if the manifest is gone or is not the one that the snapshot was taken with.
+    """
+    try:
+        data = await objects.get(key)
+    except FileNotFoundError:
+        raise InternalError(f"the manifest {key} is not in the object store") from None
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InternalError(f"the manifest {key} is not the one that was written")
+    lines = (json_format.Parse(line, snapshot_pb2.SnapshotEntry()) for line in data.splitlines())
+    return [
+        SpecEntry(
+            image=entry.image,
+            sha256=entry.sha256,
+            key=entry.key,
+            split="test" if entry.split == Split.SPLIT_TEST else "train",
+            labels=list(entry.labels),
+            source=entry.source,
+        )
+        for entry in lines
+    ]

@@ -1,0 +1,152 @@
+"""`sightsmith import`: a folder of labelled images into a project."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.labeling.v1 import dataset_pb2
+from sightsmith.api.labeling.v1.labeling_service_pb2 import UploadImagesResponse
+from sightsmith.cli.output import JsonOption, Output
+from sightsmith.client import Client, ImageToUpload
+from sightsmith.client.labelled_folder import LabelledFile, LabelledFolder, read_labelled_folder
+from sightsmith.names import DatasetName
+from sightsmith.rpc.status import from_status
+
+_SHOWN = 20
+# A label with fewer can be imported but hardly learnt; training says what it needs at least.
+_FEW_IMAGES = 5
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A file that was not taken, and why."""
+
+    file: str
+    reason: str
+    message: str
+
+
+@dataclass
+class ImportReport:
+    """What became of a folder.
+
+    Attributes:
+        created: images that joined a dataset.
+        unchanged: images that were there already with the same label.
+        rejected: images that were refused.
+        unlabelled: images that lie outside any label's folder; not taken.
+        ignored: other files; not taken.
+        labels: images of each label, now.
+        warnings: what may surprise later.
+    """
+
+    created: int = 0
+    unchanged: int = 0
+    rejected: list[Rejection] = field(default_factory=list)
+    unlabelled: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    labels: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def fields(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self)
+
+
+def import_command(
+    project: Annotated[str, typer.Argument(help="Id of the project; made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(help="FOLDER/<label>/*.jpg or FOLDER/{train,test}/<label>/*.jpg.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Import a folder of images; folder names are labels."""
+    output = Output(as_json)
+    with output.failing_clearly():
+        contents = read_labelled_folder(folder)
+        with Client.connect() as client:
+            report = import_folder(client, project, contents, output)
+    output.result(report.fields(), *summary_of(report))
+    if report.created + report.unchanged == 0:
+        raise typer.Exit(1)
+
+
+def import_folder(client: Client, project: str, contents: LabelledFolder, output: Output) -> ImportReport:
+    """Uploads what a folder holds, with a progress bar. Doing it again uploads nothing twice."""
+    client.ensure_project(project)
+    report = ImportReport(unlabelled=contents.unlabelled, ignored=contents.ignored)
+
+    def on_unreadable(image: ImageToUpload, error: OSError) -> None:
+        report.rejected.append(Rejection(image.source, "FILE_UNREADABLE", f"cannot be opened: {error.strerror}"))
+
+    parts = [(dataset_pb2.SPLIT_TRAIN, contents.train), (dataset_pb2.SPLIT_TEST, contents.test)]
+    with output.progress() as progress:
+        total = len(contents.train) + len(contents.test)
+        task = progress.add_task("importing", total=total, note="")
+        for split, files in parts:
+            if not files:
+                continue
+            dataset = client.ensure_dataset(project, split)
+            for answer in client.upload(DatasetName.parse(dataset.name), map(_to_upload, files), on_unreadable):
+                _record(report, answer)
+                progress.update(task, advance=1, note=f"{len(report.rejected)} rejected" if report.rejected else "")
+    report.labels = _label_counts(client, project)
+    report.warnings = _warnings(report)
+    return report
+
+
+def summary_of(report: ImportReport) -> list[Table | str]:
+    """What people would like to see of a report."""
+    counts = f"[bold]{report.created}[/] imported, {report.unchanged} there already, {len(report.rejected)} rejected"
+    lines: list[Table | str] = [f"{counts}; {len(report.labels)} labels"]
+    if report.rejected:
+        table = Table(title="rejected", title_justify="left")
+        for heading in ("file", "reason", "message"):
+            table.add_column(heading, overflow="fold")
+        for rejection in report.rejected[:_SHOWN]:
+            table.add_row(escape(rejection.file), rejection.reason, escape(rejection.message))
+        lines.append(table)
+        if len(report.rejected) > _SHOWN:
+            lines.append(f"… and {len(report.rejected) - _SHOWN} more; --json lists all")
+    for name, files in (("without a label", report.unlabelled), ("no image", report.ignored)):
+        if files:
+            shown = ", ".join(map(escape, files[:3])) + (", …" if len(files) > 3 else "")
+            lines.append(f"not taken, {name}: {len(files)} ({shown})")
+    lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report.warnings]
+    return lines
+
+
+def _to_upload(file: LabelledFile) -> ImageToUpload:
+    return ImageToUpload(file.path, file.source, [file.label])
+
+
+def _record(report: ImportReport, answer: UploadImagesResponse) -> None:
+    if answer.outcome == UploadImagesResponse.OUTCOME_CREATED:
+        report.created += 1
+    elif answer.outcome == UploadImagesResponse.OUTCOME_UNCHANGED:
+        report.unchanged += 1
+    else:
+        error = from_status(answer.error)
+        report.rejected.append(Rejection(answer.source, error.reason, error.message))
+
+
+def _label_counts(client: Client, project: str) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for dataset in client.datasets(project):
+        counts.update({count.label: count.image_count for count in dataset.label_counts})
+    return dict(sorted(counts.items()))
+
+
+def _warnings(report: ImportReport) -> list[str]:
+    warnings = [
+        f"label '{label}' has only {count} image{'s' * (count != 1)}: too few to learn and to be tested"
+        for label, count in report.labels.items()
+        if count < _FEW_IMAGES
+    ]
+    if len(report.labels) == 1:
+        warnings.append("there is only one label: training needs two or more")
+    return warnings

@@ -1,0 +1,105 @@
+"""What commands print: results on standard output, for people or as JSON; progress and errors on standard error."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sightsmith.client import ConnectionNotFoundError, SightsmithError
+from sightsmith.client.labelled_folder import FolderError
+from sightsmith.demo.photos import DemoPhotosError
+from sightsmith.stack.errors import StackError
+
+# Every command has it.
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+class Output:
+    """Where a command prints."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._results = Console()
+        self.console = Console(stderr=True, quiet=as_json)
+
+    def result(self, value: Mapping[str, Any], *for_people: RenderableType) -> None:
+        """Prints a command's result: the value as JSON, or what people would rather see."""
+        if self._as_json:
+            typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+            return
+        for item in for_people:
+            self._results.print(item)
+
+    def error(self, message: str, value: Mapping[str, Any] | None = None) -> None:
+        """Prints why a command failed."""
+        if self._as_json:
+            typer.echo(json.dumps({"error": {"message": message, **(value or {})}}, ensure_ascii=False), err=True)
+        else:
+            self.console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress bar with the time left."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            yield progress
+
+    @contextmanager
+    def failing_clearly(self) -> Iterator[None]:
+        """Turns errors that a user can do something about into a message and exit code 1."""
+        try:
+            yield
+        except SightsmithError as error:
+            self.error(_text_of(error), _fields_of(error))
+            raise typer.Exit(1) from error
+        except (ConnectionNotFoundError, DemoPhotosError, FolderError, OSError, StackError, TimeoutError) as error:
+            self.error(str(error))
+            raise typer.Exit(1) from error
+        except ValueError as error:
+            # Settings that do not fit; pydantic names the field.
+            self.error(str(error))
+            raise typer.Exit(2) from error
+
+
+def fields_of(message: Message) -> dict[str, Any]:
+    """A message of the API as JSON values, with the field names of the protos."""
+    fields: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return fields
+
+
+def list_of(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages of the API as JSON values."""
+    return [fields_of(message) for message in messages]
+
+
+def _text_of(error: SightsmithError) -> str:
+    lines = [f"{error.message} [{error.reason}]"]
+    lines += [f"  {v.field}: {v.description}" for v in error.violations if v.description not in error.message]
+    return "\n".join(lines)
+
+
+def _fields_of(error: SightsmithError) -> dict[str, Any]:
+    violations = [{"field": v.field, "description": v.description} for v in error.violations]
+    return {"reason": error.reason, "metadata": error.metadata, "violations": violations}

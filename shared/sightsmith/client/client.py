@@ -1,0 +1,366 @@
+"""The client: one method for each thing that a user wants done."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from google.rpc import code_pb2
+
+from sightsmith.api.inference.v1 import deployment_pb2, deployment_service_pb2, prediction_service_pb2
+from sightsmith.api.inference.v1.deployment_service_pb2_grpc import DeploymentServiceStub
+from sightsmith.api.inference.v1.prediction_service_pb2_grpc import PredictionServiceStub
+from sightsmith.api.labeling.v1 import dataset_pb2, labeling_service_pb2, project_pb2, snapshot_pb2
+from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceStub
+from sightsmith.api.training.v1 import (
+    evaluation_pb2,
+    model_pb2,
+    model_service_pb2,
+    training_job_pb2,
+    training_service_pb2,
+)
+from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
+from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
+from sightsmith.client.calls import all_pages, calling, open_channel
+from sightsmith.client.connection import Connection
+from sightsmith.client.uploads import ImageToUpload, upload_requests
+from sightsmith.errors import SightsmithError
+from sightsmith.names import DatasetName, DeploymentName, ProjectName
+from sightsmith.rpc.status import from_status
+from sightsmith.settings import MEBIBYTE
+
+_JOB_ENDED = (
+    training_job_pb2.TrainingJob.STATE_SUCCEEDED,
+    training_job_pb2.TrainingJob.STATE_FAILED,
+    training_job_pb2.TrainingJob.STATE_CANCELLED,
+)
+_DEPLOYMENT_MOVING = (deployment_pb2.Deployment.STATE_STARTING, deployment_pb2.Deployment.STATE_UPDATING)
+_RECONNECT_SECONDS = 1.0
+_BATCH_IMAGES = 64
+_BATCH_BYTES = 16 * MEBIBYTE
+
+
+class Client:
+    """Talks to the three services. The generated stubs are there too, for what has no method here.
+
+    Every method raises `SightsmithError` with the reason that the service gave.
+
+    Attributes:
+        labeling, training, models, deployments, predictions: the generated stubs.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Opens channels; nothing is sent yet."""
+        self._channels = {
+            target: open_channel(target, connection)
+            for target in {connection.labeling, connection.training, connection.inference}
+        }
+        self.labeling = LabelingServiceStub(self._channels[connection.labeling])
+        self.training = TrainingServiceStub(self._channels[connection.training])
+        self.models = ModelServiceStub(self._channels[connection.training])
+        self.deployments = DeploymentServiceStub(self._channels[connection.inference])
+        self.predictions = PredictionServiceStub(self._channels[connection.inference])
+
+    @classmethod
+    def connect(cls, data_dir: Path | None = None) -> "Client":
+        """Connects to what the environment names or to the stack that runs on this machine.
+
+        Raises:
+            ConnectionNotFoundError: if there is neither.
+        """
+        return cls(Connection.find(data_dir))
+
+    def close(self) -> None:
+        """Closes the channels."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Labeling
+
+    def ensure_project(self, project: str) -> project_pb2.Project:
+        """Returns the project, creating it if it is not there."""
+        try:
+            with calling():
+                return self.labeling.CreateProject(labeling_service_pb2.CreateProjectRequest(project_id=project))
+        except SightsmithError as error:
+            if error.code != code_pb2.ALREADY_EXISTS:
+                raise
+        with calling():
+            return self.labeling.GetProject(labeling_service_pb2.GetProjectRequest(name=str(ProjectName(project))))
+
+    def ensure_dataset(self, project: str, split: dataset_pb2.Split.ValueType) -> dataset_pb2.Dataset:
+        """Returns the project's dataset of a split, creating it (`train` or `test`) if it is not there."""
+        for dataset in self.datasets(project):
+            if dataset.split == split:
+                return dataset
+        request = labeling_service_pb2.CreateDatasetRequest(
+            parent=str(ProjectName(project)),
+            dataset_id="train" if split == dataset_pb2.SPLIT_TRAIN else "test",
+            dataset=dataset_pb2.Dataset(split=split),
+        )
+        with calling():
+            return self.labeling.CreateDataset(request)
+
+    def datasets(self, project: str) -> list[dataset_pb2.Dataset]:
+        """The datasets of a project, with their counts."""
+        parent = str(ProjectName(project))
+        return list(
+            all_pages(
+                lambda token: self.labeling.ListDatasets(
+                    labeling_service_pb2.ListDatasetsRequest(parent=parent, page_token=token)
+                ),
+                lambda page: page.datasets,
+            )
+        )
+
+    def upload(
+        self,
+        dataset: DatasetName,
+        images: Iterable[ImageToUpload],
+        on_unreadable: Callable[[ImageToUpload, OSError], None],
+    ) -> Iterator[labeling_service_pb2.UploadImagesResponse]:
+        """Uploads images; yields what became of each as soon as it is known.
+
+        Args:
+            dataset: where they go.
+            images: the files.
+            on_unreadable: told of a file that cannot be opened; the others go on.
+        """
+        with calling():
+            yield from self.labeling.UploadImages(upload_requests(str(dataset), images, on_unreadable))
+
+    def download(self, image: str) -> bytes:
+        """The stored bytes of an image.
+
+        Args:
+            image: `projects/{project}/datasets/{dataset}/images/{image}`.
+        """
+        with calling():
+            answer = self.labeling.DownloadImage(labeling_service_pb2.DownloadImageRequest(name=image))
+            return b"".join(part.chunk for part in answer)
+
+    def take_snapshot(self, project: str, test_fraction: float = 0.2, seed: int = 0) -> snapshot_pb2.Snapshot:
+        """Takes a snapshot; test images are set aside where the project has none of its own.
+
+        Args:
+            project: id of the project.
+            test_fraction: share of each label's images to set aside, above 0 and at most 0.5.
+            seed: decides which ones.
+        """
+        request = labeling_service_pb2.CreateSnapshotRequest(
+            parent=str(ProjectName(project)),
+            auto_split=snapshot_pb2.AutoSplit(test_fraction=test_fraction, seed=seed),
+            request_id=str(uuid.uuid4()),
+        )
+        with calling():
+            return self.labeling.CreateSnapshot(request)
+
+    # Training
+
+    def train(self, project: str, snapshot: str, seed: int = 0) -> training_job_pb2.TrainingJob:
+        """Queues a training.
+
+        Args:
+            project: id of the project.
+            snapshot: `projects/{project}/snapshots/{snapshot}`.
+            seed: decides everything random; at least 0.
+        """
+        request = training_service_pb2.CreateTrainingJobRequest(
+            parent=str(ProjectName(project)),
+            training_job=training_job_pb2.TrainingJob(snapshot=snapshot, seed=seed),
+            request_id=str(uuid.uuid4()),
+        )
+        with calling():
+            return self.training.CreateTrainingJob(request)
+
+    def watch(self, job: str, after_revision: int = 0) -> Iterator[training_job_pb2.TrainingJob]:
+        """Every change of a training after a revision, up to its end; reconnects when a connection breaks.
+
+        Args:
+            job: `projects/{project}/trainingJobs/{training_job}`.
+            after_revision: the last revision that is known already.
+        """
+        while True:
+            request = training_service_pb2.WatchTrainingJobRequest(name=job, start_revision=after_revision)
+            try:
+                with calling():
+                    for change in self.training.WatchTrainingJob(request):
+                        after_revision = change.revision
+                        if change.HasField("training_job"):
+                            yield change.training_job
+                return
+            except SightsmithError as error:
+                if error.code != code_pb2.UNAVAILABLE:
+                    raise
+                time.sleep(_RECONNECT_SECONDS)
+
+    def wait_for_training(self, job: str) -> training_job_pb2.TrainingJob:
+        """Waits for the end of a training.
+
+        Raises:
+            SightsmithError: the training's own error, if it failed; reason WRONG_STATE if it was cancelled.
+        """
+        for change in self.watch(job):
+            if change.state in _JOB_ENDED:
+                return self.succeeded(change)
+        with calling():
+            ended = self.training.GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name=job))
+        return self.succeeded(ended)
+
+    @staticmethod
+    def succeeded(job: training_job_pb2.TrainingJob) -> training_job_pb2.TrainingJob:
+        """Returns a training that has ended well.
+
+        Raises:
+            SightsmithError: the training's own error, if it failed; reason WRONG_STATE if it was cancelled.
+        """
+        if job.HasField("error"):
+            raise from_status(job.error)
+        if job.state == training_job_pb2.TrainingJob.STATE_CANCELLED:
+            raise SightsmithError(f"{job.name} was cancelled", reason="WRONG_STATE")
+        return job
+
+    def model(self, name: str) -> model_pb2.Model:
+        """A model, by `projects/{project}/models/{model}`."""
+        with calling():
+            return self.models.GetModel(model_service_pb2.GetModelRequest(name=name))
+
+    def list_models(self, project: str) -> Iterator[model_pb2.Model]:
+        """The models of a project, newest first."""
+        parent = str(ProjectName(project))
+        return all_pages(
+            lambda token: self.models.ListModels(model_service_pb2.ListModelsRequest(parent=parent, page_token=token)),
+            lambda page: page.models,
+        )
+
+    def evaluation(self, model: str) -> evaluation_pb2.Evaluation:
+        """How good a model is, by `projects/{project}/models/{model}`."""
+        with calling():
+            return self.models.GetEvaluation(model_service_pb2.GetEvaluationRequest(name=f"{model}/evaluation"))
+
+    def evaluated_images(self, model: str) -> Iterator[evaluation_pb2.EvaluatedImage]:
+        """The images that a model was judged by, the most confident mistakes first."""
+        parent = f"{model}/evaluation"
+        return all_pages(
+            lambda token: self.models.ListEvaluatedImages(
+                model_service_pb2.ListEvaluatedImagesRequest(parent=parent, page_size=1000, page_token=token)
+            ),
+            lambda page: page.evaluated_images,
+        )
+
+    # Inference
+
+    def deploy(
+        self,
+        project: str,
+        deployment: str,
+        model: str,
+        runtime: deployment_pb2.Deployment.Runtime.ValueType = deployment_pb2.Deployment.RUNTIME_ONNX,
+    ) -> deployment_pb2.Deployment:
+        """Puts a model behind a deployment's name, creating the deployment if it is not there. Does not wait."""
+        name = str(DeploymentName(project, deployment))
+        wanted = deployment_pb2.Deployment(name=name, model=model, runtime=runtime)
+        create = deployment_service_pb2.CreateDeploymentRequest(
+            parent=str(ProjectName(project)), deployment_id=deployment, deployment=wanted
+        )
+        try:
+            with calling():
+                return self.deployments.CreateDeployment(create)
+        except SightsmithError as error:
+            if error.code != code_pb2.ALREADY_EXISTS:
+                raise
+        with calling():
+            return self.deployments.UpdateDeployment(deployment_service_pb2.UpdateDeploymentRequest(deployment=wanted))
+
+    def deployment(self, name: str) -> deployment_pb2.Deployment:
+        """A deployment, by `projects/{project}/deployments/{deployment}`."""
+        with calling():
+            return self.deployments.GetDeployment(deployment_service_pb2.GetDeploymentRequest(name=name))
+
+    def wait_for_deployment(self, name: str, timeout_seconds: float = 300.0) -> deployment_pb2.Deployment:
+        """Waits until a deployment serves the model that it was asked to serve.
+
+        Raises:
+            SightsmithError: the deployment's own error, if the model cannot be served.
+            TimeoutError: if it takes longer.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            deployment = self.deployment(name)
+            if deployment.HasField("error"):
+                raise from_status(deployment.error)
+            if deployment.state not in _DEPLOYMENT_MOVING and deployment.serving_model == deployment.model:
+                return deployment
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} does not serve {deployment.model} after {timeout_seconds:.0f} s")
+            time.sleep(0.2)
+
+    def predict(
+        self,
+        project: str,
+        deployment: str,
+        image: bytes,
+        min_confidence: float | None = None,
+        max_results: int = 0,
+    ) -> prediction_service_pb2.PredictResponse:
+        """Asks what is in an image.
+
+        Args:
+            project: id of the project.
+            deployment: id of the deployment.
+            image: the encoded image.
+            min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
+            max_results: how many labels at most; 0 for no limit.
+        """
+        request = prediction_service_pb2.PredictRequest(
+            deployment=str(DeploymentName(project, deployment)),
+            image=image,
+            min_confidence=min_confidence,
+            max_results=max_results,
+        )
+        with calling():
+            return self.predictions.Predict(request)
+
+    def predict_many(
+        self,
+        project: str,
+        deployment: str,
+        images: Iterable[bytes],
+        min_confidence: float | None = None,
+        max_results: int = 0,
+    ) -> Iterator[prediction_service_pb2.BatchPredictResponse.Result]:
+        """Asks what is in many images, in batches; one result for each, in order. A bad image has an `error`."""
+        for batch in _batches(images):
+            request = prediction_service_pb2.BatchPredictRequest(
+                deployment=str(DeploymentName(project, deployment)),
+                images=batch,
+                min_confidence=min_confidence,
+                max_results=max_results,
+            )
+            with calling():
+                answer = self.predictions.BatchPredict(request)
+            yield from answer.results
+
+
+def _batches(images: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    """Batches that are neither too many images nor too many bytes for one message."""
+    batch: list[bytes] = []
+    size = 0
+    for image in images:
+        if batch and (len(batch) == _BATCH_IMAGES or size + len(image) > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(image)
+        size += len(image)
+    if batch:
+        yield batch

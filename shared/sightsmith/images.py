@@ -1,0 +1,263 @@
+"""Encoded images: what is accepted, and how one becomes the pixels that a model sees.
+
+Labeling checks uploads with `inspect`; training, the check of exports and inference decode with `decode_square`. There
+is one decoder so that a model is served exactly the pixels it was trained on. Only Pillow and numpy are needed here.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image
+
+ImageErrorReason = Literal[
+    "IMAGE_EMPTY", "IMAGE_UNREADABLE", "IMAGE_TRUNCATED", "IMAGE_TOO_LARGE", "IMAGE_TOO_SMALL", "IMAGE_ANIMATED"
+]
+
+# Pillow's own guard is one number for the whole process, and only warns up to twice that number. `ImageLimits` replaces
+# it: `_open` compares the size in the header with the caller's limit before a single pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+_MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",  # A JPEG followed by further views (phones, 3D cameras). Every viewer shows the first.
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "GIF": "image/gif",
+}
+_FORMATS = [name for name in _MEDIA_TYPES if name != "MPO"]  # Pillow's JPEG plugin opens MPO.
+
+# EXIF 2.32, table 6: what must be done to the stored pixels so that they stand upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LYING = {5, 6, 7, 8}  # Orientations in which width and height change places.
+
+# A JPEG decoder can halve the image while decoding, which is most of the speed. Stopping at twice the wanted side
+# leaves the last, visible part of the shrinking to the better filter of `resize`.
+_DRAFT_MARGIN = 2
+_REDUCING_GAP = 3.0  # Pillow documents 3.0 as indistinguishable from a resize without the shortcut.
+
+
+class ImageError(ValueError):
+    """Bytes that are not an image we accept.
+
+    Attributes:
+        reason: why, for programs.
+        metadata: the figures that belong to the reason, such as the size found and the limit.
+    """
+
+    def __init__(self, reason: ImageErrorReason, message: str, **metadata: object) -> None:
+        super().__init__(message)
+        self.reason: ImageErrorReason = reason
+        self.metadata = {key: str(value) for key, value in metadata.items()}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What an image may be at most and must be at least.
+
+    Attributes:
+        max_bytes: largest encoded size in bytes.
+        max_pixels: largest width × height.
+        min_side: smallest width and height in pixels.
+    """
+
+    max_bytes: int = 20 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    min_side: int = 1
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What `inspect` found.
+
+    Attributes:
+        width: pixels from left to right, after the EXIF orientation is applied.
+        height: pixels from top to bottom, after the EXIF orientation is applied.
+        media_type: such as `image/jpeg`.
+    """
+
+    width: int
+    height: int
+    media_type: str
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageInfo:
+    """Checks that bytes are one whole image within the limits, decoding every pixel so that a cut file is found.
+
+    Args:
+        data: an encoded JPEG, PNG, WebP, BMP, TIFF or GIF image.
+        limits: what is accepted.
+
+    Returns:
+        The upright size and the media type.
+
+    Raises:
+        ImageError: if the bytes are not such an image.
+    """
+    with _open(data, limits) as image:
+        media_type = _MEDIA_TYPES[str(image.format)]
+        _to_rgb(image)
+        width, height = image.size
+        if _orientation(image) in _LYING:
+            width, height = height, width
+        return ImageInfo(width, height, media_type)
+
+
+def decode_square(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    """Decodes an image to the square of pixels that models take.
+
+    The image is turned upright, laid over white where it is transparent, and squashed (not cropped) to the square with
+    an antialiased bicubic filter: nothing at the edge of a photo is lost.
+
+    Args:
+        data: an encoded JPEG, PNG, WebP, BMP, TIFF or GIF image.
+        side: width and height of the result in pixels, at least 1.
+        limits: what is accepted.
+
+    Returns:
+        RGB pixels of shape [side, side, 3], contiguous, 0 to 255.
+
+    Raises:
+        ImageError: if the bytes are not such an image.
+    """
+    with _open(data, limits) as image:
+        image.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
+        rgb = _to_rgb(image)
+        square = rgb.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+        turn = _UPRIGHT.get(_orientation(image))
+        return np.array(square.transpose(turn) if turn is not None else square)
+
+
+@contextmanager
+def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
+    """Opens an image whose header passes the limits. No pixel has been decoded yet."""
+    if not data:
+        raise ImageError("IMAGE_EMPTY", "the image has no bytes")
+    if len(data) > limits.max_bytes:
+        raise ImageError(
+            "IMAGE_TOO_LARGE",
+            f"the image has {len(data)} bytes, more than the {limits.max_bytes} allowed",
+            bytes=len(data),
+            max_bytes=limits.max_bytes,
+        )
+    with _read_header(data) as image:
+        _check_size(image.size, limits)
+        _check_single(image)
+        yield image
+
+
+def _read_header(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's parsers raise almost any type on hostile bytes.
+        raise ImageError(
+            "IMAGE_UNREADABLE", "the bytes are not a readable JPEG, PNG, WebP, BMP, TIFF or GIF image"
+        ) from error
+
+
+def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            "IMAGE_TOO_LARGE",
+            f"the image has {width} × {height} pixels, more than the {limits.max_pixels} allowed",
+            width=width,
+            height=height,
+            max_pixels=limits.max_pixels,
+        )
+    if min(width, height) < limits.min_side:
+        raise ImageError(
+            "IMAGE_TOO_SMALL",
+            f"the image is {width} × {height} pixels; each side needs at least {limits.min_side}",
+            width=width,
+            height=height,
+            min_side=limits.min_side,
+        )
+
+
+def _check_single(image: Image.Image) -> None:
+    if image.format == "MPO":
+        return
+    try:
+        several = bool(getattr(image, "is_animated", False))
+        image.seek(0)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _damaged(image) from error
+    if several:
+        raise ImageError(
+            "IMAGE_ANIMATED",
+            f"the {image.format} file holds several frames or pages; an image must be a single picture",
+            format=image.format,
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Decodes the pixels to 8-bit RGB, transparent parts over white; not yet turned upright."""
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise _damaged(image) from error
+    try:
+        return _convert(image)
+    except (ValueError, KeyError) as error:
+        raise ImageError(
+            "IMAGE_UNREADABLE",
+            f"pixels of the kind {image.mode!r} are not supported; save the image as 8-bit RGB or grey",
+            mode=image.mode,
+        ) from error
+
+
+def _convert(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion clips at 255, which turns nearly every 16-bit picture white.
+        samples = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((samples + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit samples have no agreed white")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, read after loading: Pillow turns TIFF upright by itself and then drops the tag."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise
+    except Exception:  # Damaged metadata does not spoil a photo; every viewer shows such a file as it is stored.
+        return 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _damaged(image: Image.Image) -> ImageError:
+    return ImageError(
+        "IMAGE_TRUNCATED",
+        f"the header says {image.format}, but the pixel data ends early or is damaged",
+        format=image.format,
+    )
