@@ -3,9 +3,8 @@
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as triton
 
-# Python-based and C++ backends alike look for these names; TorchScript wants them in this form.
-INPUT_NAME = "INPUT__0"
-OUTPUT_NAME = "OUTPUT__0"
+from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
+
 # Bigger batches are slower per image on a CPU and are what a GPU wants; a deployment may override it at load.
 MAX_BATCH_SIZE = 8
 _BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}

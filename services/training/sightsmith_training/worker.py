@@ -13,6 +13,7 @@ from sightsmith.database import Database, migrate
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.events.bus import EventBus
 from sightsmith.events.facts import SUBJECT_PREFIX
+from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
@@ -133,6 +134,11 @@ class Worker:
             min_images_per_label=self._settings.min_images_per_label,
             parity_tolerance=self._settings.parity_tolerance,
             threads=self._settings.training_threads,
+            image_limits=ImageLimits(
+                max_bytes=self._settings.max_image_bytes,
+                max_pixels=self._settings.max_image_pixels,
+                min_side=self._settings.min_image_side,
+            ),
         )
 
 

@@ -19,7 +19,7 @@ from prometheus_client import Counter, Histogram
 from structlog.contextvars import bound_contextvars
 
 from sightsmith.errors import InternalError, SightsmithError, UnauthenticatedError
-from sightsmith.logs import REQUEST_ID, bind_request_id, get_logger
+from sightsmith.logs import REQUEST_ID, bind_request_id, current_request_id, get_logger
 from sightsmith.rpc.required_fields import check_required_fields
 from sightsmith.rpc.status import to_status
 
@@ -135,8 +135,8 @@ class _Outcome:
             self.code = "ABORTED"
             raise error
         if not isinstance(error, SightsmithError):
-            request_id = bind_request_id()
-            _log.exception("unexpected error", request_id=request_id)
+            request_id = current_request_id()
+            _log.exception("unexpected error")
             error = InternalError("unexpected error; the log tells more", metadata={"request_id": request_id})
         self.code = code_pb2.Code.Name(error.code)
         await context.abort_with_status(rpc_status.to_status(to_status(error)))
