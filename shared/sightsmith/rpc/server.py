@@ -87,7 +87,7 @@ def _options(settings: Settings) -> Sequence[tuple[str, int]]:
         # Two servers on one port would share calls by chance; here a taken port must be an error.
         ("grpc.so_reuseport", 0),
         # Quiet watches are kept alive by pings; the default of 300 s between pings would end them.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         # Long connections are closed now and then, so that clients find new replicas behind a balancer.
         ("grpc.max_connection_age_ms", 30 * _MINUTE_MS),
