@@ -11,6 +11,7 @@ from sightsmith.logs import configure_logs, get_logger
 from sightsmith.settings import Settings
 
 _log = get_logger(__name__)
+_CANCEL_AGAIN_SECONDS = 1.0
 
 
 def run_process(name: str, settings: Settings, main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
@@ -38,9 +39,16 @@ async def _run_until_told(main: Callable[[asyncio.Event], Awaitable[None]]) -> N
 
 
 async def run_beside(stop: asyncio.Event, *background: Coroutine[Any, Any, None]) -> None:
-    """Runs background work until `stop` is set; work that ends with an error ends the process with it."""
+    """Runs background work until `stop` is set; work that ends with an error ends the process with it.
+
+    What is given first ends last, and may be needed by the rest to the end.
+    """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in background]
         await stop.wait()
-        for task in tasks:
-            task.cancel()
+        for task in reversed(tasks):
+            # Not all at once: the NATS client takes a cancellation for an error once its connection is closed.
+            # And not only once: asyncio.wait_for in Python 3.11 swallows a cancellation that comes with the result.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)

@@ -11,6 +11,8 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+# Both ends of a channel must allow it: gRPC's own limit is 4 MiB.
+MAX_MESSAGE_BYTES = 32 * MEBIBYTE
 
 
 class Settings(BaseSettings):
@@ -45,7 +47,7 @@ class Settings(BaseSettings):
     tls_ca_file: Path | None = None
 
     # Limits on what a client may send.
-    max_message_bytes: int = Field(default=32 * MEBIBYTE, ge=64 * 1024)
+    max_message_bytes: int = Field(default=MAX_MESSAGE_BYTES, ge=64 * 1024)
     max_image_bytes: int = Field(default=20 * MEBIBYTE, ge=1024)
     max_image_pixels: int = Field(default=100_000_000, ge=1)
     min_image_side: int = Field(default=16, ge=1)

@@ -182,6 +182,7 @@ async def locked_row(session: AsyncSession, lease: Lease) -> TrainingJobRow:
 
 async def _requeue(session: AsyncSession, row: TrainingJobRow) -> None:
     row.state = JobState.QUEUED
+    row.progress = None
     row.lease_token = row.lease_expire_time = None
     await record_change(session, row)
     queue_again(session, row)

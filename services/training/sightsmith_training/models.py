@@ -95,7 +95,7 @@ def model_id(number: int) -> str:
     return f"v{number}"
 
 
-def add_model(session: AsyncSession, model: Model, predictions: Sequence[ImagePrediction]) -> None:
+async def add_model(session: AsyncSession, model: Model, predictions: Sequence[ImagePrediction]) -> None:
     """Writes a model with the images that it was judged by, the most confident mistakes first."""
     row = ModelRow(
         id=uuid.uuid4(),
@@ -115,6 +115,7 @@ def add_model(session: AsyncSession, model: Model, predictions: Sequence[ImagePr
         create_time=model.create_time,
     )
     session.add(row)
+    await session.flush()  # the images refer to it
     mistakes_first = sorted(predictions, key=lambda p: (p.true_label == p.predicted_label, -p.confidence, p.image))
     session.add_all(
         EvaluatedImageRow(model_id=row.id, rank=rank, **prediction.model_dump())

@@ -57,7 +57,7 @@ class Publisher:
                 training_seconds=(now - (row.start_time or now)).total_seconds(),
                 create_time=now,
             )
-            add_model(session, model, result.predictions)
+            await add_model(session, model, result.predictions)
             row.model = str(name)
             await end_job(session, row, JobState.SUCCEEDED)
             tell(session, Outbox, ModelCreated(model=str(name)))

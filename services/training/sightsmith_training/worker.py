@@ -80,16 +80,25 @@ class Worker:
             with suppress(LeaseLostError, UnavailableError):
                 await asyncio.shield(self._leases.give_back(lease))
             raise
-        except Exception:
-            # Whatever it is, the next job should be tried; the lease runs out and this one is tried again.
-            log.exception("training broke off")
+        except (UnavailableError, OSError):
+            # What is out of reach comes back: the lease runs out and the job is tried again.
+            log.warning("training broke off", exc_info=True)
             outcome = "broken off"
+        except Exception:
+            log.exception("the worker failed")
+            outcome = await self._fail_unexpectedly(lease)
         else:
             await self._objects.delete_prefix(_checkpoints(lease))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         _jobs.labels(outcome).inc()
         log.info("training ended", outcome=outcome)
+
+    async def _fail_unexpectedly(self, lease: Lease) -> str:
+        message = "the worker failed unexpectedly; its log tells more"
+        with suppress(LeaseLostError, UnavailableError):
+            await self._leases.fail(lease, JobError(reason="INTERNAL", message=message))
+        return "failed"
 
     async def _train(self, lease: Lease, folder: Path) -> str:
         """Carries a job out to its end and tells which end that was."""

@@ -13,7 +13,9 @@ from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictRespo
 from sightsmith.cli.output import JsonOption, Output, fields_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
+from sightsmith.errors import ResourceExhaustedError
 from sightsmith.rpc.status import from_status
+from sightsmith.settings import MAX_MESSAGE_BYTES, MEBIBYTE
 
 DEFAULT_DEPLOYMENT = "live"
 
@@ -52,7 +54,7 @@ def predict_command(
     """Ask a deployed model what is in images."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        images = (file.read_bytes() for file in files)
+        images = map(_read, files)
         results = list(client.predict_many(project, deployment, images, min_confidence, max_results))
     answers = [_answer(file, result) for file, result in zip(files, results, strict=True)]
     output.result({"predictions": answers}, _predictions_table(answers))
@@ -67,6 +69,19 @@ def deploy(
     with output.console.status(f"deploying {model}"):
         started = client.deploy(project, name, model, Deployment.Runtime.Value(f"RUNTIME_{runtime.name}"))
         return client.wait_for_deployment(started.name)
+
+
+def _read(file: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ResourceExhaustedError: if they cannot fit into a message.
+    """
+    size = file.stat().st_size
+    if size >= MAX_MESSAGE_BYTES:
+        limit = f"{MAX_MESSAGE_BYTES / MEBIBYTE:.0f} MiB"
+        raise ResourceExhaustedError(f"{file} has {size / MEBIBYTE:.1f} MiB; a message holds less than {limit}")
+    return file.read_bytes()
 
 
 def _answer(file: Path, result: BatchPredictResponse.Result) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def _models_table(models: list[model_pb2.Model]) -> Table:
         table.add_column(heading, overflow="fold")
     for model in models:
         table.add_row(
-            model.name,
+            model.name.rpartition("/")[2],
             f"{model.evaluation.accuracy:.3f}",
             f"{model.evaluation.macro_f1:.3f}",
             str(len(model.labels)),

@@ -73,7 +73,9 @@ class _Metadata(
         self._token = token
 
     def _continue(self, continuation: Callable[..., Any], details: grpc.ClientCallDetails, request: Any) -> Any:
-        added = [(AUTHORIZATION, f"Bearer {self._token}"), (REQUEST_ID_HEADER, str(uuid.uuid4()))]
+        added = [(AUTHORIZATION, f"Bearer {self._token}")]
+        if REQUEST_ID_HEADER not in dict(details.metadata or ()):
+            added.append((REQUEST_ID_HEADER, str(uuid.uuid4())))
         return continuation(_Details(details, added), request)
 
     def intercept_unary_unary(

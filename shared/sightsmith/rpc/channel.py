@@ -13,7 +13,7 @@ from sightsmith.errors import SightsmithError
 from sightsmith.logs import current_request_id
 from sightsmith.rpc.interceptor import AUTHORIZATION, REQUEST_ID_HEADER
 from sightsmith.rpc.status import from_status
-from sightsmith.settings import MEBIBYTE, Settings
+from sightsmith.settings import MAX_MESSAGE_BYTES, Settings
 
 # UNAVAILABLE means that the call was not carried out, or may be repeated: each of our creates has an id of its own.
 _RETRIES = json.dumps(
@@ -35,7 +35,7 @@ _RETRIES = json.dumps(
 )
 
 
-def channel_options(max_message_bytes: int = 32 * MEBIBYTE) -> list[tuple[str, Any]]:
+def channel_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str, Any]]:
     """Options that clients and services share."""
     return [
         ("grpc.max_receive_message_length", max_message_bytes),

@@ -1,0 +1,138 @@
+"""Wrong things that users do: each gets a clear answer that names what is wrong, and nothing is half-written."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.e2e.conftest import Command, Shop
+from tests.photo_set import write_photo_set
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_photo_set(tmp_path / "photos", images_per_label=4)
+
+
+def test_bad_files_are_reported_and_the_others_imported(sightsmith: Command, folder: Path) -> None:
+    cats, flowers = folder / "cat", folder / "flower"
+    photo = (cats / "00.jpg").read_bytes()
+    (cats / "empty.jpg").touch()
+    (cats / "truncated.jpg").write_bytes(photo[: len(photo) // 2])
+    (cats / "text.jpg").write_text("not an image")
+    Image.new("RGB", (1, 1)).save(cats / "dot.png")
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
+    frames[0].save(cats / "moving.gif", save_all=True, append_images=frames[1:])
+    (flowers / "cat-again.jpg").write_bytes(photo)
+    done = sightsmith("import", "bad-files", folder, "--json")
+    assert done.code == 0, done.errors
+    assert {rejection["file"]: rejection["reason"] for rejection in done.json["rejected"]} == {
+        "cat/empty.jpg": "IMAGE_EMPTY",
+        "cat/truncated.jpg": "IMAGE_TRUNCATED",
+        "cat/text.jpg": "IMAGE_UNREADABLE",
+        "cat/dot.png": "IMAGE_TOO_SMALL",
+        "cat/moving.gif": "IMAGE_ANIMATED",
+        "flower/cat-again.jpg": "IMAGE_CONFLICTING_LABELS",
+    }
+    assert done.json["created"] == 20
+    assert sum(done.json["labels"].values()) == 20
+
+
+def test_a_decompression_bomb_is_refused_unread(sightsmith: Command, folder: Path) -> None:
+    Image.new("1", (20_000, 20_000)).save(folder / "cat" / "bomb.png")
+    done = sightsmith("import", "bomb", folder, "--json")
+    assert [(r["file"], r["reason"]) for r in done.json["rejected"]] == [("cat/bomb.png", "IMAGE_TOO_LARGE")]
+
+
+def test_odd_but_good_images_are_imported(sightsmith: Command, folder: Path) -> None:
+    cats = folder / "cat"
+    photo = Image.open(cats / "00.jpg")
+    photo.convert("CMYK").save(cats / "cmyk.jpg")
+    photo.convert("L").convert("I;16").point(lambda value: value * 256).save(cats / "deep.png")
+    turned = photo.getexif()
+    turned[0x0112] = 6
+    photo.crop((0, 0, 100, 50)).save(cats / "turned.jpg", exif=turned)
+    (cats / "Kätzchen 'n' 🐈; $(x) %s.jpg").write_bytes(_jpeg(photo.rotate(3)))
+    done = sightsmith("import", "odd-files", folder, "--json")
+    assert done.code == 0, done.errors
+    assert done.json["rejected"] == []
+    assert done.json["created"] == 24
+
+
+def test_one_label_is_not_enough(sightsmith: Command, folder: Path, tmp_path: Path) -> None:
+    lonely = tmp_path / "lonely"
+    lonely.mkdir()
+    (folder / "cat").rename(lonely / "cat")
+    done = sightsmith("import", "lonely", lonely)
+    assert done.code == 1
+    assert "cat" in done.errors
+    assert "two labels" in done.errors
+
+
+def test_a_label_with_two_images_is_named(sightsmith: Command, folder: Path) -> None:
+    for number in ("02", "03"):
+        (folder / "cat" / f"{number}.jpg").unlink()
+    imported = sightsmith("import", "few", folder, "--json")
+    assert any("'cat' has only 2 images" in warning for warning in imported.json["warnings"])
+    trained = sightsmith("train", "few")
+    assert trained.code == 1
+    assert "NOT_ENOUGH_DATA" in trained.errors
+    assert "'cat'" in trained.errors
+    assert sightsmith("models", "few", "--json").json == {"models": []}
+
+
+def test_an_unknown_project_is_named(sightsmith: Command) -> None:
+    done = sightsmith("train", "nowhere")
+    assert done.code == 1
+    assert "projects/nowhere" in done.errors
+
+
+def test_a_bad_project_id_is_named(sightsmith: Command, folder: Path) -> None:
+    done = sightsmith("import", "My Shop!", folder)
+    assert done.code == 1
+    assert "project_id" in done.errors
+
+
+def test_a_wrong_token_is_refused(sightsmith: Command, shop: Shop) -> None:
+    done = sightsmith("models", shop.project, SIGHTSMITH_TOKEN="wrong")
+    assert done.code == 1
+    assert "INVALID_TOKEN" in done.errors
+    assert "wrong" not in done.errors
+
+
+def test_a_missing_folder_is_named(sightsmith: Command, tmp_path: Path) -> None:
+    done = sightsmith("import", "missing", tmp_path / "nothing-here")
+    assert done.code == 1
+    assert "nothing-here" in done.errors
+
+
+def test_an_unknown_model_or_deployment_is_named(sightsmith: Command, shop: Shop) -> None:
+    deployed = sightsmith("deploy", shop.project, "v99")
+    assert deployed.code == 1
+    assert f"projects/{shop.project}/models/v99" in deployed.errors
+    cat = shop.photos / "cat" / "00.jpg"
+    predicted = sightsmith("predict", shop.project, cat, "--deployment", "nowhere")
+    assert predicted.code == 1
+    assert f"projects/{shop.project}/deployments/nowhere" in predicted.errors
+
+
+def test_a_file_over_the_message_limit_is_named(sightsmith: Command, shop: Shop, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(40 * 1024 * 1024)
+    done = sightsmith("predict", shop.project, huge)
+    assert done.code == 1
+    assert "huge.jpg" in done.errors
+
+
+def test_no_stack_says_what_to_do(sightsmith: Command, tmp_path: Path) -> None:
+    done = sightsmith("models", "shop", SIGHTSMITH_DATA_DIR=str(tmp_path))
+    assert done.code == 1
+    assert "sightsmith up" in done.errors
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    return buffer.getvalue()

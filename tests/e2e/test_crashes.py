@@ -1,0 +1,79 @@
+"""Processes are killed without warning; what was answered OK is there afterwards, and jobs go on."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob, TrainingProgress
+from sightsmith.client import Client
+from sightsmith.stack import Stack
+
+from tests.e2e.conftest import Command, Shop
+
+
+def test_a_training_goes_on_when_its_worker_is_killed(stack: Stack, client: Client, shop: Shop) -> None:
+    job = client.train(shop.project, client.model(shop.model).snapshot, seed=1)
+    killed = False
+    revisions = []
+    for change in client.watch(job.name):
+        revisions.append(change.revision)
+        if not killed and change.progress.phase >= TrainingProgress.PHASE_EMBEDDING:
+            stack.kill("worker")
+            killed = True
+        job = change
+    assert killed
+    assert job.state == TrainingJob.STATE_SUCCEEDED
+    assert job.attempt == 2
+    assert revisions == list(range(1, job.revision + 1))
+    assert client.model(job.model).evaluation.accuracy > 0.8
+
+
+def test_a_running_training_is_cancelled(sightsmith: Command, client: Client, shop: Shop) -> None:
+    job = client.train(shop.project, client.model(shop.model).snapshot, seed=2)
+    asked = 0.0
+    for change in client.watch(job.name):
+        if not asked and change.state == TrainingJob.STATE_RUNNING:
+            asked = time.monotonic()
+            done = sightsmith("cancel", shop.project, job.name.rpartition("/")[2], "--json")
+            assert done.code == 0, done.errors
+        job = change
+    assert job.state == TrainingJob.STATE_CANCELLED
+    assert not job.model
+
+
+@pytest.mark.parametrize("process", ["labeling", "training", "inference", "triton", "nats", "postgres"])
+def test_nothing_is_lost_when_a_process_is_killed(stack: Stack, client: Client, shop: Shop, process: str) -> None:
+    def everything() -> list[bytes]:
+        images = list(client.evaluated_images(shop.model))
+        answers = [
+            *client.datasets(shop.project),
+            *client.list_models(shop.project),
+            client.model(shop.model),
+            client.evaluation(shop.model),
+            client.deployment(f"projects/{shop.project}/deployments/live"),
+        ]
+        for answer in answers:
+            if answer.DESCRIPTOR.name == "Deployment":
+                answer.ClearField("update_time")
+        return [*(answer.SerializeToString(deterministic=True) for answer in answers), client.download(images[0].image)]
+
+    before = everything()
+    stack.kill(process)
+    stack.wait_ready()
+    _until(lambda: everything() == before)
+    cat = (shop.photos / "cat" / "00.jpg").read_bytes()
+    _until(lambda: client.predict(shop.project, "live", cat).predictions[0].label == "cat")
+
+
+def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits until something holds; errors while a process comes up again are part of the waiting."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if holds():
+                return
+        except Exception:
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() < deadline, "does not hold"
+        time.sleep(0.5)
