@@ -1,0 +1,1 @@
+"""The inference service: deployments, and the data path to Triton."""

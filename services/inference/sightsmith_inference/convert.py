@@ -1,0 +1,70 @@
+"""Between our values and the messages of the API."""
+
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+from sightsmith.api.inference.v1 import deployment_pb2, prediction_service_pb2
+from sightsmith.errors import SightsmithError
+from sightsmith.rpc.status import to_status
+
+from sightsmith_inference.deployments import Deployment, DeploymentError
+from sightsmith_inference.models import Runtime
+from sightsmith_inference.predictor import Outcome
+from sightsmith_inference.ranking import Prediction, Wish
+
+_RUNTIMES = {
+    Runtime.ONNX: deployment_pb2.Deployment.RUNTIME_ONNX,
+    Runtime.TORCHSCRIPT: deployment_pb2.Deployment.RUNTIME_TORCHSCRIPT,
+}
+_FROM_PROTO = {value: runtime for runtime, value in _RUNTIMES.items()}
+
+
+def runtime_of(value: deployment_pb2.Deployment.Runtime.ValueType) -> Runtime:
+    """What is to run a model; ONNX Runtime where nothing, or nothing known, is said."""
+    return _FROM_PROTO.get(value, Runtime.ONNX)
+
+
+def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
+    """A deployment as clients see it."""
+    serving = deployment.serving
+    message = deployment_pb2.Deployment(
+        name=str(deployment.name),
+        model=deployment.model,
+        runtime=_RUNTIMES[deployment.runtime],
+        state=deployment_pb2.Deployment.State.Value(f"STATE_{deployment.state}"),
+        serving_model=serving.model if serving else "",
+        triton_model=serving.triton_model if serving else "",
+        error=_status_of(deployment.error) if deployment.error else None,
+        create_time=Timestamp(),
+        update_time=Timestamp(),
+    )
+    message.create_time.FromDatetime(deployment.create_time)
+    message.update_time.FromDatetime(deployment.update_time)
+    return message
+
+
+def wish_of(
+    request: prediction_service_pb2.PredictRequest | prediction_service_pb2.BatchPredictRequest,
+) -> Wish:
+    """Which labels a caller wants."""
+    return Wish(request.min_confidence if request.HasField("min_confidence") else None, request.max_results)
+
+
+def predictions_to_proto(predictions: Sequence[Prediction]) -> list[prediction_service_pb2.Prediction]:
+    """Labels as clients see them."""
+    return [prediction_service_pb2.Prediction(label=p.label, confidence=p.confidence) for p in predictions]
+
+
+def result_to_proto(outcome: Outcome) -> prediction_service_pb2.BatchPredictResponse.Result:
+    """What became of one image of a batch, as clients see it."""
+    result = prediction_service_pb2.BatchPredictResponse.Result
+    if isinstance(outcome, SightsmithError):
+        return result(error=to_status(outcome))
+    return result(predictions=predictions_to_proto(outcome))
+
+
+def _status_of(error: DeploymentError) -> status_pb2.Status:
+    known = SightsmithError(error.message, reason=error.reason)
+    known.code = error.code
+    return to_status(known)

@@ -1,0 +1,122 @@
+"""The inference service: what it is made of, and how it starts and stops."""
+
+import asyncio
+
+from sightsmith.api.inference.v1 import (
+    deployment_service_pb2,
+    deployment_service_pb2_grpc,
+    prediction_service_pb2,
+    prediction_service_pb2_grpc,
+)
+from sightsmith.database import Database, migrate
+from sightsmith.events.bus import EventBus
+from sightsmith.events.consumer import EventConsumer
+from sightsmith.events.outbox import OutboxRelay
+from sightsmith.objects import Objects, open_object_store
+from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.server import RpcServer
+from sightsmith.service import run_beside
+
+from sightsmith_inference.decoding import Decoder
+from sightsmith_inference.deployment_servicer import DeploymentServicer
+from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.lease import Lease
+from sightsmith_inference.models import Models
+from sightsmith_inference.prediction_servicer import PredictionServicer
+from sightsmith_inference.predictor import Predictor
+from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.routes import Routes
+from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.staging import Staging
+from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
+from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
+from sightsmith_inference.trained_models import TrainedModels
+from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton_repository import TritonRepository
+
+_MODEL_CREATED = "sightsmith.events.model.created"
+
+
+class Inference:
+    """The parts of the service, put together."""
+
+    def __init__(self, settings: InferenceSettings) -> None:
+        """Puts the parts together; nothing is connected yet."""
+        self._settings = settings
+        self._database = Database(settings.database_url.get_secret_value())
+        self._bus = EventBus(settings, "inference")
+        self._training = service_channel(settings.training_target, settings)
+        self._triton = Triton(settings.triton_target)
+        self._repository = TritonRepository(
+            settings.triton_repository, Objects(open_object_store(settings.object_store_url))
+        )
+        self._models = Models(self._database)
+        self._deployments = Deployments(self._database)
+        self._routes = Routes(self._deployments)
+        self._staging = Staging(TrainedModels(self._training), self._repository, self._models)
+        self._reconciler = Reconciler(
+            settings,
+            Lease(self._database, "deployments", settings.lease_seconds),
+            self._deployments,
+            self._models,
+            self._staging,
+            self._triton,
+            self._routes,
+        )
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        self._server = self._assemble_server()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serves until `stop` is set."""
+        url = self._settings.database_url.get_secret_value()
+        await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
+        await asyncio.to_thread(self._repository.remove_leftovers)
+        await self._routes.refresh()
+        await self._server.start()
+        try:
+            await run_beside(
+                stop,
+                self._bus.run(),
+                OutboxRelay(self._database, OutboxRow, self._bus).run(),
+                self._consumer().run(),
+                self._routes.run(self._settings.routes_refresh_seconds),
+                self._staging_ahead().run(self._settings.reconcile_seconds),
+                self._reconciler.run(),
+            )
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        await self._server.stop()
+        self._decoder.close()
+        await self._triton.close()
+        await self._training.close()
+        await self._database.close()
+
+    def _assemble_server(self) -> RpcServer:
+        predictor = Predictor(self._settings, self._routes, self._decoder, self._triton, self._reconciler.wake)
+        server = RpcServer(self._settings)
+        server.add(
+            deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
+            DeploymentServicer(self._deployments, self._changed),
+            deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
+        )
+        server.add(
+            prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
+            PredictionServicer(predictor),
+            prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+        )
+        return server
+
+    def _consumer(self) -> EventConsumer:
+        return EventConsumer(
+            self._bus, self._database, HandledEventRow, "inference-model-created", _MODEL_CREATED, on_model_created
+        )
+
+    def _staging_ahead(self) -> StagingAhead:
+        lease = Lease(self._database, "staging", self._settings.lease_seconds)
+        return StagingAhead(lease, self._models, self._staging)
+
+    async def _changed(self) -> None:
+        self._reconciler.wake()
+        await self._routes.refresh()

@@ -1,0 +1,83 @@
+"""Reads a model's `config.pbtxt` and checks that it is what this service can drive."""
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.models import Runtime, ServableModel
+from sightsmith_inference.trained_models import TrainedModel
+
+CONFIGURATION_FILE = "config.pbtxt"
+MODEL_FILES = {Runtime.ONNX: "1/model.onnx", Runtime.TORCHSCRIPT: "1/model.pt"}
+# The names that Triton's backend for LibTorch prescribes; the ONNX files have the same.
+INPUT, OUTPUT = "INPUT__0", "OUTPUT__0"
+
+_BACKENDS = {Runtime.ONNX: "onnxruntime", Runtime.TORCHSCRIPT: "pytorch"}
+
+
+def triton_name(trained: TrainedModel, runtime: Runtime) -> str:
+    """The name that a model version has in Triton: `{project}.{model}.{runtime}.{12 digits of the file's SHA-256}`.
+
+    The digits make it a name for exactly these bytes, so that nothing that is loaded ever changes under its name. Ids
+    and digits hold no character that means anything in a path.
+
+    Raises:
+        ModelNotServableError: if the model was not exported for this runtime.
+    """
+    file = trained.files.get(runtime, {}).get(MODEL_FILES[runtime])
+    if file is None:
+        raise ModelNotServableError(f"{trained.name} has no {MODEL_FILES[runtime]}: it was not exported for {runtime}")
+    return f"{trained.name.project}.{trained.name.model}.{runtime}.{file.sha256[:12]}"
+
+
+def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> ServableModel:
+    """Reads the configuration of a model that takes `uint8` [n, side, side, 3] and gives `float32` [n, labels].
+
+    Args:
+        text: a `config.pbtxt`.
+        trained: the model version that it belongs to.
+        runtime: what is to run the model.
+
+    Raises:
+        ModelNotServableError: if the text is no such configuration; says what is wrong.
+    """
+    configuration = _parse(text)
+    side, labels = trained.image_side, len(trained.labels)
+    expected = {
+        "name": triton_name(trained, runtime),
+        "backend": _BACKENDS[runtime],
+        "input": [(INPUT, "TYPE_UINT8", [side, side, 3])],
+        "output": [(OUTPUT, "TYPE_FP32", [labels])],
+    }
+    found = {
+        "name": configuration.name,
+        "backend": configuration.backend,
+        "input": [_tensor(tensor) for tensor in configuration.input],
+        "output": [_tensor(tensor) for tensor in configuration.output],
+    }
+    for field, value in expected.items():
+        if found[field] != value:
+            raise ModelNotServableError(f"{CONFIGURATION_FILE}: {field} is {found[field]!r} and must be {value!r}")
+    if configuration.max_batch_size < 1:
+        raise ModelNotServableError(f"{CONFIGURATION_FILE}: max_batch_size must be at least 1")
+    return ServableModel(
+        triton_model=configuration.name,
+        model=str(trained.name),
+        runtime=runtime,
+        labels=trained.labels,
+        image_side=side,
+        max_batch_size=configuration.max_batch_size,
+    )
+
+
+def _parse(text: bytes) -> model_config_pb2.ModelConfig:
+    try:
+        return text_format.Parse(text, model_config_pb2.ModelConfig())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ModelNotServableError(f"{CONFIGURATION_FILE} cannot be read: {error}") from error
+
+
+def _tensor(
+    tensor: model_config_pb2.ModelInput | model_config_pb2.ModelOutput,
+) -> tuple[str, str, list[int]]:
+    return tensor.name, model_config_pb2.DataType.Name(tensor.data_type), list(tensor.dims)

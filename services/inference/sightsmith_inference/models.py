@@ -1,0 +1,126 @@
+"""Model versions that stand ready for Triton, and those that are to be made ready."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sightsmith.database import Database
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith_inference.tables import ModelRow, StagingRequestRow, TritonModelRow
+
+
+class Runtime(StrEnum):
+    """What runs a model, and the format of the files that it reads."""
+
+    ONNX = "onnx"
+    TORCHSCRIPT = "torchscript"
+
+
+@dataclass(frozen=True)
+class ServableModel:
+    """A model version in one format, staged for Triton.
+
+    Attributes:
+        triton_model: its name in Triton.
+        model: the model version, `projects/{project}/models/{model}`.
+        runtime: what runs it.
+        labels: labels in the order of its scores.
+        image_side: side in pixels of the square images that it takes.
+        max_batch_size: how many images Triton takes in one request, at least 1.
+    """
+
+    triton_model: str
+    model: str
+    runtime: Runtime
+    labels: tuple[str, ...]
+    image_side: int
+    max_batch_size: int
+
+
+class Models:
+    """Remembers which model versions are staged."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def staged(self, model: str) -> Mapping[Runtime, ServableModel]:
+        """What a model version offers; empty if it is not staged."""
+        query = (
+            select(TritonModelRow, ModelRow)
+            .join(ModelRow, TritonModelRow.model == ModelRow.name)
+            .where(ModelRow.name == model)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.execute(query)).all()
+        servables = [servable_of(triton_model, model_row) for triton_model, model_row in rows]
+        return {servable.runtime: servable for servable in servables}
+
+    async def add_staged(self, servables: Mapping[Runtime, ServableModel]) -> None:
+        """Records that a model version is staged in these formats; knowing it already changes nothing."""
+        async with self._database.transaction() as session:
+            for servable in servables.values():
+                await session.execute(_insert_model(servable))
+                await session.execute(_insert_triton_model(servable))
+
+    async def triton_models(self) -> frozenset[str]:
+        """The names of everything that was ever staged. What else Triton holds is none of our business."""
+        async with self._database.transaction() as session:
+            return frozenset(await session.scalars(select(TritonModelRow.name)))
+
+    async def next_to_stage(self, excluded: frozenset[str] = frozenset()) -> str | None:
+        """The model version that has been waiting the longest to be staged, of those not excluded."""
+        oldest = (
+            select(StagingRequestRow.model)
+            .where(StagingRequestRow.model.not_in(excluded))
+            .order_by(StagingRequestRow.request_time)
+            .limit(1)
+        )
+        async with self._database.transaction() as session:
+            model: str | None = await session.scalar(oldest)
+            return model
+
+    async def finish_staging(self, model: str) -> None:
+        """Takes a model version off the list of those to be staged."""
+        async with self._database.transaction() as session:
+            await session.execute(delete(StagingRequestRow).where(StagingRequestRow.model == model))
+
+
+async def request_staging(session: AsyncSession, model: str) -> None:
+    """Puts a model version on the list of those to be staged, once."""
+    await session.execute(insert(StagingRequestRow).values(model=model).on_conflict_do_nothing())
+
+
+def servable_of(triton_model: TritonModelRow, model: ModelRow) -> ServableModel:
+    """The value that two joined rows stand for."""
+    return ServableModel(
+        triton_model=triton_model.name,
+        model=model.name,
+        runtime=Runtime(triton_model.runtime),
+        labels=tuple(model.labels),
+        image_side=model.image_side,
+        max_batch_size=triton_model.max_batch_size,
+    )
+
+
+def _insert_model(servable: ServableModel) -> Insert:
+    return (
+        insert(ModelRow)
+        .values(name=servable.model, labels=list(servable.labels), image_side=servable.image_side)
+        .on_conflict_do_nothing()
+    )
+
+
+def _insert_triton_model(servable: ServableModel) -> Insert:
+    return (
+        insert(TritonModelRow)
+        .values(
+            name=servable.triton_model,
+            model=servable.model,
+            runtime=servable.runtime,
+            max_batch_size=servable.max_batch_size,
+        )
+        .on_conflict_do_nothing()
+    )

@@ -1,0 +1,38 @@
+"""`sightsmith.api.inference.v1.PredictionService`."""
+
+from typing import Any
+
+from grpc import aio
+from sightsmith.api.inference.v1 import prediction_service_pb2, prediction_service_pb2_grpc
+from sightsmith.names import DeploymentName
+
+from sightsmith_inference.convert import predictions_to_proto, result_to_proto, wish_of
+from sightsmith_inference.predictor import Predictor
+
+_Context = aio.ServicerContext[Any, Any]
+
+
+class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers what is in images."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    async def Predict(
+        self, request: prediction_service_pb2.PredictRequest, context: _Context
+    ) -> prediction_service_pb2.PredictResponse:
+        """Answers for one image."""
+        name = DeploymentName.parse(request.deployment, "deployment")
+        seconds = context.time_remaining()
+        model, predictions = await self._predictor.predict(name, request.image, wish_of(request), seconds)
+        return prediction_service_pb2.PredictResponse(predictions=predictions_to_proto(predictions), model=model)
+
+    async def BatchPredict(
+        self, request: prediction_service_pb2.BatchPredictRequest, context: _Context
+    ) -> prediction_service_pb2.BatchPredictResponse:
+        """Answers for several images."""
+        name = DeploymentName.parse(request.deployment, "deployment")
+        seconds = context.time_remaining()
+        answer = await self._predictor.predict_batch(name, request.images, wish_of(request), seconds)
+        results = map(result_to_proto, answer.outcomes)
+        return prediction_service_pb2.BatchPredictResponse(results=results, model=answer.model)

@@ -1,0 +1,185 @@
+"""The data path: images in, labels out, without a call to the database."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from prometheus_client import Counter, Histogram
+from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError, UnavailableError
+from sightsmith.names import DeploymentName
+
+from sightsmith_inference.decoding import Decoder
+from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.models import ServableModel
+from sightsmith_inference.ranking import Prediction, Wish, rank
+from sightsmith_inference.routes import Routes
+from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.triton import Pixels, Scores, Triton
+
+_images = Counter("sightsmith_inference_images_total", "Images that were answered or refused.", ["outcome"])
+_seconds = Histogram("sightsmith_inference_triton_seconds", "Time that Triton took for one request.")
+
+Result = TypeVar("Result")
+# What became of one image: its labels, or why there are none.
+Outcome = tuple[Prediction, ...] | SightsmithError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is in some images.
+
+    Attributes:
+        model: the model that answered.
+        outcomes: one for each image, in their order.
+    """
+
+    model: str
+    outcomes: Sequence[Outcome]
+
+
+class Predictor:
+    """Answers what is in images."""
+
+    def __init__(
+        self,
+        settings: InferenceSettings,
+        routes: Routes,
+        decoder: Decoder,
+        triton: Triton,
+        on_trouble: Callable[[], None],
+    ) -> None:
+        """Prepares the data path.
+
+        Args:
+            settings: its limits.
+            routes: which model answers.
+            decoder: decodes the images.
+            triton: runs the models.
+            on_trouble: told when Triton does not answer, as when it was restarted and has lost its models.
+        """
+        self._settings = settings
+        self._routes = routes
+        self._decoder = decoder
+        self._triton = triton
+        self._on_trouble = on_trouble
+
+    async def predict(
+        self, deployment: DeploymentName, image: bytes, wish: Wish, seconds: float | None
+    ) -> tuple[str, tuple[Prediction, ...]]:
+        """Answers for one image.
+
+        Args:
+            deployment: who is to answer.
+            image: the encoded image.
+            wish: which labels are wanted.
+            seconds: how long the answer may take; None for as long as the settings allow.
+
+        Returns:
+            The model that answered, and the labels.
+
+        Raises:
+            InvalidArgumentError: if the wish or the image is not allowed.
+            NotFoundError: if there is no such deployment.
+            ResourceExhaustedError: if too many images are being worked on.
+            UnavailableError: if the deployment, or Triton, does not answer now.
+        """
+        _raise_if(wish.violations())
+        answer = await self._answer(deployment, [(image, "image")], wish, seconds)
+        (outcome,) = answer.outcomes
+        if isinstance(outcome, SightsmithError):
+            raise outcome
+        return answer.model, outcome
+
+    async def predict_batch(
+        self, deployment: DeploymentName, images: Sequence[bytes], wish: Wish, seconds: float | None
+    ) -> Answer:
+        """Answers for several images; one that cannot be decoded has an error for its outcome.
+
+        Args and errors are those of `predict`; too many images are an InvalidArgumentError.
+        """
+        violations = wish.violations()
+        if len(images) > self._settings.max_batch_images:
+            limit = f"at most {self._settings.max_batch_images} images, not {len(images)}"
+            violations.append(FieldViolation("images", f"must be {limit}"))
+        _raise_if(violations)
+        named = [(image, f"images[{index}]") for index, image in enumerate(images)]
+        return await self._answer(deployment, named, wish, seconds)
+
+    async def _answer(
+        self, deployment: DeploymentName, images: Sequence[tuple[bytes, str]], wish: Wish, seconds: float | None
+    ) -> Answer:
+        longest = self._settings.triton_timeout_seconds
+        deadline = time.monotonic() + (longest if seconds is None else min(seconds, longest))
+        with self._routes.using(deployment) as model, self._decoder.room_for(len(images)):
+            # While Triton works on one chunk, the next ones are decoded; more than a few would only wait in line.
+            few = asyncio.Semaphore(self._settings.max_chunks_in_flight)
+
+            async def answer_chunk(chunk: Sequence[tuple[bytes, str]]) -> list[Outcome]:
+                async with few:
+                    return await self._answer_chunk(model, chunk, wish, deadline)
+
+            chunks = await _together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
+        outcomes = [outcome for chunk in chunks for outcome in chunk]
+        _count(outcomes)
+        return Answer(model.model, outcomes)
+
+    async def _answer_chunk(
+        self, model: ServableModel, images: Sequence[tuple[bytes, str]], wish: Wish, deadline: float
+    ) -> list[Outcome]:
+        decoded = await _together(self._decode(image, model.image_side, field) for image, field in images)
+        pixels = [square for square in decoded if not isinstance(square, SightsmithError)]
+        scores = iter(await self._infer(model, np.stack(pixels), deadline) if pixels else ())
+        return [
+            square if isinstance(square, SightsmithError) else rank(next(scores), model.labels, wish)
+            for square in decoded
+        ]
+
+    async def _decode(self, image: bytes, side: int, field: str) -> Pixels | SightsmithError:
+        try:
+            return await self._decoder.decode(image, side, field)
+        except InvalidArgumentError as error:
+            return error
+
+    async def _infer(self, model: ServableModel, pixels: Pixels, deadline: float) -> Scores:
+        try:
+            with _seconds.time():
+                return await self._triton.infer(model, pixels, max(deadline - time.monotonic(), 0))
+        except UnavailableError:
+            self._on_trouble()
+            raise
+        except ModelNotServableError as error:
+            # The deployment was checked, so that its caller may hope for better times.
+            raise UnavailableError(error.message, reason=error.reason) from error
+
+
+def _raise_if(violations: Sequence[FieldViolation]) -> None:
+    if violations:
+        message = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise InvalidArgumentError(message, violations=violations)
+
+
+def _chunks(images: Sequence[tuple[bytes, str]], size: int) -> Iterator[Sequence[tuple[bytes, str]]]:
+    return (images[begin : begin + size] for begin in range(0, len(images), size))
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """Runs everything at once; the first error cancels the rest and is raised."""
+    coroutines = list(work)
+    if len(coroutines) == 1:
+        # The way of every single image: spares it the making of tasks.
+        return [await coroutines[0]]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return [task.result() for task in tasks]
+
+
+def _count(outcomes: Sequence[Outcome]) -> None:
+    refused = sum(isinstance(outcome, SightsmithError) for outcome in outcomes)
+    _images.labels("refused").inc(refused)
+    _images.labels("answered").inc(len(outcomes) - refused)

@@ -1,0 +1,212 @@
+"""Makes what users wish for true: one replica at a time compares deployments with what Triton has loaded."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sightsmith.errors import NotFoundError, SightsmithError, UnavailableError
+from sightsmith.logs import get_logger
+
+from sightsmith_inference.check import check
+from sightsmith_inference.deployments import Deployment, Deployments, DeploymentState
+from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.keyed_locks import KeyedLocks
+from sightsmith_inference.lease import Lease
+from sightsmith_inference.models import Models, ServableModel
+from sightsmith_inference.retries import Retries
+from sightsmith_inference.routes import Routes
+from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.staging import Staging
+from sightsmith_inference.triton import Triton
+
+_AT_WORK = frozenset({DeploymentState.STARTING, DeploymentState.UPDATING})
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Making a deployment's model ready, for one wish of its users."""
+
+    generation: int
+    task: asyncio.Task[None]
+
+
+class Reconciler:
+    """Looks every second, and whenever it is woken; whatever went wrong is put right the next time.
+
+    Nothing of importance is kept in memory: a new process, or another replica, goes on where the last one stopped.
+    """
+
+    def __init__(
+        self,
+        settings: InferenceSettings,
+        lease: Lease,
+        deployments: Deployments,
+        models: Models,
+        staging: Staging,
+        triton: Triton,
+        routes: Routes,
+    ) -> None:
+        self._settings = settings
+        self._lease = lease
+        self._deployments = deployments
+        self._models = models
+        self._staging = staging
+        self._triton = triton
+        self._routes = routes
+        self._woken = asyncio.Event()
+        self._work: dict[uuid.UUID, _Work] = {}
+        self._retries = Retries()
+        # Loading and unloading of one model exclude each other.
+        self._locks = KeyedLocks()
+        self._unused_since: dict[str, float] = {}
+
+    def wake(self) -> None:
+        """Makes it look now rather than in a second."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        try:
+            while True:
+                await self._look()
+                await self._rest()
+        finally:
+            await self._stop_work()
+            await self._lease.give_back()
+
+    async def _rest(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.reconcile_seconds):
+                await self._woken.wait()
+        self._woken.clear()
+
+    async def _look(self) -> None:
+        try:
+            if not await self._lease.hold():
+                await self._stop_work()
+                return
+            deployments = await self._deployments.all()
+            self._drop_outdated_work(deployments)
+            loaded = await self._triton.loaded_models()
+            deployments = await self._without_lost(deployments, loaded)
+            for deployment in deployments:
+                self._begin_work(deployment)
+            await self._unload_unused(deployments, loaded)
+        except SightsmithError as error:
+            _log.warning("deployments are not looked after", error=error.message)
+
+    async def _without_lost(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> Sequence[Deployment]:
+        """The deployments, those read anew of which Triton has lost the model."""
+        lost = [
+            deployment
+            for deployment in deployments
+            if deployment.state is DeploymentState.RUNNING
+            and deployment.last_served is not None
+            and deployment.last_served.triton_model not in loaded
+        ]
+        if not lost:
+            return deployments
+        for deployment in lost:
+            _log.warning("Triton lost the model of a deployment", deployment=str(deployment.name))
+            await self._deployments.lose(deployment)
+        await self._routes.refresh()
+        return await self._deployments.all()
+
+    def _begin_work(self, deployment: Deployment) -> None:
+        key = str(deployment.id)
+        if deployment.state not in _AT_WORK:
+            self._retries.forget(key)
+        elif deployment.id not in self._work and self._retries.is_due(key):
+            task = asyncio.create_task(self._make_ready(deployment))
+            self._work[deployment.id] = _Work(deployment.generation, task)
+            task.add_done_callback(lambda _: self._end_work(deployment.id, task))
+
+    def _end_work(self, deployment: uuid.UUID, task: asyncio.Task[None]) -> None:
+        if deployment in self._work and self._work[deployment].task is task:
+            del self._work[deployment]
+
+    def _drop_outdated_work(self, deployments: Sequence[Deployment]) -> None:
+        wanted = {deployment.id: deployment.generation for deployment in deployments}
+        for key, work in tuple(self._work.items()):
+            if wanted.get(key) != work.generation:
+                work.task.cancel()
+                del self._work[key]
+                self._retries.forget(str(key))
+
+    async def _stop_work(self) -> None:
+        tasks = [work.task for work in self._work.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._work.clear()
+
+    async def _make_ready(self, deployment: Deployment) -> None:
+        log = _log.bind(deployment=str(deployment.name))
+        try:
+            await self._keep_old(deployment)
+            if await self._put_into_service(deployment):
+                log.info("deployment is running", model=deployment.goal[0])
+        except (ModelNotServableError, NotFoundError) as error:
+            log.warning("model cannot be served", model=deployment.goal[0], error=error.message)
+            await self._give_up(deployment, error)
+        except UnavailableError as error:
+            seconds = self._retries.postpone(str(deployment.id))
+            log.warning("model is not ready yet, trying again", seconds=seconds, error=error.message)
+        except Exception:
+            seconds = self._retries.postpone(str(deployment.id))
+            log.exception("unexpected error, trying again", seconds=seconds)
+        await self._routes.refresh()
+
+    async def _put_into_service(self, deployment: Deployment) -> bool:
+        model, runtime = deployment.goal
+        servable = (await self._staging.stage(model)).get(runtime)
+        if servable is None:
+            raise ModelNotServableError(f"{model} was not exported for {runtime}")
+        async with self._locks.of(servable.triton_model):
+            await self._triton.load(servable.triton_model, self._settings.model_load_timeout_seconds)
+            await check(self._triton, servable, self._settings.triton_timeout_seconds)
+            return await self._deployments.succeed(deployment, servable)
+
+    async def _keep_old(self, deployment: Deployment) -> None:
+        """Loads the model that answers during an update once more, where Triton has lost it meanwhile."""
+        old = deployment.serving
+        if old is None:
+            return
+        try:
+            async with self._locks.of(old.triton_model):
+                await self._triton.load(old.triton_model, self._settings.model_load_timeout_seconds)
+        except ModelNotServableError as error:
+            _log.warning("the old model is gone", deployment=str(deployment.name), error=error.message)
+
+    async def _give_up(self, deployment: Deployment, error: SightsmithError) -> None:
+        try:
+            await self._deployments.fail(deployment, error)
+        except UnavailableError:
+            self._retries.postpone(str(deployment.id))
+
+    async def _unload_unused(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> None:
+        """Unloads what no deployment has used for a while. Models that are not ours are not touched."""
+        used = _used(deployments)
+        unused = (loaded - used) & await self._models.triton_models()
+        self._unused_since = {name: self._unused_since.get(name, time.monotonic()) for name in unused}
+        for name, since in self._unused_since.items():
+            lock = self._locks.of(name)
+            is_over = time.monotonic() - since >= self._settings.unload_delay_seconds
+            if is_over and not self._routes.is_in_use(name) and not lock.locked():
+                async with lock:
+                    await self._unload(name)
+
+    async def _unload(self, name: str) -> None:
+        # Asked once more under the lock: it may have been put into service since.
+        if name not in _used(await self._deployments.all()):
+            await self._triton.unload(name)
+            _log.info("model unloaded", triton_model=name)
+
+
+def _used(deployments: Sequence[Deployment]) -> frozenset[str]:
+    models: list[ServableModel | None] = [deployment.last_served for deployment in deployments]
+    return frozenset(model.triton_model for model in models if model is not None)

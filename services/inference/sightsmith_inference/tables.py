@@ -1,0 +1,106 @@
+"""The tables of the schema `inference`."""
+
+import uuid
+from datetime import datetime
+from pathlib import Path
+
+from sightsmith.database import TableBase, schema_metadata, utc_now
+from sightsmith.events.tables import HandledEventColumns, OutboxColumns
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+SCHEMA = "inference"
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Base(TableBase):
+    """Base of the tables of this service."""
+
+    __abstract__ = True
+
+    metadata = schema_metadata(SCHEMA)
+
+
+class ModelRow(Base):
+    """A model version whose files stand in the Triton repository."""
+
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[list[str]]
+    image_side: Mapped[int]
+    stage_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class TritonModelRow(Base):
+    """A model version in one format, as Triton knows it. Never changed: another file has another name."""
+
+    __tablename__ = "triton_models"
+    __table_args__ = (
+        UniqueConstraint("model", "runtime"),
+        CheckConstraint("runtime IN ('onnx', 'torchscript')", name="runtime"),
+        CheckConstraint("max_batch_size > 0", name="max_batch_size"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey(ModelRow.name))
+    runtime: Mapped[str]
+    max_batch_size: Mapped[int]
+
+
+class StagingRequestRow(Base):
+    """A model version that is to be staged ahead of any deployment."""
+
+    __tablename__ = "staging_requests"
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    request_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DeploymentRow(Base):
+    """A name under which a model answers: what is wanted, and what is."""
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        UniqueConstraint("project", "deployment_id"),
+        Index(None, "serving_triton_model"),
+        CheckConstraint("runtime IN ('onnx', 'torchscript')", name="runtime"),
+        CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED')", name="state"),
+        CheckConstraint(
+            "state NOT IN ('RUNNING', 'UPDATING') OR serving_triton_model IS NOT NULL", name="serving_when_it_answers"
+        ),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    project: Mapped[str]
+    deployment_id: Mapped[str]
+    model: Mapped[str]
+    runtime: Mapped[str]
+    # Counts the wishes of users; whoever works for an older wish finds that it may not write any more.
+    generation: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str]
+    # While STARTING: what served before the inference server lost it, and is to come back.
+    serving_triton_model: Mapped[str | None] = mapped_column(ForeignKey(TritonModelRow.name))
+    error_code: Mapped[int | None]
+    error_reason: Mapped[str | None]
+    error_message: Mapped[str | None]
+    create_time: Mapped[datetime] = mapped_column(default=utc_now)
+    update_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LeaseRow(Base):
+    """Work that one replica does for all of them, and who does it until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[uuid.UUID]
+    expire_time: Mapped[datetime]
+
+
+class OutboxRow(OutboxColumns, Base):
+    """Events that are to be published."""
+
+
+class HandledEventRow(HandledEventColumns, Base):
+    """Events that were handled."""

@@ -1,0 +1,111 @@
+"""Asks the training service for the exported files of a model version."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from google.rpc import code_pb2
+from grpc import aio
+from sightsmith.api.training.v1 import model_pb2, model_service_pb2, model_service_pb2_grpc
+from sightsmith.errors import NotFoundError
+from sightsmith.names import ModelName
+from sightsmith.rpc.channel import error_of
+
+from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
+from sightsmith_inference.models import Runtime
+
+_TIMEOUT_SECONDS = 10.0
+_RUNTIMES = {
+    model_pb2.Artifact.FORMAT_ONNX: Runtime.ONNX,
+    model_pb2.Artifact.FORMAT_TORCHSCRIPT: Runtime.TORCHSCRIPT,
+}
+# Every part begins with a letter, digit or underscore: nothing absolute, hidden or leading upwards gets through.
+_PATH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """An exported file.
+
+    Attributes:
+        path: its place in the model's folder, relative and checked to stay inside it.
+        key: its key in the object store.
+        sha256: checksum of its bytes, 64 lower-case hexadecimal digits.
+        size_bytes: its size.
+    """
+
+    path: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What must be known of a model version to serve it.
+
+    Attributes:
+        name: the model version.
+        labels: labels in the order of its scores, at least one.
+        image_side: side in pixels of the square images that it takes.
+        files: per runtime, the files of its folder by path.
+    """
+
+    name: ModelName
+    labels: tuple[str, ...]
+    image_side: int
+    files: Mapping[Runtime, Mapping[str, ModelFile]]
+
+
+class TrainedModels:
+    """The model versions that the training service knows."""
+
+    def __init__(self, channel: aio.Channel) -> None:
+        self._stub = model_service_pb2_grpc.ModelServiceStub(channel)
+
+    async def get(self, name: str) -> TrainedModel:
+        """Fetches a model version.
+
+        Args:
+            name: `projects/{project}/models/{model}`.
+
+        Raises:
+            NotFoundError: if there is none of that name.
+            ModelNotServableError: if what the training service says of it cannot be right.
+            UnavailableError: if the training service cannot be asked.
+        """
+        request = model_service_pb2.GetModelRequest(name=name)
+        try:
+            model = await self._stub.GetModel(request, timeout=_TIMEOUT_SECONDS)
+        except aio.AioRpcError as call_error:
+            error = error_of(call_error)
+            if error.code == code_pb2.NOT_FOUND:
+                raise NotFoundError(name) from call_error
+            raise dependency_unavailable("training", error.message) from call_error
+        return trained_model_of(ModelName.parse(name, "model"), model)
+
+
+def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
+    """Checks and converts what the training service answered.
+
+    Raises:
+        ModelNotServableError: if it cannot be right; names the field.
+    """
+    if not model.labels or model.image_side < 1:
+        raise ModelNotServableError(f"{name} has no labels, or no size of its images")
+    files: dict[Runtime, dict[str, ModelFile]] = defaultdict(dict)
+    for index, artifact in enumerate(model.artifacts):
+        if artifact.format in _RUNTIMES:
+            file = _file_of(artifact, f"artifacts[{index}]")
+            files[_RUNTIMES[artifact.format]][file.path] = file
+    return TrainedModel(name, tuple(model.labels), model.image_side, dict(files))
+
+
+def _file_of(artifact: model_pb2.Artifact, field: str) -> ModelFile:
+    if _PATH.fullmatch(artifact.path) is None:
+        raise ModelNotServableError(f"{field}.path: {artifact.path[:200]!r} is not a path inside the model's folder")
+    if _SHA256.fullmatch(artifact.sha256) is None:
+        raise ModelNotServableError(f"{field}.sha256: {artifact.sha256[:80]!r} is not a SHA-256")
+    return ModelFile(artifact.path, artifact.key, artifact.sha256, artifact.size_bytes)

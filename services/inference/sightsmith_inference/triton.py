@@ -1,0 +1,150 @@
+"""Speaks to Triton Inference Server by its gRPC protocol (KServe v2 with Triton's model repository extension)."""
+
+import asyncio
+import time
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+from grpc import aio
+from sightsmith.errors import SightsmithError
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
+from sightsmith_inference.model_configuration import INPUT, OUTPUT
+from sightsmith_inference.models import ServableModel
+
+Pixels = npt.NDArray[np.uint8]
+Scores = npt.NDArray[np.float32]
+
+_ASK_SECONDS = 5.0
+_READY_POLL_SECONDS = 0.1
+_READY_SECONDS = 30.0
+# What says that the server, or the model in it, is not there at the moment; all else is the model's own fault.
+_NOT_THERE = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+_OPTIONS = [
+    # A batch of images is larger than gRPC's default of 4 MiB; Triton itself has no limit.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    # A server that was restarted is found again at once, not after gRPC's default of up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+
+class Triton:
+    """A Triton server in the mode `--model-control-mode=explicit`."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = aio.insecure_channel(target, _OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def loaded_models(self) -> frozenset[str]:
+        """The names of the models that are ready.
+
+        Raises:
+            UnavailableError: if Triton cannot be reached.
+        """
+        try:
+            index = await self._stub.RepositoryIndex(
+                service_pb2.RepositoryIndexRequest(ready=True), timeout=_ASK_SECONDS
+            )
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+        return frozenset(model.name for model in index.models)
+
+    async def load(self, name: str, timeout_seconds: float) -> None:
+        """Loads a model, runs its warm-up, and waits until it is ready; one that is ready is left as it is.
+
+        Raises:
+            ModelNotServableError: if Triton cannot load it; says what Triton said.
+            UnavailableError: if Triton cannot be reached or takes too long.
+        """
+        try:
+            if not await self._is_ready(name):
+                request = service_pb2.RepositoryModelLoadRequest(model_name=name)
+                await self._stub.RepositoryModelLoad(request, timeout=timeout_seconds)
+                await self._wait_ready(name)
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+
+    async def unload(self, name: str) -> None:
+        """Unloads a model once the requests that it works on are answered; one that is not loaded is left alone.
+
+        Raises:
+            UnavailableError: if Triton cannot be reached.
+        """
+        request = service_pb2.RepositoryModelUnloadRequest(model_name=name)
+        try:
+            await self._stub.RepositoryModelUnload(request, timeout=_ASK_SECONDS)
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+
+    async def infer(self, model: ServableModel, pixels: Pixels, timeout_seconds: float) -> Scores:
+        """Runs a model.
+
+        Args:
+            model: a loaded model.
+            pixels: RGB images, [n, side, side, 3] with n from 1 to the model's `max_batch_size`.
+            timeout_seconds: how long the answer may take.
+
+        Returns:
+            Finite scores of shape [n, labels].
+
+        Raises:
+            ModelNotServableError: if the model fails, or answers what cannot be scores.
+            UnavailableError: if Triton cannot be reached, takes too long or has lost the model.
+        """
+        try:
+            response = await self._stub.ModelInfer(_request(model, pixels), timeout=timeout_seconds)
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+        return _scores(response, (len(pixels), len(model.labels)))
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        await self._channel.close()
+
+    async def _is_ready(self, name: str) -> bool:
+        answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=name), timeout=_ASK_SECONDS)
+        return bool(answer.ready)
+
+    async def _wait_ready(self, name: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not await self._is_ready(name):
+            if time.monotonic() > deadline:
+                raise ModelNotServableError(f"Triton loaded {name}, but does not report it as ready")
+            await asyncio.sleep(_READY_POLL_SECONDS)
+
+
+def _request(model: ServableModel, pixels: Pixels) -> service_pb2.ModelInferRequest:
+    tensor = service_pb2.ModelInferRequest.InferInputTensor(name=INPUT, datatype="UINT8", shape=pixels.shape)
+    output = service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=OUTPUT)
+    return service_pb2.ModelInferRequest(
+        model_name=model.triton_model, inputs=[tensor], outputs=[output], raw_input_contents=[pixels.tobytes()]
+    )
+
+
+def _scores(response: service_pb2.ModelInferResponse, shape: tuple[int, int]) -> Scores:
+    (raw,) = response.raw_output_contents or [b""]
+    scores = np.frombuffer(raw, np.float32)
+    if scores.size != shape[0] * shape[1]:
+        found = [list(output.shape) for output in response.outputs]
+        raise ModelNotServableError(f"{response.model_name} answered {found} where {list(shape)} was due")
+    if not np.isfinite(scores).all():
+        raise ModelNotServableError(f"{response.model_name} answered scores that are not finite")
+    return scores.reshape(shape)
+
+
+def _error_of(error: aio.AioRpcError) -> SightsmithError:
+    message = f"{error.details() or error.code().name}"
+    if error.code() in _NOT_THERE:
+        return dependency_unavailable("triton", message)
+    return ModelNotServableError(message)

@@ -1,0 +1,122 @@
+"""The inference service in a process of its own, with real servers under it."""
+
+import io
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import nats
+import numpy as np
+import pytest
+from nats.js import JetStreamContext
+from PIL import Image
+from pydantic import SecretStr
+from sightsmith.settings import Settings
+from sightsmith.stack import Stack, StackSettings
+
+from tests.integration.inference.inference_client import InferenceClient
+from tests.integration.inference.tiny_models import TinyModel, model_message
+from tests.integration.inference.training_stand_in import TrainingStandIn
+from tests.integration.inference.triton_probe import TritonProbe
+
+TOKEN = "a token for the inference tests"
+ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))
+
+
+@pytest.fixture(scope="session")
+def alpha() -> TinyModel:
+    return TinyModel.of_seed(1)
+
+
+@pytest.fixture(scope="session")
+def beta() -> TinyModel:
+    return TinyModel.of_seed(2)
+
+
+@pytest.fixture(scope="session")
+async def training() -> AsyncIterator[tuple[TrainingStandIn, int]]:
+    """The stand-in for the training service, and its port."""
+    stand_in = TrainingStandIn()  # type: ignore[abstract]  # what inference never calls answers UNIMPLEMENTED
+    server, address = await stand_in.start(Settings(token=SecretStr(TOKEN), listen="127.0.0.1:0"))
+    yield stand_in, int(address.rpartition(":")[2])
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
+    """PostgreSQL, NATS, Triton and the service, which waits less than it would in earnest."""
+    # Not a folder of pytest's own: PostgreSQL's system user could not reach it.
+    folder = Path(tempfile.mkdtemp(prefix="sightsmith-tests-"))
+    (folder / "admin-token").write_text(TOKEN)
+    _, port = training
+    settings = StackSettings(data_dir=folder, free_ports=True, training_port=port)
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
+            environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
+            with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
+                yield stack
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def put_model(stack: Stack, training: tuple[TrainingStandIn, int]) -> Callable[[str, dict[str, bytes]], None]:
+    """Makes a model version with these files, by format, known to the training service."""
+    objects = Path(stack.endpoints.object_store_url.removeprefix("file://"))
+
+    def put(name: str, files: dict[str, bytes]) -> None:
+        training[0].models[name] = model_message(name, files, objects)
+
+    return put
+
+
+@pytest.fixture(scope="session")
+async def client(
+    stack: Stack, put_model: Callable[[str, dict[str, bytes]], None], alpha: TinyModel, beta: TinyModel
+) -> AsyncIterator[InferenceClient]:
+    """A client of the service, with the models `alpha`, `beta` and `broken` there to be deployed."""
+    put_model(ALPHA, {"onnx": alpha.onnx, "torchscript": alpha.torchscript})
+    put_model(BETA, {"onnx": beta.onnx})
+    put_model(BROKEN, {"onnx": b"these bytes are no model"})
+    client = InferenceClient(stack.endpoints.inference, TOKEN)
+    yield client
+    await client.close()
+
+
+@pytest.fixture(scope="session")
+async def main(client: InferenceClient) -> str:
+    """A deployment of `alpha` by ONNX Runtime, which tests leave as they find it."""
+    await client.create("main", model=ALPHA)
+    await client.wait_running("main", ALPHA)
+    return "main"
+
+
+@pytest.fixture
+def image() -> bytes:
+    return png(7)
+
+
+def png(seed: int, side: int = 32) -> bytes:
+    """An image of random blocks of colour."""
+    blocks = np.random.default_rng(seed).integers(0, 256, size=(4, 4, 3), dtype=np.uint8)
+    data = io.BytesIO()
+    Image.fromarray(blocks).resize((side, side), Image.Resampling.NEAREST).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="session")
+async def triton(stack: Stack) -> AsyncIterator[TritonProbe]:
+    probe = TritonProbe(stack.endpoints.triton_target)
+    yield probe
+    await probe.close()
+
+
+@pytest.fixture(scope="session")
+async def jetstream(stack: Stack) -> AsyncIterator[JetStreamContext]:
+    assert stack.endpoints.nats_token_file is not None
+    token = stack.endpoints.nats_token_file.read_text().strip()
+    connection = await nats.connect(stack.endpoints.nats_url, token=token)
+    yield connection.jetstream()
+    await connection.close()

@@ -1,0 +1,121 @@
+"""A client of the inference service without retries, so that tests see every refusal."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+from grpc import aio
+from sightsmith.api.inference.v1 import (
+    deployment_pb2,
+    deployment_service_pb2,
+    deployment_service_pb2_grpc,
+    prediction_service_pb2,
+    prediction_service_pb2_grpc,
+)
+from sightsmith.errors import SightsmithError
+from sightsmith.rpc.channel import error_of
+
+Answer = TypeVar("Answer")
+State = deployment_pb2.Deployment.State
+_TIMEOUT_SECONDS = 20.0
+_WAIT_SECONDS = 60.0
+
+
+class InferenceClient:
+    """Speaks for a project named `shop`. Errors are raised as `SightsmithError`."""
+
+    def __init__(self, target: str, token: str) -> None:
+        self._channel = aio.insecure_channel(target, [("grpc.max_reconnect_backoff_ms", 500)])
+        self._metadata = [("authorization", f"Bearer {token}")]
+        self._deployments = deployment_service_pb2_grpc.DeploymentServiceStub(self._channel)
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def create(self, deployment: str, **fields: Any) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.CreateDeploymentRequest(
+            parent="projects/shop", deployment_id=deployment, deployment=deployment_pb2.Deployment(**fields)
+        )
+        return await self._call(self._deployments.CreateDeployment, request)
+
+    async def get(self, deployment: str, seconds: float = _TIMEOUT_SECONDS) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.GetDeploymentRequest(name=name_of(deployment))
+        return await self._call(self._deployments.GetDeployment, request, seconds)
+
+    async def list(self, **fields: Any) -> deployment_service_pb2.ListDeploymentsResponse:
+        request = deployment_service_pb2.ListDeploymentsRequest(parent="projects/shop", **fields)
+        return await self._call(self._deployments.ListDeployments, request)
+
+    async def update(self, deployment: str, mask: Sequence[str] = (), **fields: Any) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.UpdateDeploymentRequest(
+            deployment=deployment_pb2.Deployment(name=name_of(deployment), **fields)
+        )
+        request.update_mask.paths.extend(mask)
+        return await self._call(self._deployments.UpdateDeployment, request)
+
+    async def delete(self, deployment: str) -> None:
+        request = deployment_service_pb2.DeleteDeploymentRequest(name=name_of(deployment))
+        await self._call(self._deployments.DeleteDeployment, request)
+
+    async def predict(
+        self,
+        deployment: str,
+        image: bytes,
+        seconds: float = _TIMEOUT_SECONDS,
+        **fields: Any,
+    ) -> prediction_service_pb2.PredictResponse:
+        request = prediction_service_pb2.PredictRequest(deployment=name_of(deployment), image=image, **fields)
+        return await self._call(self._predictions.Predict, request, seconds)
+
+    async def predict_batch(
+        self, deployment: str, images: Sequence[bytes], **fields: Any
+    ) -> prediction_service_pb2.BatchPredictResponse:
+        request = prediction_service_pb2.BatchPredictRequest(deployment=name_of(deployment), images=images, **fields)
+        return await self._call(self._predictions.BatchPredict, request)
+
+    async def wait_for(self, deployment: str, *states: "State.ValueType") -> deployment_pb2.Deployment:
+        """Waits until a deployment is in one of these states."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            found = await self.get(deployment)
+            if found.state in states:
+                return found
+            assert time.monotonic() < deadline, f"still {found}"
+            await asyncio.sleep(0.02)
+
+    async def wait_running(self, deployment: str, model: str | None = None) -> deployment_pb2.Deployment:
+        found = await self.wait_for(
+            deployment, deployment_pb2.Deployment.STATE_RUNNING, deployment_pb2.Deployment.STATE_FAILED
+        )
+        assert found.state == deployment_pb2.Deployment.STATE_RUNNING, found
+        assert model in (None, found.serving_model), found
+        return found
+
+    async def wait_predicting(self, deployment: str, image: bytes) -> prediction_service_pb2.PredictResponse:
+        """Waits until predictions are answered."""
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                return await self.predict(deployment, image)
+            except SightsmithError:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+
+    async def _call(
+        self, method: Callable[..., Awaitable[Answer]], request: Message, seconds: float = _TIMEOUT_SECONDS
+    ) -> Answer:
+        try:
+            return await method(request, metadata=self._metadata, timeout=seconds)
+        except aio.AioRpcError as error:
+            raise error_of(error) from error
+
+
+def name_of(deployment: str) -> str:
+    return f"projects/shop/deployments/{deployment}"
+
+
+def scores_of(predictions: Sequence[prediction_service_pb2.Prediction]) -> dict[str, float]:
+    return {prediction.label: prediction.confidence for prediction in predictions}

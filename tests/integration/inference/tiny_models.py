@@ -1,0 +1,121 @@
+"""Tiny real classifiers, exported and described as the training service does it."""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from sightsmith.api.training.v1 import model_pb2
+from sightsmith.images import decode_square
+
+SIDE = 8
+MAX_BATCH_SIZE = 8
+LABELS = ("dark", "green", "light")
+BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
+_FORMATS = {"onnx": model_pb2.Artifact.FORMAT_ONNX, "torchscript": model_pb2.Artifact.FORMAT_TORCHSCRIPT}
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """A classifier by mean colour: softmax(mean × weights)."""
+
+    onnx: bytes
+    torchscript: bytes
+
+    @classmethod
+    def of_seed(cls, seed: int) -> "TinyModel":
+        weights = np.random.default_rng(seed).normal(size=(3, len(LABELS))).astype(np.float32) / np.float32(64)
+        return cls(_onnx(weights), _torchscript(weights))
+
+    def scores(self, image: bytes) -> dict[str, float]:
+        """What onnxruntime answers in this process."""
+        session = onnxruntime.InferenceSession(self.onnx, providers=["CPUExecutionProvider"])
+        (scores,) = session.run(["OUTPUT__0"], {"INPUT__0": decode_square(image, SIDE)[None]})
+        return dict(zip(LABELS, map(float, scores[0]), strict=True))
+
+
+def model_message(name: str, files: dict[str, bytes], objects: Path) -> model_pb2.Model:
+    """Puts exported files (by format) into the object store's folder, and describes them as a model version."""
+    model = model_pb2.Model(name=name, task=model_pb2.Model.TASK_CLASSIFICATION, labels=LABELS, image_side=SIDE)
+    _, project, _, version = name.split("/")
+    for file_format, content in files.items():
+        backend, file_name = BACKENDS[file_format]
+        sha256 = hashlib.sha256(content).hexdigest()
+        config = configuration(f"{project}.{version}.{file_format}.{sha256[:12]}", backend)
+        for path, data in (("config.pbtxt", config.encode()), (f"1/{file_name}", content)):
+            model.artifacts.append(_artifact(file_format, path, data, f"models/{project}/{version}", objects))
+    return model
+
+
+def configuration(name: str, backend: str) -> str:
+    return f"""
+name: "{name}"
+backend: "{backend}"
+max_batch_size: {MAX_BATCH_SIZE}
+input [ {{ name: "INPUT__0" data_type: TYPE_UINT8 dims: [ {SIDE}, {SIDE}, 3 ] }} ]
+output [ {{ name: "OUTPUT__0" data_type: TYPE_FP32 dims: [ {len(LABELS)} ] }} ]
+dynamic_batching {{ }}
+model_warmup [ {{
+  name: "one"
+  batch_size: 1
+  inputs {{ key: "INPUT__0" value: {{ data_type: TYPE_UINT8 dims: [ {SIDE}, {SIDE}, 3 ] zero_data: true }} }}
+}} ]
+"""
+
+
+def _artifact(file_format: str, path: str, data: bytes, prefix: str, objects: Path) -> model_pb2.Artifact:
+    key = f"{prefix}/{file_format}/{path}"
+    (objects / key).parent.mkdir(parents=True, exist_ok=True)
+    (objects / key).write_bytes(data)
+    return model_pb2.Artifact(
+        format=_FORMATS[file_format],
+        path=path,
+        key=key,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size_bytes=len(data),
+    )
+
+
+def _onnx(weights: NDArray[np.float32]) -> bytes:
+    nodes = [
+        helper.make_node("Cast", ["INPUT__0"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["means"], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["OUTPUT__0"], axis=1),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([1, 2], dtype=np.int64), "axes"),
+        numpy_helper.from_array(weights, "weights"),
+    ]
+    inputs = [helper.make_tensor_value_info("INPUT__0", TensorProto.UINT8, ["batch", SIDE, SIDE, 3])]
+    outputs = [helper.make_tensor_value_info("OUTPUT__0", TensorProto.FLOAT, ["batch", len(LABELS)])]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+class _MeanColour(torch.nn.Module):
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        super().__init__()
+        self.weights = torch.nn.Parameter(torch.from_numpy(weights))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(pixels.float().mean(dim=(1, 2)) @ self.weights, dim=1)
+
+
+def _torchscript(weights: NDArray[np.float32]) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8)
+        traced = torch.jit.trace(_MeanColour(weights).eval(), example)  # type: ignore[no-untyped-call]
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer)
+        return buffer.getvalue()
