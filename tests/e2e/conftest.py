@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sightsmith.client import Client
 from sightsmith.stack.settings import StackSettings
 from sightsmith.stack.stack import Stack
-
 from tests.photo_set import write_photo_set
 
 SIGHTSMITH = str(Path(sys.executable).with_name("sightsmith"))

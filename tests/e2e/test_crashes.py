@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 import pytest
+
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob, TrainingProgress
 from sightsmith.client import Client
 from sightsmith.stack import Stack
-
 from tests.e2e.conftest import Command, Shop
 
 

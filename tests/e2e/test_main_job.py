@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from sightsmith.client import Client
 
+from sightsmith.client import Client
 from tests.e2e.conftest import Command, Shop
 
 LABELS = ["astronaut", "cat", "coffee", "flower", "temple"]

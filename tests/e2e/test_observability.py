@@ -7,7 +7,6 @@ import uuid
 from sightsmith.api.training.v1 import training_job_pb2, training_service_pb2
 from sightsmith.client import Client
 from sightsmith.stack import Stack
-
 from tests.e2e.conftest import Shop
 
 

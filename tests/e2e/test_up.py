@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sightsmith.client import Client
 
+from sightsmith.client import Client
 from tests.e2e.conftest import SIGHTSMITH
 
 
@@ -39,23 +39,22 @@ def start(data_dir: Path) -> tuple["subprocess.Popen[str]", dict[str, str]]:
     return process, json.loads(text)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_everything_listens_and_stops_in_order(data_dir: Path, number: signal.Signals) -> None:
+def test_it_says_where_everything_listens_and_stops_in_order(data_dir: Path) -> None:
     process, endpoints = start(data_dir)
     token = data_dir / "admin-token"
     assert token.stat().st_mode & 0o777 == 0o600
     assert all(endpoints[name].startswith("127.0.0.1:") for name in ("labeling", "training", "inference"))
     with Client.connect(data_dir) as client:
         client.ensure_project("kept")
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     assert process.wait(60) == 0
     assert not (data_dir / "stack.json").exists()
 
-    # The data folder and the token survive.
+    # The data folder and the token survive; a service manager's stop is as orderly as Ctrl-C.
     before = token.read_text()
     process, _ = start(data_dir)
     with Client.connect(data_dir) as client:
         assert client.ensure_project("kept").name == "projects/kept"
     assert token.read_text() == before
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0

@@ -1,0 +1,161 @@
+"""Datasets of a project and their counts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.database import Database
+from sightsmith.errors import AlreadyExistsError, NotFoundError
+from sightsmith.names import DatasetName, ProjectName
+from sightsmith.paging import PageRequest, page_of
+from sightsmith_labeling.constraints import violated_constraint
+from sightsmith_labeling.page_keys import id_after
+from sightsmith_labeling.projects import require_project
+from sightsmith_labeling.tables import AnnotationRow, DatasetRow, ImageRow, LabelRow
+
+
+class Split(StrEnum):
+    """What images are used for."""
+
+    TRAIN = "train"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images that serve one purpose.
+
+    Attributes:
+        label_counts: how many images carry each label, ordered by label.
+    """
+
+    name: DatasetName
+    split: Split
+    create_time: datetime
+    image_count: int = 0
+    label_counts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class DatasetKey:
+    """A dataset that was found, as the tables refer to it."""
+
+    name: DatasetName
+    key: int
+
+
+class Datasets:
+    """The datasets in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: DatasetName, split: Split) -> Dataset:
+        """Creates the dataset of a split.
+
+        Raises:
+            NotFoundError: if the project does not exist.
+            AlreadyExistsError: if the project has a dataset of that id, or another one for the split.
+        """
+        row = DatasetRow(project=name.project, id=name.dataset, split=split.value)
+        try:
+            async with self._database.transaction() as session:
+                session.add(row)
+        except IntegrityError as error:
+            if violated_constraint(error) == "fk_datasets_project":
+                raise NotFoundError(str(ProjectName(name.project))) from error
+            raise await self._conflict(name, split) from error
+        return _to_dataset(row, 0, [])
+
+    async def get(self, name: DatasetName) -> Dataset:
+        """Returns a dataset with its counts.
+
+        Raises:
+            NotFoundError: if it does not exist.
+        """
+        async with self._database.transaction() as session:
+            row = await _find(session, name)
+            (dataset,) = await _with_counts(session, [row])
+        return dataset
+
+    async def find(self, name: DatasetName) -> DatasetKey:
+        """Makes sure that a dataset exists.
+
+        Raises:
+            NotFoundError: if it does not.
+        """
+        async with self._database.transaction() as session:
+            return DatasetKey(name, (await _find(session, name)).key)
+
+    async def list(self, project: ProjectName, page: PageRequest) -> tuple[Sequence[Dataset], str]:
+        """Returns a page of a project's datasets, ordered by id, and the token of the next page.
+
+        Raises:
+            NotFoundError: if the project does not exist.
+        """
+        wanted = select(DatasetRow).where(DatasetRow.project == project.project).order_by(DatasetRow.id)
+        if (after := id_after(page)) is not None:
+            wanted = wanted.where(DatasetRow.id > after)
+        async with self._database.transaction() as session:
+            await require_project(session, project)
+            rows = (await session.scalars(wanted.limit(page.size + 1))).all()
+            rows, token = page_of(rows, page, key=lambda row: row.id)
+            return await _with_counts(session, rows), token
+
+    async def _conflict(self, name: DatasetName, split: Split) -> AlreadyExistsError:
+        of_split = select(DatasetRow.id).where(DatasetRow.project == name.project, DatasetRow.split == split.value)
+        async with self._database.transaction() as session:
+            existing = await session.scalar(of_split)
+        if existing in (None, name.dataset):
+            return AlreadyExistsError(f"{name} already exists", metadata={"name": str(name)})
+        there = str(DatasetName(name.project, existing))
+        return AlreadyExistsError(
+            f"the project already has a dataset for the split {split.name}: {there}", metadata={"name": there}
+        )
+
+
+async def _find(session: AsyncSession, name: DatasetName) -> DatasetRow:
+    row = await session.scalar(
+        select(DatasetRow).where(DatasetRow.project == name.project, DatasetRow.id == name.dataset)
+    )
+    if row is None:
+        raise NotFoundError(str(name))
+    return row
+
+
+async def _with_counts(session: AsyncSession, rows: Sequence[DatasetRow]) -> Sequence[Dataset]:
+    keys = [row.key for row in rows]
+    images = await _image_counts(session, keys)
+    labels = await _label_counts(session, keys)
+    return [_to_dataset(row, images.get(row.key, 0), labels[row.key]) for row in rows]
+
+
+async def _image_counts(session: AsyncSession, datasets: Sequence[int]) -> Mapping[int, int]:
+    counted = select(ImageRow.dataset, func.count()).where(ImageRow.dataset.in_(datasets)).group_by(ImageRow.dataset)
+    return dict((await session.execute(counted)).tuples().all())
+
+
+async def _label_counts(session: AsyncSession, datasets: Sequence[int]) -> Mapping[int, list[tuple[str, int]]]:
+    counted = (
+        select(ImageRow.dataset, LabelRow.name, func.count())
+        .join(AnnotationRow, AnnotationRow.image == ImageRow.sequence)
+        .join(LabelRow, LabelRow.key == AnnotationRow.label)
+        .where(ImageRow.dataset.in_(datasets))
+        .group_by(ImageRow.dataset, LabelRow.name)
+        .order_by(LabelRow.name)
+    )
+    counts: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for dataset, label, count in await session.execute(counted):
+        counts[dataset].append((label, count))
+    return counts
+
+
+def _to_dataset(row: DatasetRow, image_count: int, label_counts: Iterable[tuple[str, int]]) -> Dataset:
+    name = DatasetName(row.project, row.id)
+    return Dataset(name, Split(row.split), row.create_time, image_count, tuple(label_counts))

@@ -1,0 +1,75 @@
+"""What a client is told about one image of its upload."""
+
+import json
+from dataclasses import dataclass
+
+from sightsmith.errors import AlreadyExistsError, FieldViolation, InvalidArgumentError, SightsmithError
+from sightsmith.images import ImageError
+from sightsmith_labeling.images import Image, Joined
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """The image is in the dataset for good; `is_new` tells whether it was not there before.
+
+    Attributes:
+        index: the image's place in the upload, counted from 0.
+    """
+
+    index: int
+    source: str
+    image: Image
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class RefusedImage:
+    """The image was refused, and nothing of it is kept.
+
+    Attributes:
+        index: the image's place in the upload, counted from 0.
+    """
+
+    index: int
+    source: str
+    error: SightsmithError
+
+
+Answer = StoredImage | RefusedImage
+
+
+def answer_of(index: int, source: str, labels: tuple[str, ...], joined: Joined) -> Answer:
+    """The answer for an image that was offered to a dataset, which may hold it already."""
+    if joined.is_new or set(joined.image.labels) == set(labels):
+        return StoredImage(index, source, joined.image, joined.is_new)
+    return RefusedImage(index, source, _conflict(source, labels, joined.image))
+
+
+def unacceptable(source: str, error: ImageError) -> InvalidArgumentError:
+    """The error for bytes that are not an image that is taken, said of the file that they came from."""
+    limit = next((value for key, value in error.metadata.items() if key.startswith(("max_", "min_"))), None)
+    return InvalidArgumentError(
+        f"{source}: {error}",
+        reason=error.reason,
+        metadata=error.metadata if limit is None else {**error.metadata, "limit": limit},
+        violations=[FieldViolation(source, str(error))],
+    )
+
+
+def _conflict(source: str, labels: tuple[str, ...], there: Image) -> AlreadyExistsError:
+    problem = (
+        f"the same image is in the dataset already as {there.source!r} with {_listed(there.labels)}, "
+        f"and was now sent with {_listed(labels)}"
+    )
+    return AlreadyExistsError(
+        f"{source}: {problem}",
+        reason="IMAGE_CONFLICTING_LABELS",
+        metadata={"image": str(there.name), "labels": json.dumps(there.labels, ensure_ascii=False)},
+        violations=[FieldViolation(source, problem)],
+    )
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    if not labels:
+        return "no labels"
+    return ("the label " if len(labels) == 1 else "the labels ") + ", ".join(repr(label) for label in sorted(labels))

@@ -1,0 +1,72 @@
+"""A labeling process on real servers, started once a run."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+import pytest
+
+from sightsmith.stack import Endpoints
+from tests.integration.conftest import TOKEN
+
+from .labeling_client import LabelingClient
+from .labeling_process import LabelingProcess
+
+
+@pytest.fixture(scope="session")
+def environment(servers: Endpoints) -> Mapping[str, str]:
+    assert servers.nats_token_file is not None
+    return {
+        "SIGHTSMITH_TOKEN": TOKEN,
+        "SIGHTSMITH_DATABASE_URL": servers.database_url,
+        "SIGHTSMITH_NATS_URL": servers.nats_url,
+        "SIGHTSMITH_NATS_TOKEN": servers.nats_token_file.read_text().strip(),
+        "SIGHTSMITH_OBJECT_STORE_URL": servers.object_store_url,
+        # Small, so that the tests that pass them are quick.
+        "SIGHTSMITH_MAX_IMAGE_BYTES": "3000000",
+        "SIGHTSMITH_MAX_IMAGE_PIXELS": "10000000",
+        "SIGHTSMITH_MAX_MESSAGE_BYTES": "2000000",
+    }
+
+
+MakeProcess = Callable[[Mapping[str, str]], LabelingProcess]
+
+
+@pytest.fixture(scope="session")
+def make_process(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeProcess]:
+    """Makes labeling processes that differ from the shared one in some settings, and are not started yet."""
+    made: list[LabelingProcess] = []
+
+    def make(changes: Mapping[str, str]) -> LabelingProcess:
+        log = tmp_path_factory.mktemp("labeling") / "log.jsonl"
+        made.append(LabelingProcess({**environment, **changes}, log))
+        return made[-1]
+
+    yield make
+    for process in made:
+        if process.is_running:
+            assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def labeling(make_process: MakeProcess) -> LabelingProcess:
+    process = make_process({})
+    process.start()
+    return process
+
+
+@pytest.fixture(scope="session")
+async def client(labeling: LabelingProcess) -> AsyncIterator[LabelingClient]:
+    client = LabelingClient(labeling.target, TOKEN)
+    async with client.channel:
+        yield client
+
+
+@pytest.fixture
+async def dataset(client: LabelingClient) -> str:
+    """A new training dataset in a new project."""
+    return await client.new_dataset()
+
+
+@pytest.fixture
+async def project(dataset: str) -> str:
+    """The project of `dataset`."""
+    return dataset.partition("/datasets/")[0]
