@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -39,6 +40,8 @@ class TrainingProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log_file,
+                # torch leaves folders behind wherever it is imported.
+                env={**os.environ, "TMPDIR": str(folder)},
                 limit=_MAX_LINE_BYTES,
                 start_new_session=True,
             )

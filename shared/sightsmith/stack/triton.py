@@ -58,7 +58,7 @@ def prepare(folder: DataFolder, repository: Path, *, grpc_port: int, http_port: 
             "--exit-timeout-secs=8",
         ),
         is_ready=lambda: _answers(http_port),
-        environment=_environment(wheel),
+        environment=_environment(wheel, folder),
         stop_seconds=12,
     )
 
@@ -70,13 +70,17 @@ def _wheel() -> Path:
     return Path(spec.origin).parent.parent
 
 
-def _environment(wheel: Path) -> dict[str, str]:
+def _environment(wheel: Path, folder: DataFolder) -> dict[str, str]:
     programs = Path(sys.executable).parent
     return {
         "LD_LIBRARY_PATH": f"{wheel / 'nvidia_pytriton.libs'}:{_python_library().parent}",
         # The backends' process embeds Python in isolation: it heeds neither PYTHONPATH nor PYTHONHOME, and takes its
         # packages from the environment of the first `python3` on the PATH.
         "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
+        # ONNX Runtime's wheels report to their maker unless told otherwise.
+        "ORT_DISABLE_TELEMETRY": "1",
+        # torch leaves folders behind wherever it is imported.
+        "TMPDIR": str(folder.work),
     }
 
 

@@ -1,0 +1,80 @@
+"""Progress of the whole job in one number, and the time that is left."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from sightsmith_training.engine.contract import Phase, Progress
+
+_SECONDS_BETWEEN_MESSAGES = 0.25
+_SHARE_NEEDED_FOR_AN_ESTIMATE = 0.02
+
+
+class ProgressMeter:
+    """Adds up phases of known relative cost and tells how far the job is.
+
+    The costs are rough seconds on an ordinary core. Only their ratios matter: the time left follows from the speed
+    measured so far.
+    """
+
+    def __init__(
+        self, costs: Mapping[Phase, float], send: Callable[[Progress], None], started: float | None = None
+    ) -> None:
+        """Takes the phases in the order in which they will run.
+
+        Args:
+            costs: expected seconds of each phase, at least one of them above zero.
+            send: called with each message.
+            started: `time.monotonic()` at which the job began; now if not given.
+        """
+        self._costs = dict(costs)
+        self._send = send
+        self._phase: Phase = next(iter(self._costs))
+        self._finished_cost = 0.0
+        self._share = 0.0
+        self._best_score: float | None = None
+        self._started = self._phase_started = time.monotonic() if started is None else started
+        self._sent = -_SECONDS_BETWEEN_MESSAGES
+        self.seconds: dict[str, float] = {}
+
+    def enter(self, phase: Phase) -> None:
+        """Ends the phase before and begins this one."""
+        self._close()
+        if phase != self._phase:
+            self._finished_cost += self._costs[self._phase]
+        self._phase, self._share = phase, 0.0
+        self._tell()
+
+    def advance(self, share: float, best_score: float | None = None) -> None:
+        """Says how much of the current phase is done, 0 to 1; a step back is ignored."""
+        self._share = min(1.0, max(self._share, share))
+        if best_score is not None:
+            self._best_score = best_score
+        if time.monotonic() - self._sent >= _SECONDS_BETWEEN_MESSAGES:
+            self._tell()
+
+    def finish(self) -> None:
+        """Ends the last phase."""
+        self._close()
+        self._finished_cost, self._share = sum(self._costs.values()), 0.0
+        self._tell()
+
+    def _close(self) -> None:
+        now = time.monotonic()
+        self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + round(now - self._phase_started, 3)
+        self._phase_started = now
+
+    def _tell(self) -> None:
+        self._sent = time.monotonic()
+        done = (self._finished_cost + self._share * self._costs[self._phase]) / sum(self._costs.values())
+        done = min(1.0, done)
+        remaining = None
+        if done >= _SHARE_NEEDED_FOR_AN_ESTIMATE:
+            remaining = round((self._sent - self._started) * (1 - done) / done, 1)
+        self._send(
+            Progress(
+                phase=self._phase,
+                percent=round(100 * done, 1),
+                remaining_seconds=remaining,
+                best_score=self._best_score,
+            )
+        )
