@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+
 from sightsmith.settings import Settings
 from sightsmith.stack import Endpoints, Stack, StackSettings
 

@@ -3,7 +3,6 @@
 import asyncio
 
 from sightsmith.service import run_process
-
 from sightsmith_inference.inference import Inference
 from sightsmith_inference.settings import InferenceSettings
 

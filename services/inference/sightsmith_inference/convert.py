@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
+
 from sightsmith.api.inference.v1 import deployment_pb2, prediction_service_pb2
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.status import to_status
-
 from sightsmith_inference.deployments import Deployment, DeploymentError
 from sightsmith_inference.models import Runtime
 from sightsmith_inference.predictor import Outcome

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from prometheus_client import Gauge, Histogram
+
 from sightsmith.errors import InvalidArgumentError, ResourceExhaustedError
 from sightsmith.images import ImageError, ImageLimits, decode_square
-
 from sightsmith_inference.triton import Pixels
 
 _in_flight = Gauge("sightsmith_inference_images_in_flight", "Images that were accepted and are not answered yet.")

@@ -1,20 +1,18 @@
 """`sightsmith.api.inference.v1.DeploymentService`."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
-from grpc import aio
+
 from sightsmith.api.inference.v1 import deployment_pb2, deployment_service_pb2, deployment_service_pb2_grpc
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DeploymentName, ModelName, ProjectName, check_id
 from sightsmith.paging import PageRequest, page_of
-
+from sightsmith.rpc import Context
 from sightsmith_inference.convert import deployment_to_proto, runtime_of
 from sightsmith_inference.deployments import Deployments
 
-_Context = aio.ServicerContext[Any, Any]
 _CHANGEABLE = ("model", "runtime")
 
 
@@ -32,7 +30,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         self._changed = changed
 
     async def CreateDeployment(
-        self, request: deployment_service_pb2.CreateDeploymentRequest, context: _Context
+        self, request: deployment_service_pb2.CreateDeploymentRequest, context: Context
     ) -> deployment_pb2.Deployment:
         """Creates a deployment."""
         project = ProjectName.parse(request.parent, "parent").project
@@ -43,13 +41,13 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         return deployment_to_proto(deployment)
 
     async def GetDeployment(
-        self, request: deployment_service_pb2.GetDeploymentRequest, context: _Context
+        self, request: deployment_service_pb2.GetDeploymentRequest, context: Context
     ) -> deployment_pb2.Deployment:
         """Returns a deployment."""
         return deployment_to_proto(await self._deployments.get(DeploymentName.parse(request.name)))
 
     async def ListDeployments(
-        self, request: deployment_service_pb2.ListDeploymentsRequest, context: _Context
+        self, request: deployment_service_pb2.ListDeploymentsRequest, context: Context
     ) -> deployment_service_pb2.ListDeploymentsResponse:
         """Lists the deployments of a project."""
         page = PageRequest.parse(request.page_size, request.page_token)
@@ -60,7 +58,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         )
 
     async def UpdateDeployment(
-        self, request: deployment_service_pb2.UpdateDeploymentRequest, context: _Context
+        self, request: deployment_service_pb2.UpdateDeploymentRequest, context: Context
     ) -> deployment_pb2.Deployment:
         """Puts another model behind the name."""
         wanted = request.deployment
@@ -73,7 +71,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         return deployment_to_proto(deployment)
 
     async def DeleteDeployment(
-        self, request: deployment_service_pb2.DeleteDeploymentRequest, context: _Context
+        self, request: deployment_service_pb2.DeleteDeploymentRequest, context: Context
     ) -> Empty:
         """Takes a deployment out of service."""
         await self._deployments.delete(DeploymentName.parse(request.name))

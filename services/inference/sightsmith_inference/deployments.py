@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql import Select
+
 from sightsmith.api.events.v1.event_pb2 import DeploymentServing
 from sightsmith.database import Database, utc_now
 from sightsmith.errors import AlreadyExistsError, NotFoundError, SightsmithError
 from sightsmith.events.outbox import tell
 from sightsmith.names import DeploymentName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
-from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql import Select
-
 from sightsmith_inference.models import Runtime, ServableModel, servable_of
 from sightsmith_inference.tables import DeploymentRow, ModelRow, OutboxRow, TritonModelRow
 

@@ -1,6 +1,7 @@
 """What can go wrong with a model that is to be served, beyond the errors that all services share."""
 
 from google.rpc import code_pb2
+
 from sightsmith.errors import SightsmithError, UnavailableError
 
 

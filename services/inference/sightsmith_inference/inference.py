@@ -16,7 +16,6 @@ from sightsmith.objects import Objects, open_object_store
 from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside
-
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments

@@ -3,11 +3,11 @@
 import uuid
 from datetime import timedelta
 
-from sightsmith.database import Database
-from sightsmith.errors import UnavailableError
 from sqlalchemy import delete, func, or_
 from sqlalchemy.dialects.postgresql import insert
 
+from sightsmith.database import Database
+from sightsmith.errors import UnavailableError
 from sightsmith_inference.tables import LeaseRow
 
 

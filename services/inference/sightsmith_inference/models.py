@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sightsmith.database import Database
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sightsmith.database import Database
 from sightsmith_inference.tables import ModelRow, StagingRequestRow, TritonModelRow
 
 

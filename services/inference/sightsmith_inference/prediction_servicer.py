@@ -1,15 +1,10 @@
 """`sightsmith.api.inference.v1.PredictionService`."""
 
-from typing import Any
-
-from grpc import aio
 from sightsmith.api.inference.v1 import prediction_service_pb2, prediction_service_pb2_grpc
 from sightsmith.names import DeploymentName
-
+from sightsmith.rpc import Context
 from sightsmith_inference.convert import predictions_to_proto, result_to_proto, wish_of
 from sightsmith_inference.predictor import Predictor
-
-_Context = aio.ServicerContext[Any, Any]
 
 
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -19,7 +14,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._predictor = predictor
 
     async def Predict(
-        self, request: prediction_service_pb2.PredictRequest, context: _Context
+        self, request: prediction_service_pb2.PredictRequest, context: Context
     ) -> prediction_service_pb2.PredictResponse:
         """Answers for one image."""
         name = DeploymentName.parse(request.deployment, "deployment")
@@ -28,7 +23,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         return prediction_service_pb2.PredictResponse(predictions=predictions_to_proto(predictions), model=model)
 
     async def BatchPredict(
-        self, request: prediction_service_pb2.BatchPredictRequest, context: _Context
+        self, request: prediction_service_pb2.BatchPredictRequest, context: Context
     ) -> prediction_service_pb2.BatchPredictResponse:
         """Answers for several images."""
         name = DeploymentName.parse(request.deployment, "deployment")

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from prometheus_client import Counter, Histogram
+
 from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError, UnavailableError
 from sightsmith.names import DeploymentName
-
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.models import ServableModel

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sightsmith.errors import FieldViolation
 
+from sightsmith.errors import FieldViolation
 from sightsmith_inference.triton import Scores
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from sightsmith.errors import NotFoundError, SightsmithError, UnavailableError
 from sightsmith.logs import get_logger
-
 from sightsmith_inference.check import check
 from sightsmith_inference.deployments import Deployment, Deployments, DeploymentState
 from sightsmith_inference.errors import ModelNotServableError

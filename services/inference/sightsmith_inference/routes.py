@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from sightsmith.errors import NotFoundError, UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName
-
 from sightsmith_inference.deployments import Deployment, Deployments
 from sightsmith_inference.models import ServableModel
 

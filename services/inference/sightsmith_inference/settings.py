@@ -3,6 +3,7 @@
 import os
 
 from pydantic import Field
+
 from sightsmith.images import ImageLimits
 from sightsmith.settings import Settings
 

@@ -2,12 +2,12 @@
 
 import asyncio
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sightsmith.api.events.v1.event_pb2 import Event
 from sightsmith.errors import NotFoundError, UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith.names import ModelName
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models, request_staging

@@ -4,10 +4,11 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from sightsmith.database import TableBase, schema_metadata, utc_now
-from sightsmith.events.tables import HandledEventColumns, OutboxColumns
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
+
+from sightsmith.database import TableBase, schema_metadata, utc_now
+from sightsmith.events.tables import HandledEventColumns, OutboxColumns
 
 SCHEMA = "inference"
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from google.rpc import code_pb2
 from grpc import aio
+
 from sightsmith.api.training.v1 import model_pb2, model_service_pb2, model_service_pb2_grpc
 from sightsmith.errors import NotFoundError
 from sightsmith.names import ModelName
 from sightsmith.rpc.channel import error_of
-
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.models import Runtime
 

@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 from grpc import aio
-from sightsmith.errors import SightsmithError
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from sightsmith.errors import SightsmithError
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.model_configuration import INPUT, OUTPUT
 from sightsmith_inference.models import ServableModel

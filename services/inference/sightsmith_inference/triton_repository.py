@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from obstore.exceptions import BaseError as ObjectStoreError
+
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
-
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.model_configuration import CONFIGURATION_FILE, read_configuration
 from sightsmith_inference.models import Runtime, ServableModel

@@ -2,9 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
-
-from grpc import aio
 
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
 from sightsmith.api.labeling.v1.dataset_pb2 import Dataset
@@ -15,6 +12,7 @@ from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.names import DatasetName, ImageName, ProjectName, SnapshotName, check_id
 from sightsmith.objects import image_key
 from sightsmith.paging import PageRequest
+from sightsmith.rpc import Context
 from sightsmith_labeling.blobs import Blobs
 from sightsmith_labeling.convert import (
     answer_to_proto,
@@ -32,8 +30,6 @@ from sightsmith_labeling.images import Images
 from sightsmith_labeling.projects import Projects
 from sightsmith_labeling.snapshots import Snapshots
 from sightsmith_labeling.uploads.pipeline import Uploads
-
-Context = aio.ServicerContext[Any, Any]
 
 
 class LabelingServicer(LabelingServiceServicer):

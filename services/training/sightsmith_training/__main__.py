@@ -11,7 +11,6 @@ from sightsmith.logs import get_logger
 from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside, run_process
-
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.model_servicer import ModelServicer

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
+
 from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_job_pb2
 from sightsmith.errors import FieldViolation, SightsmithError
 from sightsmith.names import EvaluationName
 from sightsmith.rpc.status import to_status
-
 from sightsmith_training.engine.contract import Candidate, Evaluation, ImagePrediction, Parity
 from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact

@@ -9,16 +9,16 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sightsmith.api.events.v1.event_pb2 import TrainingJobEnded, TrainingJobQueued
 from sightsmith.database import Database, utc_now
 from sightsmith.errors import AlreadyExistsError, NotFoundError, OutOfRangeError
 from sightsmith.events.outbox import tell
 from sightsmith.names import TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from sightsmith_training.engine.contract import Phase
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import Outbox, TrainingJobRevisionRow, TrainingJobRow

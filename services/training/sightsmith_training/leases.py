@@ -8,12 +8,12 @@ import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sightsmith.database import Database, utc_now
-from sightsmith.names import TrainingJobName
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sightsmith.database import Database, utc_now
+from sightsmith.names import TrainingJobName
 from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, queue_again, record_change
 from sightsmith_training.tables import ModelNumberRow, TrainingJobRow
 

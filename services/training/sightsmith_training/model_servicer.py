@@ -6,7 +6,6 @@ from sightsmith.api.training.v1 import model_service_pb2_grpc as services
 from sightsmith.names import EvaluationName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
-
 from sightsmith_training.convert import evaluated_image_message, evaluation_message, model_message
 from sightsmith_training.models import Models
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sightsmith.database import Database
 from sightsmith.errors import NotFoundError
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity
 from sightsmith_training.tables import EvaluatedImageRow, ModelRow
 

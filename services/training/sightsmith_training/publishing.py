@@ -8,7 +8,6 @@ from sightsmith.database import Database, utc_now
 from sightsmith.events.outbox import tell
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
-
 from sightsmith_training.engine.contract import ExportedFile, TrainingResult
 from sightsmith_training.jobs import JobState, end_job
 from sightsmith_training.leases import Lease, Leases, locked_row

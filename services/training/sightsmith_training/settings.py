@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field
+
 from sightsmith.settings import Settings
 
 

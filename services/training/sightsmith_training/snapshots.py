@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf import json_format
+
 from sightsmith.api.labeling.v1 import labeling_service_pb2, labeling_service_pb2_grpc, snapshot_pb2
 from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.errors import FailedPreconditionError, FieldViolation, InternalError
 from sightsmith.names import SnapshotName
 from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
-
 from sightsmith_training.engine.contract import SpecEntry
 
 

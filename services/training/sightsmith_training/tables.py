@@ -5,10 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sightsmith.database import TableBase, schema_metadata, utc_now
-from sightsmith.events.tables import OutboxColumns
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
+
+from sightsmith.database import TableBase, schema_metadata, utc_now
+from sightsmith.events.tables import OutboxColumns
 
 SCHEMA = "training"
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -11,7 +11,6 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ProjectName, SnapshotName, TrainingJobName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
-
 from sightsmith_training.convert import job_message
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.settings import TrainingSettings

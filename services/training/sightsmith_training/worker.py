@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from prometheus_client import Counter, Gauge
+
 from sightsmith.database import Database, migrate
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.events.bus import EventBus
@@ -17,7 +18,6 @@ from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
-
 from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases

@@ -21,8 +21,9 @@ def up_command(
 ) -> None:
     """Start the whole stack in the foreground and say where everything listens; Ctrl-C stops it."""
     output = Output(as_json)
-    # A service manager's stop is as orderly as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A service manager's stop is as orderly as Ctrl-C; and a shell that starts us in the background ignores Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with output.failing_clearly():
         stack = start_stack(StackSettings(free_ports=True) if free_ports else StackSettings(), output)
         try:

@@ -20,6 +20,7 @@ from structlog.contextvars import bound_contextvars
 
 from sightsmith.errors import InternalError, SightsmithError, UnauthenticatedError
 from sightsmith.logs import REQUEST_ID, bind_request_id, current_request_id, get_logger
+from sightsmith.rpc import Context
 from sightsmith.rpc.required_fields import check_required_fields
 from sightsmith.rpc.status import to_status
 
@@ -69,7 +70,7 @@ class _Call:
         """The same handler with everything around it."""
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
-        async def answer_once(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        async def answer_once(request: Any, context: Context) -> Any:
             outcome = _Outcome()
             with self._observed(outcome):
                 try:
@@ -77,7 +78,7 @@ class _Call:
                 except Exception as error:
                     await outcome.abort(error, context)
 
-        async def answer_stream(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async def answer_stream(request: Any, context: Context) -> AsyncIterator[Any]:
             outcome = _Outcome()
             with self._observed(outcome):
                 try:
@@ -129,7 +130,7 @@ class _Outcome:
     def __init__(self) -> None:
         self.code = "OK"
 
-    async def abort(self, error: Exception, context: aio.ServicerContext[Any, Any]) -> None:
+    async def abort(self, error: Exception, context: Context) -> None:
         """Ends the call with the status of an error. Does not return."""
         if isinstance(error, aio.AbortError):
             self.code = "ABORTED"

@@ -12,9 +12,9 @@ import pytest
 from nats.js import JetStreamContext
 from PIL import Image
 from pydantic import SecretStr
+
 from sightsmith.settings import Settings
 from sightsmith.stack import Stack, StackSettings
-
 from tests.integration.inference.inference_client import InferenceClient
 from tests.integration.inference.tiny_models import TinyModel, model_message
 from tests.integration.inference.training_stand_in import TrainingStandIn

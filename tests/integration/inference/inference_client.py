@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from grpc import aio
+
 from sightsmith.api.inference.v1 import (
     deployment_pb2,
     deployment_service_pb2,

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 from nats.js import JetStreamContext
+
 from sightsmith.api.events.v1.event_pb2 import Event
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.errors import SightsmithError
-
 from tests.integration.inference.conftest import ALPHA, BETA, BROKEN
 from tests.integration.inference.inference_client import InferenceClient, name_of, scores_of
 from tests.integration.inference.tiny_models import TinyModel

@@ -3,7 +3,6 @@
 from sightsmith.database import migrate
 from sightsmith.settings import Settings
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, Base
-
 from tests.integration.migrations import differences
 
 

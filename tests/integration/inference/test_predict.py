@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import pytest
+
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-
 from tests.integration.inference.conftest import ALPHA, TOKEN, png
 from tests.integration.inference.inference_client import InferenceClient, scores_of
 from tests.integration.inference.tiny_models import TinyModel

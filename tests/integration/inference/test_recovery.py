@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-
 from tests.integration.inference.conftest import ALPHA
 from tests.integration.inference.inference_client import InferenceClient
 

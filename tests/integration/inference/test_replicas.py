@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+
 from sightsmith.database import Database, migrate
 from sightsmith.names import DeploymentName, ModelName
 from sightsmith.settings import Settings

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from nats.js import JetStreamContext
+
 from sightsmith.api.events.v1.event_pb2 import ModelCreated
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.events.facts import event_of, subject_of
 from sightsmith.stack import Stack
-
 from tests.integration.inference.inference_client import InferenceClient
 from tests.integration.inference.tiny_models import TinyModel
 from tests.integration.inference.training_stand_in import TrainingStandIn

@@ -3,11 +3,11 @@
 import pytest
 from grpc import aio
 from pydantic import SecretStr
+
 from sightsmith.errors import NotFoundError, UnavailableError
 from sightsmith.rpc.channel import service_channel
 from sightsmith.settings import Settings
 from sightsmith_inference.trained_models import TrainedModels
-
 from tests.integration.inference.conftest import TOKEN
 from tests.integration.inference.training_stand_in import TrainingStandIn
 

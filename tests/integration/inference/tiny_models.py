@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.images import decode_square
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from grpc import aio
+
 from sightsmith.api.training.v1 import model_pb2, model_service_pb2, model_service_pb2_grpc
 from sightsmith.errors import NotFoundError
 from sightsmith.rpc.server import RpcServer

@@ -7,6 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from sightsmith.api.events.v1.event_pb2 import Event, SnapshotCreated
 from sightsmith.database import Database, TableBase, schema_metadata
 from sightsmith.events import consumer as consumer_module
@@ -15,8 +18,6 @@ from sightsmith.events.consumer import EventConsumer
 from sightsmith.events.outbox import OutboxRelay, tell
 from sightsmith.events.tables import HandledEventColumns, OutboxColumns
 from sightsmith.settings import Settings
-from sqlalchemy import create_engine, func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 SUBJECT = "sightsmith.events.snapshot.created"
 

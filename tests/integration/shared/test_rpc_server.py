@@ -12,6 +12,8 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from pydantic import SecretStr
+from structlog.testing import capture_logs
+
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.api.training.v1 import model_service_pb2 as api
 from sightsmith.api.training.v1 import model_service_pb2_grpc as services
@@ -21,7 +23,6 @@ from sightsmith.rpc import Context
 from sightsmith.rpc.channel import error_of, service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.settings import Settings
-from structlog.testing import capture_logs
 
 SERVICE = "sightsmith.api.training.v1.ModelService"
 SETTINGS = Settings(token=SecretStr("right"), max_message_bytes=100_000)

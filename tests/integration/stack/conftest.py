@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sightsmith.stack import Stack, StackSettings
 
 SERVERS = ("postgres", "nats", "triton")

@@ -13,6 +13,7 @@ import nats
 import psycopg
 import pytest
 from nats.aio.client import Client
+
 from sightsmith.stack import Service, Stack, StackError, StackSettings, find_running_stack
 from sightsmith.stack.data_folder import DataFolder
 from sightsmith.stack.leftovers import stack_processes

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tiny_models
 from numpy.typing import NDArray
-from sightsmith.stack import Stack
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
+
+from sightsmith.stack import Stack
 
 BACKENDS = ("onnxruntime", "pytorch")
 INSTANCE_GROUPS = ("", "instance_group [ { kind: KIND_AUTO count: 2 } ]\n", "instance_group [ { count: 2 } ]\n")

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+
 from sightsmith.database import Database, migrate
 from sightsmith.settings import Settings
 from sightsmith_training.jobs import TrainingJobs

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+
 from sightsmith.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, OutOfRangeError
 from sightsmith.names import TrainingJobName
 from sightsmith.paging import PageRequest

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+
 from sightsmith.database import Database
 from sightsmith.names import TrainingJobName
 from sightsmith_training.jobs import JobError, JobState, TrainingJobs

@@ -1,9 +1,9 @@
 """The migrations make exactly the tables that the code believes in."""
 
 import pytest
+
 from sightsmith.settings import Settings
 from sightsmith_training.tables import Base
-
 from tests.integration.migrations import differences
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+
 from sightsmith.demo import contact_sheet
 from sightsmith.demo.contact_sheet import Tile, write_contact_sheet
 

@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from sightsmith.client.labelled_folder import FolderError, LabelledFolder, read_labelled_folder
 
 

@@ -2,6 +2,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import pytest
+
 from sightsmith.demo import debian_package, photos
 from sightsmith.demo.photos import CHOICES, MIN_IMAGES_PER_LABEL, DemoPhotosError, fetch_demo_photos, label_of, lay_out
 from sightsmith.demo.qt_resources import ResourceError

@@ -4,6 +4,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sightsmith.demo.qt_resources import QtResources, ResourceError, UnsupportedCompressionError
 
 from .rcc_writer import write_rcc

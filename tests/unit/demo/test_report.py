@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 from rich.console import Console
+
 from sightsmith.demo.report import DemoReport, LabelScore, Parity, PredictedFile, RejectedFile, render_table
 
 

@@ -4,6 +4,7 @@ import io
 
 import pytest
 from PIL import Image
+
 from sightsmith.errors import InvalidArgumentError, ResourceExhaustedError
 from sightsmith.images import ImageLimits
 from sightsmith_inference.decoding import Decoder

@@ -1,6 +1,7 @@
 """What the training service says of a model, and what its `config.pbtxt` says."""
 
 import pytest
+
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.names import ModelName
 from sightsmith_inference.errors import ModelNotServableError

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
+
 from sightsmith_inference.ranking import Wish, rank
 
 LABELS = ("a", "b", "c", "d")

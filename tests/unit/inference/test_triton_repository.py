@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects, open_object_store
 from sightsmith_inference.errors import ModelNotServableError

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ImageName, ModelName, ProjectName, check_id
 

@@ -1,6 +1,7 @@
 """Required fields are found wherever they are missing."""
 
 import pytest
+
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.api.inference.v1.deployment_service_pb2 import CreateDeploymentRequest
 from sightsmith.api.labeling.v1.labeling_service_pb2 import UploadImagesRequest

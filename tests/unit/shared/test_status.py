@@ -1,6 +1,7 @@
 """Errors survive the way to the client."""
 
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+
 from sightsmith.errors import FieldViolation, InvalidArgumentError, NotFoundError
 from sightsmith.rpc.status import from_status, to_status
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sightsmith.settings import Settings
 from sightsmith.stack import SERVICES, Stack, StackSettings
 from sightsmith.stack.composition import compose, embedded_parts

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from sightsmith.stack import StackError
 from sightsmith.stack.data_folder import DataFolder
 from sightsmith.stack.files import read_or_create_token, write_private

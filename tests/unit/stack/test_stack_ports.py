@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+
 from sightsmith.stack import StackError, StackSettings
 from sightsmith.stack.ports import PORTS_OF, choose_ports, client_host
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from supervisor.options import ServerOptions
+
 from sightsmith.stack import StackError
 from sightsmith.stack.data_folder import DataFolder
 from sightsmith.stack.program import Program
 from sightsmith.stack.supervisord import Group, render_configuration
-from supervisor.options import ServerOptions
 
 
 def program(environment: Mapping[str, str] | None = None, *arguments: str) -> Program:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+
 from tensor_batches import Arrays, TensorBatches, intra_op_threads, tensor_types
 
 _CPU = "CPUExecutionProvider"

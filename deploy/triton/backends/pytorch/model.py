@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from tensor_batches import Arrays, TensorBatches, intra_op_threads, tensor_types
 
 # The server lends its inputs for reading; torch has no such tensors, and a model leaves its inputs alone.
