@@ -1,0 +1,87 @@
+"""Part `training`: how good the model is, how long it takes, and whether all its forms give the same answers."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightsmith.api.inference.v1.deployment_pb2 import Deployment
+from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
+from sightsmith.api.training.v1.evaluation_pb2 import EvaluatedImage
+from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.client import Client
+from sightsmith.rpc.status import from_status
+from tests.perf.figures import Measured
+from tests.perf.workplace import PROJECT, deploy, import_photos, running_stack, train
+
+_RUNTIMES = {"by-onnx": Deployment.RUNTIME_ONNX, "by-torchscript": Deployment.RUNTIME_TORCHSCRIPT}
+
+Answer = dict[str, float]
+"""Score of every label."""
+
+
+def measure(photos: Path) -> Measured:
+    """Trains twice from one snapshot; the figures are the second model's unless they are called cold."""
+    with running_stack() as (_, client):
+        import_photos(client, photos)
+        snapshot = client.take_snapshot(PROJECT)
+        # The first training of a stack exports the pretrained backbones, which all later ones use.
+        _, cold_seconds = _train(client, snapshot)
+        model, seconds = _train(client, snapshot)
+        quality = client.evaluation(model.name).summary
+        return {
+            "training.photos_train_images": snapshot.train_image_count,
+            "training.photos_test_images": snapshot.test_image_count,
+            "training.photos_accuracy": quality.accuracy,
+            "training.photos_macro_f1": quality.macro_f1,
+            "training.photos_job_cold_seconds": cold_seconds,
+            "training.photos_job_seconds": seconds,
+            **_parity(client, model),
+        }
+
+
+def _train(client: Client, snapshot: Snapshot) -> tuple[Model, float]:
+    """The model, and the seconds until it could be deployed."""
+    begin = time.monotonic()
+    model = train(client, snapshot)
+    return model, time.monotonic() - begin
+
+
+def _parity(client: Client, model: Model) -> Measured:
+    """The exports' parity as training measured it, and that of the served answers, which came as JPEG over gRPC."""
+    judged = list(client.evaluated_images(model.name))
+    images = [client.download(image.image) for image in judged]
+    differences, agreements = [], [model.parity.label_agreement]
+    for deployment, runtime in _RUNTIMES.items():
+        deploy(client, deployment, model, runtime)
+        answers = _answers(client, deployment, images)
+        differences.append(_largest_difference(model.labels, judged, answers))
+        agreements.append(_agreement(judged, answers))
+    return {
+        "training.photos_parity_onnx": model.parity.onnx_difference,
+        "training.photos_parity_torchscript": model.parity.torchscript_difference,
+        "training.photos_parity_triton": max(differences),
+        "training.photos_label_agreement": min(agreements),
+    }
+
+
+def _answers(client: Client, deployment: str, images: Sequence[bytes]) -> list[Answer]:
+    answers = []
+    for result in client.predict_many(PROJECT, deployment, images, min_confidence=0.0):
+        if result.HasField("error"):
+            raise from_status(result.error)
+        answers.append({found.label: found.confidence for found in result.predictions})
+    return answers
+
+
+def _largest_difference(labels: Sequence[str], judged: Sequence[EvaluatedImage], answers: Sequence[Answer]) -> float:
+    return max(
+        abs(answer[label] - score)
+        for image, answer in zip(judged, answers, strict=True)
+        for label, score in zip(labels, image.scores, strict=True)
+    )
+
+
+def _agreement(judged: Sequence[EvaluatedImage], answers: Sequence[Answer]) -> float:
+    """Share of the images for which the served model names the trained network's label first."""
+    best = [max(answer, key=lambda label: answer[label]) for answer in answers]
+    return sum(image.predicted_label == label for image, label in zip(judged, best, strict=True)) / len(best)

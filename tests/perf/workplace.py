@@ -1,0 +1,79 @@
+"""What several parts of the benchmark need: a stack of their own, and the main job on it."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from sightsmith.api.inference.v1.deployment_pb2 import Deployment
+from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
+from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.cli.importing import import_folder
+from sightsmith.cli.output import Output
+from sightsmith.cli.training import follow_training
+from sightsmith.client import Client, Connection
+from sightsmith.client.labelled_folder import read_labelled_folder
+from sightsmith.stack.endpoints import Endpoints
+from sightsmith.stack.settings import StackSettings
+from sightsmith.stack.stack import Stack
+from tests.perf.progress import tell
+
+PROJECT = "bench"
+
+# A busy machine should make figures worse, not the benchmark fail.
+_START_TIMEOUT_SECONDS = 180
+
+
+@contextmanager
+def new_stack() -> Iterator[Stack]:
+    """A whole stack on free ports, not yet started, in a data folder that is removed at the end."""
+    # Not below a folder that only its owner may enter: PostgreSQL's system user has to reach it.
+    folder = Path(tempfile.mkdtemp(prefix="sightsmith-bench-"))
+    try:
+        yield Stack(StackSettings(data_dir=folder, free_ports=True, start_timeout_seconds=_START_TIMEOUT_SECONDS))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running_stack() -> Iterator[tuple[Endpoints, Client]]:
+    """A whole stack that has just been started for the first time, and a client of it."""
+    tell("starting a stack")
+    with new_stack() as stack, stack, Client(_connection(stack.endpoints)) as client:
+        yield stack.endpoints, client
+
+
+def import_photos(client: Client, photos: Path) -> int:
+    """Imports labelled photographs, and returns how many.
+
+    Raises:
+        RuntimeError: if a photograph is rejected: the figures would be about other images than they claim.
+    """
+    tell("importing photographs")
+    # Nothing is drawn meanwhile, because the import is timed.
+    report = import_folder(client, PROJECT, read_labelled_folder(photos), Output(as_json=True))
+    if report.rejected:
+        raise RuntimeError(f"{len(report.rejected)} photographs were rejected; the first: {report.rejected[0]}")
+    return report.created
+
+
+def train(client: Client, snapshot: Snapshot) -> Model:
+    """Trains a model and shows the progress on standard error."""
+    tell("training")
+    job = follow_training(client, client.train(PROJECT, snapshot.name), Output(as_json=False))
+    return client.model(job.model)
+
+
+def deploy(client: Client, deployment: str, model: Model, runtime: Deployment.Runtime.ValueType) -> None:
+    """Deploys a model and waits until it answers."""
+    tell(f"deploying as {deployment}")
+    client.wait_for_deployment(client.deploy(PROJECT, deployment, model.name, runtime).name)
+
+
+def _connection(endpoints: Endpoints) -> Connection:
+    # Not `Client.connect`: what the environment names may be another stack.
+    token = SecretStr(endpoints.token_file.read_text().strip())
+    return Connection(endpoints.labeling, endpoints.training, endpoints.inference, token)
