@@ -55,7 +55,7 @@ e2e: ready ## Run the main job through every process as a client.
 	$(BIN)/pytest tests/e2e
 
 test: lint types ## Run everything that must pass: style, types and every test.
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests/unit tests/integration tests/e2e
 
 bench: ready ## Measure speed and quality; ONLY=part for one part, DATA_DIR=folder with photos.zip and logos.zip.
 	$(BIN)/python -m tests.perf.bench --data-dir "$(or $(DATA_DIR),../shared/data)" $(if $(ONLY),--only $(ONLY))
