@@ -110,6 +110,13 @@ class UnavailableError(SightsmithError):
     reason = "DEPENDENCY_UNAVAILABLE"
 
 
+class DeadlineExceededError(SightsmithError):
+    """The answer took longer than is allowed."""
+
+    code = code_pb2.DEADLINE_EXCEEDED
+    reason = "TIMED_OUT"
+
+
 class InternalError(SightsmithError):
     """A fault of ours."""
 

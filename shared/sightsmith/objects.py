@@ -1,11 +1,15 @@
 """The object store: a folder or an S3 bucket, by URL. Keys are made by us, never by a client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
+
+from sightsmith.errors import UnavailableError
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -34,7 +38,7 @@ def image_key(sha256: str) -> str:
 
 
 class Objects:
-    """Reading and writing whole objects."""
+    """Reading and writing whole objects. Every method raises UnavailableError while the store is out of reach."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -44,18 +48,21 @@ class Objects:
 
         Two writers at once write the same bytes, so no lock is needed.
         """
-        try:
-            await obstore.head_async(self._store, key)
-        except FileNotFoundError:
-            await obstore.put_async(self._store, key, data)
+        with _reaching_the_store():
+            try:
+                await obstore.head_async(self._store, key)
+            except FileNotFoundError:
+                await obstore.put_async(self._store, key, data)
 
     async def put(self, key: str, data: bytes) -> None:
         """Writes an object; replaces what is there."""
-        await obstore.put_async(self._store, key, data)
+        with _reaching_the_store():
+            await obstore.put_async(self._store, key, data)
 
     async def put_file(self, key: str, path: Path) -> None:
         """Writes a file, in parts if it is large; replaces what is there."""
-        await obstore.put_async(self._store, key, path)
+        with _reaching_the_store():
+            await obstore.put_async(self._store, key, path)
 
     async def get(self, key: str) -> bytes:
         """Reads an object.
@@ -63,22 +70,37 @@ class Objects:
         Raises:
             FileNotFoundError: if there is none of that key.
         """
-        result = await obstore.get_async(self._store, key)
-        return bytes(await result.bytes_async())
+        with _reaching_the_store():
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
 
-    async def chunks(self, key: str) -> AsyncIterator[bytes]:
+    async def chunks(self, key: str) -> AsyncGenerator[bytes, None]:
         """Reads an object in chunks of at most 1 MiB.
 
         Raises:
             FileNotFoundError: if there is none of that key.
         """
-        result = await obstore.get_async(self._store, key)
-        async for part in result.stream(min_chunk_size=CHUNK_BYTES):
-            data = bytes(part)
-            for begin in range(0, len(data), CHUNK_BYTES):
-                yield data[begin : begin + CHUNK_BYTES]
+        with _reaching_the_store():
+            result = await obstore.get_async(self._store, key)
+            async for part in result.stream(min_chunk_size=CHUNK_BYTES):
+                data = bytes(part)
+                for begin in range(0, len(data), CHUNK_BYTES):
+                    yield data[begin : begin + CHUNK_BYTES]
 
     async def delete_prefix(self, prefix: str) -> None:
         """Deletes every object whose key begins with `prefix/`."""
-        async for objects in obstore.list(self._store, f"{prefix}/"):
-            await obstore.delete_async(self._store, [item["path"] for item in objects])
+        with _reaching_the_store():
+            async for objects in obstore.list(self._store, f"{prefix}/"):
+                await obstore.delete_async(self._store, [item["path"] for item in objects])
+
+
+@contextmanager
+def _reaching_the_store() -> Iterator[None]:
+    """Turns the store's own errors into one that says to try again; a missing object stays a FileNotFoundError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        metadata = {"service": "object store"}
+        raise UnavailableError("the object store cannot be reached; try again", metadata=metadata) from error

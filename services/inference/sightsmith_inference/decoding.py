@@ -42,6 +42,7 @@ class Decoder:
         if self._images + count > self._max_images:
             raise ResourceExhaustedError(
                 f"{self._images} images are being worked on and {count} more are too many; try again later",
+                reason="OVERLOADED",
                 metadata={"limit": str(self._max_images)},
             )
         self._images += count

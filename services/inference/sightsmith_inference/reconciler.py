@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sightsmith.errors import NotFoundError, SightsmithError, UnavailableError
+from sightsmith.errors import DeadlineExceededError, NotFoundError, SightsmithError, UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith_inference.check import check
 from sightsmith_inference.deployments import Deployment, Deployments, DeploymentState
@@ -152,7 +152,7 @@ class Reconciler:
         except (ModelNotServableError, NotFoundError) as error:
             log.warning("model cannot be served", model=deployment.goal[0], error=error.message)
             await self._give_up(deployment, error)
-        except UnavailableError as error:
+        except (UnavailableError, DeadlineExceededError) as error:
             seconds = self._retries.postpone(str(deployment.id))
             log.warning("model is not ready yet, trying again", seconds=seconds, error=error.message)
         except Exception:

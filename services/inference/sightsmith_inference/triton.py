@@ -9,7 +9,7 @@ import numpy.typing as npt
 from grpc import aio
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from sightsmith.errors import SightsmithError
+from sightsmith.errors import DeadlineExceededError, SightsmithError
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.model_configuration import INPUT, OUTPUT
 from sightsmith_inference.models import ServableModel
@@ -23,7 +23,6 @@ _READY_SECONDS = 30.0
 # What says that the server, or the model in it, is not there at the moment; all else is the model's own fault.
 _NOT_THERE = {
     grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.CANCELLED,
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -100,7 +99,8 @@ class Triton:
 
         Raises:
             ModelNotServableError: if the model fails, or answers what cannot be scores.
-            UnavailableError: if Triton cannot be reached, takes too long or has lost the model.
+            UnavailableError: if Triton cannot be reached or has lost the model.
+            DeadlineExceededError: if it takes too long.
         """
         try:
             response = await self._stub.ModelInfer(_request(model, pixels), timeout=timeout_seconds)
@@ -145,6 +145,8 @@ def _scores(response: service_pb2.ModelInferResponse, shape: tuple[int, int]) ->
 
 def _error_of(error: aio.AioRpcError) -> SightsmithError:
     message = f"{error.details() or error.code().name}"
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceededError(f"triton did not answer in time: {message}")
     if error.code() in _NOT_THERE:
         return dependency_unavailable("triton", message)
     return ModelNotServableError(message)

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from obstore.exceptions import BaseError as ObjectStoreError
-
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
@@ -66,8 +64,8 @@ class TritonRepository:
                 await self._write(servable.triton_model, files)
         except FileNotFoundError as error:
             raise ModelNotServableError(f"a file of {trained.name} is not in the object store: {error}") from error
-        except (ObjectStoreError, OSError) as error:
-            raise dependency_unavailable("object store or Triton repository", str(error)) from error
+        except OSError as error:
+            raise dependency_unavailable("Triton repository", str(error)) from error
         return servable
 
     async def _configuration(self, files: Mapping[str, ModelFile]) -> bytes:

@@ -10,10 +10,9 @@ from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingService
 from sightsmith.api.labeling.v1.project_pb2 import Project
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.names import DatasetName, ImageName, ProjectName, SnapshotName, check_id
-from sightsmith.objects import image_key
+from sightsmith.objects import Objects, image_key
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
-from sightsmith_labeling.blobs import Blobs
 from sightsmith_labeling.convert import (
     answer_to_proto,
     dataset_to_proto,
@@ -42,14 +41,14 @@ class LabelingServicer(LabelingServiceServicer):
         images: Images,
         uploads: Uploads,
         snapshots: Snapshots,
-        blobs: Blobs,
+        objects: Objects,
     ) -> None:
         self._projects = projects
         self._datasets = datasets
         self._images = images
         self._uploads = uploads
         self._snapshots = snapshots
-        self._blobs = blobs
+        self._objects = objects
 
     async def CreateProject(self, request: pb.CreateProjectRequest, context: Context) -> Project:
         name = ProjectName(check_id("project_id", request.project_id))
@@ -98,7 +97,7 @@ class LabelingServicer(LabelingServiceServicer):
         self, request: pb.DownloadImageRequest, context: Context
     ) -> AsyncIterator[pb.DownloadImageResponse]:
         image = await self._images.get(ImageName.parse(request.name))
-        async with aclosing(self._blobs.chunks(image_key(image.sha256))) as chunks:
+        async with aclosing(self._objects.chunks(image_key(image.sha256))) as chunks:
             async for chunk in chunks:
                 yield pb.DownloadImageResponse(chunk=chunk)
 

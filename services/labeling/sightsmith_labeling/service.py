@@ -12,7 +12,6 @@ from sightsmith.images import ImageLimits
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside
-from sightsmith_labeling.blobs import Blobs
 from sightsmith_labeling.datasets import Datasets
 from sightsmith_labeling.images import Images
 from sightsmith_labeling.labeling_servicer import LabelingServicer
@@ -32,11 +31,11 @@ async def serve(settings: LabelingSettings, stop: asyncio.Event) -> None:
     url = settings.database_url.get_secret_value()
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database = Database(url)
-    blobs = Blobs(Objects(open_object_store(settings.object_store_url)))
+    objects = Objects(open_object_store(settings.object_store_url))
     images = Images(database)
-    uploads = Uploads(images, blobs, upload_limits(settings))
+    uploads = Uploads(images, objects, upload_limits(settings))
     servicer = LabelingServicer(
-        Projects(database), Datasets(database), images, uploads, Snapshots(database, blobs), blobs
+        Projects(database), Datasets(database), images, uploads, Snapshots(database, objects), objects
     )
     server = RpcServer(settings)
     server.add(add_LabelingServiceServicer_to_server, servicer, _SERVICE)

@@ -16,9 +16,9 @@ from sightsmith.database import Database
 from sightsmith.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from sightsmith.events.outbox import tell
 from sightsmith.names import ProjectName, SnapshotName
+from sightsmith.objects import Objects
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling.auto_split import AutoSplit, set_aside
-from sightsmith_labeling.blobs import Blobs
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.labelled_images import LabelledImages, labelled_images
@@ -67,9 +67,9 @@ class SnapshotRequest:
 class Snapshots:
     """The snapshots in the database, and their manifests in the object store."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, objects: Objects) -> None:
         self._database = database
-        self._blobs = blobs
+        self._objects = objects
 
     async def create(self, request: SnapshotRequest) -> Snapshot:
         """Takes a snapshot, or returns the one that the same request took before.
@@ -83,7 +83,7 @@ class Snapshots:
             return first
         with tempfile.TemporaryDirectory(prefix="sightsmith-snapshot-") as folder:
             manifest, is_auto_split = await self._write_manifest(request, Path(folder))
-            await self._blobs.put_file(manifest.key, manifest.path)
+            await self._objects.put_file(manifest.key, manifest.path)
         try:
             return await self._insert(request, manifest, is_auto_split)
         except IntegrityError as error:

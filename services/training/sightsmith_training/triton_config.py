@@ -8,6 +8,8 @@ from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
 # Bigger batches are slower per image on a CPU and are what a GPU wants; a deployment may override it at load.
 MAX_BATCH_SIZE = 8
 _BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
+# TorchScript's optimised execution profiles and compiles during the first calls of each batch size: seconds each.
+_PARAMETERS = {"onnx": dict[str, str](), "torchscript": {"DISABLE_OPTIMIZED_EXECUTION": "true"}}
 
 
 def triton_model_name(project: str, model: str, model_format: str, sha256: str) -> str:
@@ -35,6 +37,7 @@ def triton_config(name: str, model_format: str, image_side: int, labels: int) ->
         dynamic_batching=triton.ModelDynamicBatching(),
         # The first call of each shape is slow; it should not be a user's.
         model_warmup=[_warmup(size, image_side) for size in (1, MAX_BATCH_SIZE)],
+        parameters={key: triton.ModelParameter(string_value=value) for key, value in _PARAMETERS[model_format].items()},
     )
     return str(text_format.MessageToString(config))
 

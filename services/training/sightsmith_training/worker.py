@@ -88,7 +88,8 @@ class Worker:
             log.exception("the worker failed")
             outcome = await self._fail_unexpectedly(lease)
         else:
-            await self._objects.delete_prefix(_checkpoints(lease))
+            with suppress(UnavailableError):
+                await self._objects.delete_prefix(_checkpoints(lease))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         _jobs.labels(outcome).inc()
@@ -114,9 +115,9 @@ class Worker:
         except CancelledByUserError:
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
+        except UnavailableError:
+            raise
         except SightsmithError as error:
-            if isinstance(error, UnavailableError):
-                raise
             await self._leases.fail(lease, JobError(reason="TRAINING_FAILED", message=error.message))
             return "failed"
         return "succeeded"

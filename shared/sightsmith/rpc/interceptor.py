@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -93,8 +94,10 @@ class _Call:
             (True, False): grpc.stream_unary_rpc_method_handler,
             (True, True): grpc.stream_stream_rpc_method_handler,
         }[handler.request_streaming, handler.response_streaming]
+        # A coroutine that answers with a stream writes it to the context itself, as the health service does.
+        is_generator = handler.response_streaming and not inspect.iscoroutinefunction(inner)
         return make(
-            answer_stream if handler.response_streaming else answer_once,
+            answer_stream if is_generator else answer_once,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )

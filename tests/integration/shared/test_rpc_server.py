@@ -76,8 +76,10 @@ async def test_health_and_reflection_are_open_to_all(target: str) -> None:
     async with aio.insecure_channel(target) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for service in ("", SERVICE):
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
-            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            request = health_pb2.HealthCheckRequest(service=service)
+            assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+            watched = await anext(aiter(stub.Watch(request)))
+            assert watched.status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_reflection_knows_our_services(target: str) -> None:

@@ -30,6 +30,7 @@ class TritonPythonModel:
         """
         config: dict[str, Any] = json.loads(args["model_config"])
         torch.set_num_threads(intra_op_threads(config, "INTRA_OP_THREAD_COUNT"))
+        self._optimized = not _is_true(config, "DISABLE_OPTIMIZED_EXECUTION")
         file = config.get("default_model_filename") or "model.pt"
         self._device = _device(args)
         self._model = _load(Path(args["model_repository"], args["model_version"], file), self._device)
@@ -48,9 +49,15 @@ class TritonPythonModel:
     @torch.inference_mode()
     def _run(self, inputs: Arrays) -> Arrays:
         tensors = [torch.from_numpy(inputs[index]).to(self._device) for index in self._input_order]
-        outputs = self._model(*tensors)
+        # Optimised execution profiles and compiles during the first calls of each shape, which then take seconds.
+        with torch.jit.optimized_execution(self._optimized):  # type: ignore[no-untyped-call]
+            outputs = self._model(*tensors)
         outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
         return [outputs[position].cpu().numpy() for position in self._output_positions]
+
+
+def _is_true(config: dict[str, Any], parameter: str) -> bool:
+    return config.get("parameters", {}).get(parameter, {}).get("string_value") == "true"
 
 
 def _load(path: Path, device: torch.device) -> torch.jit.ScriptModule:

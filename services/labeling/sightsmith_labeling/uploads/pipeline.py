@@ -11,8 +11,7 @@ from prometheus_client import Counter
 
 from sightsmith.errors import SightsmithError
 from sightsmith.images import ImageError, ImageInfo, ImageLimits, inspect
-from sightsmith.objects import image_key
-from sightsmith_labeling.blobs import Blobs
+from sightsmith.objects import Objects, image_key
 from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.images import Images, NewImage
 from sightsmith_labeling.uploads.answers import Answer, RefusedImage, answer_of, unacceptable
@@ -48,10 +47,10 @@ class UploadLimits:
 class Uploads:
     """Takes uploads into datasets; its limits hold for all of them together."""
 
-    def __init__(self, images: Images, blobs: Blobs, limits: UploadLimits) -> None:
+    def __init__(self, images: Images, objects: Objects, limits: UploadLimits) -> None:
         self._turn = asyncio.Semaphore(limits.uploads)
         self._limits = limits
-        self._store = _Store(images, blobs, limits)
+        self._store = _Store(images, objects, limits)
 
     async def run(self, dataset: DatasetKey, parts: AsyncIterator[Part]) -> AsyncGenerator[Answer, None]:
         """Stores the images of one upload, and answers each as soon as it is stored for good or refused.
@@ -76,9 +75,9 @@ class Uploads:
 class _Store:
     """Checks images, stores their bytes and commits their rows, for every upload."""
 
-    def __init__(self, images: Images, blobs: Blobs, limits: UploadLimits) -> None:
+    def __init__(self, images: Images, objects: Objects, limits: UploadLimits) -> None:
         self._images = images
-        self._blobs = blobs
+        self._objects = objects
         self._limits = limits.image
         # Decoding a picture takes many times its encoded size, so it is bounded for the whole process.
         self._threads = ThreadPoolExecutor(limits.images_in_memory, thread_name_prefix="inspect")
@@ -92,7 +91,7 @@ class _Store:
         """
         loop = asyncio.get_running_loop()
         sha256, info = await loop.run_in_executor(self._threads, _examine, received.data, self._limits)
-        await self._blobs.put(image_key(sha256), received.data)
+        await self._objects.put_once(image_key(sha256), received.data)
         return NewImage(sha256, received.header.source, received.header.labels, info, len(received.data))
 
     async def commit(self, dataset: DatasetKey, batch: list[tuple[int, NewImage]]) -> list[Answer]:
