@@ -17,7 +17,7 @@ PROTOS := $(shell find protos -name '*.proto')
 .PHONY: help demo run
 help: ## Show this list.
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ready ## Run the main job on demo photos, or on DATA=FOLDER/<label>/*.jpg, and write demo-report/.
 	@$(BIN)/sightsmith demo --report demo-report $(if $(DATA),--data "$(DATA)")
@@ -67,7 +67,6 @@ clean: ## Remove what was built; the virtual environment stays.
 	rm -rf build $(API) demo-report bench-report.json
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# The lock keeps two makes in one checkout from installing at the same time.
 $(INSTALLED): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found. Pass PYTHON=…" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \

@@ -76,7 +76,7 @@ class ImageLimits:
     """
 
     max_bytes: int = 20 * 1024 * 1024
-    max_pixels: int = 100_000_000
+    max_pixels: int = 50_000_000
     min_side: int = 1
 
 
@@ -155,7 +155,7 @@ def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
             "IMAGE_TOO_LARGE",
             f"the image has {len(data)} bytes, more than the {limits.max_bytes} allowed",
             bytes=len(data),
-            max_bytes=limits.max_bytes,
+            limit=limits.max_bytes,
         )
     with _read_header(data) as image:
         _check_size(image.size, limits)
@@ -182,7 +182,7 @@ def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
             f"the image has {width} × {height} pixels, more than the {limits.max_pixels} allowed",
             width=width,
             height=height,
-            max_pixels=limits.max_pixels,
+            limit=limits.max_pixels,
         )
     if min(width, height) < limits.min_side:
         raise ImageError(
@@ -190,7 +190,7 @@ def _check_size(size: tuple[int, int], limits: ImageLimits) -> None:
             f"the image is {width} × {height} pixels; each side needs at least {limits.min_side}",
             width=width,
             height=height,
-            min_side=limits.min_side,
+            limit=limits.min_side,
         )
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,6 +12,8 @@ from sightsmith.errors import InvalidArgumentError
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+# As many digits as surely fit into a PostgreSQL bigint.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 Item = TypeVar("Item")
 
@@ -34,10 +37,9 @@ class PageRequest:
         Raises:
             InvalidArgumentError: if the key is no number: the token is of another list.
         """
-        try:
-            return int(self.after or "")
-        except ValueError:
-            raise _foreign_token() from None
+        if self.after is None or _NUMBER.fullmatch(self.after) is None:
+            raise _foreign_token()
+        return int(self.after)
 
     @classmethod
     def parse(cls, page_size: int, page_token: str) -> "PageRequest":

@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     # Limits on what a client may send.
     max_message_bytes: int = Field(default=MAX_MESSAGE_BYTES, ge=64 * 1024)
     max_image_bytes: int = Field(default=20 * MEBIBYTE, ge=1024)
-    max_image_pixels: int = Field(default=100_000_000, ge=1)
+    max_image_pixels: int = Field(default=50_000_000, ge=1)
     min_image_side: int = Field(default=16, ge=1)
     max_concurrent_calls: int = Field(default=256, ge=1)
     shutdown_grace_seconds: float = Field(default=5.0, ge=0)

@@ -39,6 +39,18 @@ def test_bad_files_are_reported_and_the_others_imported(sightsmith: Command, fol
     assert sum(done.json["labels"].values()) == 20
 
 
+def test_an_image_in_train_and_test_under_two_labels_is_refused(sightsmith: Command, folder: Path) -> None:
+    split = folder.parent / "split"
+    write_photo_set(split / "train", images_per_label=4)
+    write_photo_set(split / "test", images_per_label=2, seed=1)
+    (split / "test" / "flower" / "cat.jpg").write_bytes((split / "train" / "cat" / "00.jpg").read_bytes())
+    done = sightsmith("import", "two-splits", split, "--json")
+    (rejection,) = done.json["rejected"]
+    assert (rejection["file"], rejection["reason"]) == ("test/flower/cat.jpg", "IMAGE_CONFLICTING_LABELS")
+    assert "projects/two-splits/datasets/train" in rejection["message"]
+    assert done.json["created"] == 30
+
+
 def test_a_decompression_bomb_is_refused_unread(sightsmith: Command, folder: Path) -> None:
     Image.new("1", (20_000, 20_000)).save(folder / "cat" / "bomb.png")
     done = sightsmith("import", "bomb", folder, "--json")
@@ -108,9 +120,11 @@ def test_a_missing_folder_is_named(sightsmith: Command, tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_or_deployment_is_named(sightsmith: Command, shop: Shop) -> None:
-    deployed = sightsmith("deploy", shop.project, "v99")
-    assert deployed.code == 1
-    assert f"projects/{shop.project}/models/v99" in deployed.errors
+    for model in ("v99", "abc", "v" + "9" * 40):
+        deployed = sightsmith("deploy", shop.project, model, "--name", "never")
+        assert deployed.code == 1
+        assert f"projects/{shop.project}/models/{model}" in deployed.errors
+        assert "NOT_FOUND" in deployed.errors
     cat = shop.photos / "cat" / "00.jpg"
     predicted = sightsmith("predict", shop.project, cat, "--deployment", "nowhere")
     assert predicted.code == 1

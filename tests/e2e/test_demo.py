@@ -13,6 +13,12 @@ from PIL import Image
 from tests.e2e.conftest import Command
 from tests.photo_set import write_photo_set
 
+# What a user may have set for another stack; the demo must not touch it.
+ELSEWHERE = {
+    "SIGHTSMITH_DATABASE_URL": "postgresql+psycopg://production.invalid/sightsmith",
+    "SIGHTSMITH_OBJECT_STORE_URL": "s3://production",
+}
+
 
 @pytest.fixture
 def temporary() -> Iterator[Path]:
@@ -27,7 +33,7 @@ def test_the_demo_writes_its_report_and_leaves_nothing(sightsmith: Command, tmp_
     photos = write_photo_set(tmp_path / "photos", images_per_label=8)
     (photos / "cat" / "broken.jpg").write_bytes(b"no image")
     report_folder = tmp_path / "report"
-    done = sightsmith("demo", "--data", photos, "--report", report_folder, TMPDIR=str(temporary))
+    done = sightsmith("demo", "--data", photos, "--report", report_folder, TMPDIR=str(temporary), **ELSEWHERE)
     assert done.code == 0, done.errors
     assert "precision" in done.output
 

@@ -39,6 +39,13 @@ def start(data_dir: Path) -> tuple["subprocess.Popen[str]", dict[str, str]]:
     return process, json.loads(text)
 
 
+def test_it_says_so_when_its_processes_end_by_themselves(data_dir: Path) -> None:
+    process, _ = start(data_dir)
+    supervisor = int(subprocess.check_output(["pgrep", "-P", str(process.pid), "-f", "supervisord"]).split()[0])
+    os.kill(supervisor, signal.SIGKILL)
+    assert process.wait(60) == 1
+
+
 def test_it_says_where_everything_listens_and_stops_in_order(data_dir: Path) -> None:
     process, endpoints = start(data_dir)
     token = data_dir / "admin-token"

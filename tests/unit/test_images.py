@@ -159,7 +159,7 @@ def test_one_pixel() -> None:
     assert decode_square(data, 4)[3, 3].tolist() == [10, 20, 30]
     error = error_of(data)
     assert error.reason == "IMAGE_TOO_SMALL"
-    assert error.metadata == {"width": "1", "height": "1", "min_side": "4"}
+    assert error.metadata == {"width": "1", "height": "1", "limit": "4"}
 
 
 def test_a_thin_line_can_be_squared() -> None:
@@ -187,7 +187,7 @@ def test_a_bomb_is_refused_by_its_header(side: int) -> None:
     error = error_of(png_header_bomb(side, side))
     assert error.reason == "IMAGE_TOO_LARGE"
     assert error.metadata["width"] == str(side)
-    assert error.metadata["max_pixels"] == "1000000"
+    assert error.metadata["limit"] == "1000000"
 
 
 def test_the_limit_is_the_callers_not_pillows() -> None:
@@ -198,7 +198,7 @@ def test_the_limit_is_the_callers_not_pillows() -> None:
 def test_too_many_bytes() -> None:
     error = error_of(b"x" * 1_000_001)
     assert error.reason == "IMAGE_TOO_LARGE"
-    assert error.metadata == {"bytes": "1000001", "max_bytes": "1000000"}
+    assert error.metadata == {"bytes": "1000001", "limit": "1000000"}
 
 
 def test_no_bytes() -> None:

@@ -35,7 +35,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         """Creates a deployment."""
         project = ProjectName.parse(request.parent, "parent").project
         name = DeploymentName(project, check_id("deployment_id", request.deployment_id))
-        model = ModelName.parse(request.deployment.model, "deployment.model")
+        model = _model_of(request.deployment, project)
         deployment = await self._deployments.create(name, model, runtime_of(request.deployment.runtime))
         await self._changed()
         return deployment_to_proto(deployment)
@@ -64,7 +64,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         wanted = request.deployment
         name = DeploymentName.parse(wanted.name, "deployment.name")
         fields = _fields_of(request.update_mask, wanted)
-        model = ModelName.parse(wanted.model, "deployment.model") if "model" in fields else None
+        model = _model_of(wanted, name.project) if "model" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
         deployment = await self._deployments.update(name, model, runtime)
         await self._changed()
@@ -77,6 +77,15 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         await self._deployments.delete(DeploymentName.parse(request.name))
         await self._changed()
         return Empty()
+
+
+def _model_of(wanted: deployment_pb2.Deployment, project: str) -> ModelName:
+    model = ModelName.parse(wanted.model, "deployment.model")
+    if model.project != project:
+        raise InvalidArgumentError.of_field(
+            "deployment.model", f"must be of the project projects/{project}, not {model}"
+        )
+    return model
 
 
 def _fields_of(mask: FieldMask, wanted: deployment_pb2.Deployment) -> set[str]:

@@ -103,14 +103,17 @@ class Images:
     async def join(self, dataset: DatasetKey, images: Sequence[NewImage]) -> Sequence[Joined]:
         """Lets images join a dataset, in one transaction. An image that is there already stays as it is.
 
+        An image that the project's other dataset has under other labels counts as being there.
+
         Returns:
             What became of each image, in their order.
         """
         offered = [_named(dataset.name, image) for image in images]
         async with self._database.transaction() as session:
-            new = await _insert(session, dataset, offered)
+            contradicted = await _find_contradicted(session, dataset, offered)
+            new = await _insert(session, dataset, [image for image in offered if image.sha256 not in contradicted])
             lost = {image.sha256 for image in offered if image.name not in new}
-            there = await _find(session, dataset, lost) if lost else {}
+            there = {**(await _find(session, dataset, lost) if lost else {}), **contradicted}
         return [Joined(image, True) if image.name in new else Joined(there[image.sha256], False) for image in offered]
 
 
@@ -146,6 +149,27 @@ async def _insert_images(
     )
     names = {image.name.image: image.name for image in images}
     return {names[image_id]: sequence for image_id, sequence in await session.execute(new, rows)}
+
+
+async def _find_contradicted(
+    session: AsyncSession, dataset: DatasetKey, images: Sequence[Image]
+) -> Mapping[str, Image]:
+    """Those images that another dataset of the project has under other labels, by SHA-256."""
+    offered = {image.sha256: image.labels for image in images}
+    wanted = (
+        select(ImageRow, _labels(), DatasetRow.id)
+        .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
+        .where(
+            DatasetRow.project == dataset.name.project,
+            DatasetRow.key != dataset.key,
+            ImageRow.sha256.in_(offered.keys()),
+        )
+    )
+    elsewhere = [
+        _to_image(DatasetName(dataset.name.project, name), row, labels)
+        for row, labels, name in await session.execute(wanted)
+    ]
+    return {image.sha256: image for image in elsewhere if image.labels != offered[image.sha256]}
 
 
 async def _find(session: AsyncSession, dataset: DatasetKey, sha256s: Iterable[str]) -> Mapping[str, Image]:

@@ -118,7 +118,7 @@ class TrainingJobs:
                 session.add(row)
                 await session.flush()
                 await record_change(session, row)
-                queue_again(session, row)
+                wake_workers(session, row)
         except IntegrityError:
             if request_id is None:
                 raise
@@ -224,7 +224,7 @@ async def end_job(session: AsyncSession, row: TrainingJobRow, state: JobState, e
     tell(session, Outbox, TrainingJobEnded(training_job=_name_of(row)))
 
 
-def queue_again(session: AsyncSession, row: TrainingJobRow) -> None:
+def wake_workers(session: AsyncSession, row: TrainingJobRow) -> None:
     """Wakes the workers for a job that waits."""
     tell(session, Outbox, TrainingJobQueued(training_job=_name_of(row)))
 

@@ -6,15 +6,15 @@ so that a worker that was taken for dead and comes back changes nothing.
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
 from sightsmith.names import TrainingJobName
-from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, queue_again, record_change
+from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.tables import ModelNumberRow, TrainingJobRow
 
 
@@ -61,7 +61,7 @@ class Leases:
             row.attempt += 1
             row.start_time = row.start_time or utc_now()
             row.lease_token = token = uuid.uuid4()
-            row.lease_expire_time = utc_now() + self._duration
+            row.lease_expire_time = _database_now() + self._duration
             await record_change(session, row)
             return Lease(
                 sequence=row.sequence,
@@ -85,7 +85,7 @@ class Leases:
         """
         async with self._database.transaction() as session:
             row = await locked_row(session, lease)
-            row.lease_expire_time = utc_now() + self._duration
+            row.lease_expire_time = _database_now() + self._duration
             if progress is not None:
                 row.progress = progress.model_dump()
                 await record_change(session, row)
@@ -148,7 +148,7 @@ class Leases:
         """
         expired = (
             select(TrainingJobRow)
-            .where(TrainingJobRow.lease_token.is_not(None), TrainingJobRow.lease_expire_time < utc_now())
+            .where(TrainingJobRow.lease_token.is_not(None), TrainingJobRow.lease_expire_time < _database_now())
             .with_for_update(skip_locked=True)
         )
         async with self._database.transaction() as session:
@@ -180,9 +180,14 @@ async def locked_row(session: AsyncSession, lease: Lease) -> TrainingJobRow:
     return row
 
 
+def _database_now() -> ColumnElement[datetime]:
+    """The database's clock: the hosts of workers and servers need not agree on the time."""
+    return func.clock_timestamp()
+
+
 async def _requeue(session: AsyncSession, row: TrainingJobRow) -> None:
     row.state = JobState.QUEUED
     row.progress = None
     row.lease_token = row.lease_expire_time = None
     await record_change(session, row)
-    queue_again(session, row)
+    wake_workers(session, row)

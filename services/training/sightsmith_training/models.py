@@ -1,5 +1,6 @@
 """Model versions and how good they are."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity
 from sightsmith_training.tables import EvaluatedImageRow, ModelRow
+
+# As many digits as surely fit into a PostgreSQL bigint.
+_MODEL_ID = re.compile(r"v[1-9][0-9]{0,17}")
 
 
 class StoredArtifact(BaseModel):
@@ -124,9 +128,10 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
 
 
 async def _row_of(session: AsyncSession, name: ModelName) -> ModelRow:
-    number = name.model.removeprefix("v")
-    query = select(ModelRow).where(ModelRow.project == name.project, ModelRow.number == int(number))
-    row = await session.scalar(query) if number.isdecimal() and name.model == model_id(int(number)) else None
+    if _MODEL_ID.fullmatch(name.model) is None:
+        raise NotFoundError(str(name))
+    number = int(name.model.removeprefix("v"))
+    row = await session.scalar(select(ModelRow).where(ModelRow.project == name.project, ModelRow.number == number))
     if row is None:
         raise NotFoundError(str(name))
     return row

@@ -66,13 +66,14 @@ class Publisher:
         self, model: ModelName, file: ExportedFile, result: TrainingResult, output_dir: Path
     ) -> list[StoredArtifact]:
         """Stores an exported file and its `config.pbtxt`, laid out as a model's folder in a Triton repository."""
-        prefix = f"models/{model.project}/{model.model}/{file.format}"
+        triton_name = triton_model_name(model.project, model.model, file.format, file.sha256)
+        # The name holds the content's hash, so that a worker that was taken for dead overwrites nothing of another's.
+        prefix = f"models/{model.project}/{model.model}/{triton_name}"
         path = file.path.removeprefix(f"{file.format}/")
         exported = StoredArtifact(
             format=file.format, path=path, key=f"{prefix}/{path}", sha256=file.sha256, size_bytes=file.size_bytes
         )
         await self._objects.put_file(exported.key, output_dir / file.path)
-        triton_name = triton_model_name(model.project, model.model, file.format, file.sha256)
         text = triton_config(triton_name, file.format, result.image_side, len(result.labels)).encode()
         config = StoredArtifact(
             format=file.format,

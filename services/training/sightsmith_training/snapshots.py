@@ -14,6 +14,8 @@ from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
 from sightsmith_training.engine.contract import SpecEntry
 
+_TIMEOUT_SECONDS = 30.0
+
 
 @dataclass(frozen=True)
 class TrainableSnapshot:
@@ -46,7 +48,7 @@ class Snapshots:
         """
         try:
             request = labeling_service_pb2.GetSnapshotRequest(name=str(name))
-            snapshot = await self._labeling.GetSnapshot(request)
+            snapshot = await self._labeling.GetSnapshot(request, timeout=_TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             raise error_of(error) from error
         violations = self._shortages(snapshot)

@@ -16,12 +16,21 @@ _MAX_LINE_BYTES = 256 * 1024 * 1024
 _LOG_TAIL = 2000
 
 
+class TrainingProcessKilledError(Exception):
+    """Somebody, or the kernel for want of memory, killed the process: nothing is known of the training itself."""
+
+
 class TrainingProcess:
     """A training in a child process; end it with `close` whatever happens."""
 
     def __init__(self, process: Process, log: Path) -> None:
         self._process = process
         self._log = log
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
 
     @classmethod
     async def start(cls, spec: TrainingSpec, folder: Path) -> "TrainingProcess":
@@ -48,7 +57,11 @@ class TrainingProcess:
         return cls(process, log)
 
     async def messages(self) -> AsyncIterator[Progress | Failure | TrainingResult]:
-        """What the training says, up to its result or failure. A process that ends without either has failed."""
+        """What the training says, up to its result or failure. A process that ends without either has failed.
+
+        Raises:
+            TrainingProcessKilledError: if it was killed.
+        """
         assert self._process.stdout is not None  # noqa: S101 - it was opened as a pipe
         async for line in self._process.stdout:
             message = MESSAGE.validate_json(line)
@@ -56,6 +69,8 @@ class TrainingProcess:
             if not isinstance(message, Progress):
                 return
         code = await self._process.wait()
+        if code < 0:
+            raise TrainingProcessKilledError(f"the training process was killed by signal {-code}")
         tail = self._log.read_text(errors="replace")[-_LOG_TAIL:]
         yield Failure(
             reason="TRAINING_FAILED",

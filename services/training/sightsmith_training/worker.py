@@ -25,7 +25,7 @@ from sightsmith_training.publishing import Publisher
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
 from sightsmith_training.tables import MIGRATIONS, SCHEMA
-from sightsmith_training.training_process import TrainingProcess
+from sightsmith_training.training_process import TrainingProcess, TrainingProcessKilledError
 
 Result = TypeVar("Result")
 
@@ -71,7 +71,8 @@ class Worker:
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)
         log.info("training begins")
-        folder = self._settings.work_dir / lease.name.training_job
+        # The token keeps it apart from the folder of a worker that was taken for dead and still tidies up.
+        folder = self._settings.work_dir / f"{lease.name.training_job}-{lease.token.hex[:8]}"
         try:
             outcome = await self._train(lease, folder)
         except LeaseLostError:
@@ -80,8 +81,9 @@ class Worker:
             with suppress(LeaseLostError, UnavailableError):
                 await asyncio.shield(self._leases.give_back(lease))
             raise
-        except (UnavailableError, OSError):
-            # What is out of reach comes back: the lease runs out and the job is tried again.
+        except (UnavailableError, OSError, TrainingProcessKilledError):
+            # What is out of reach comes back, and a killed process is no answer: when the lease runs out, the job is
+            # tried again.
             log.warning("training broke off", exc_info=True)
             outcome = "broken off"
         except Exception:

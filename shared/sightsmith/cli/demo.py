@@ -1,5 +1,6 @@
 """`sightsmith demo`: the main job from labelled photos to a served model, on a stack of its own."""
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from sightsmith.client.labelled_folder import read_labelled_folder
 from sightsmith.demo.contact_sheet import Tile, write_contact_sheet
 from sightsmith.demo.photos import fetch_demo_photos
 from sightsmith.demo.report import DemoReport, LabelScore, Parity, PredictedFile, RejectedFile, render_table
+from sightsmith.rpc.status import from_status
 from sightsmith.stack.settings import StackSettings
 from sightsmith.stack.stack import Stack
 
@@ -37,6 +39,7 @@ def demo_command(
     """Run the main job on real photos: import, train, evaluate, deploy, predict. Takes a few minutes."""
     output = Output(as_json)
     begin = time.monotonic()
+    _forget_other_stacks()
     with output.failing_clearly():
         contents = read_labelled_folder(data or fetch_demo_photos(output.console.print))
         with tempfile.TemporaryDirectory(prefix="sightsmith-demo-", ignore_cleanup_errors=True) as folder:
@@ -51,6 +54,12 @@ def demo_command(
                 with output.console.status("stopping"):
                     stack.stop()
     output.result(result.model_dump(mode="json"), render_table(result), _closing_lines(result, report))
+
+
+def _forget_other_stacks() -> None:
+    """Drops settings that point elsewhere: the demo must not write into somebody's production."""
+    for name in [name for name in os.environ if name.startswith("SIGHTSMITH_")]:
+        del os.environ[name]
 
 
 def _run(client: Client, imported: ImportReport, output: Output, begin: float, folder: Path) -> DemoReport:
@@ -115,6 +124,8 @@ def _predict(client: Client, images: list[bytes], output: Output) -> list[dict[s
     with output.progress() as progress:
         task = progress.add_task("predicting held-out images", total=len(images), note="")
         for result in client.predict_many(PROJECT, DEFAULT_DEPLOYMENT, images, min_confidence=0.0):
+            if result.HasField("error"):
+                raise from_status(result.error)
             answers.append({found.label: found.confidence for found in result.predictions})
             progress.advance(task)
     return answers

@@ -78,9 +78,9 @@ def _read(file: Path) -> bytes:
         ResourceExhaustedError: if they cannot fit into a message.
     """
     size = file.stat().st_size
-    if size >= MAX_MESSAGE_BYTES:
-        limit = f"{MAX_MESSAGE_BYTES / MEBIBYTE:.0f} MiB"
-        raise ResourceExhaustedError(f"{file} has {size / MEBIBYTE:.1f} MiB; a message holds less than {limit}")
+    if size > MAX_MESSAGE_BYTES - MEBIBYTE:
+        limit = f"{MAX_MESSAGE_BYTES / MEBIBYTE - 1:.0f} MiB"
+        raise ResourceExhaustedError(f"{file} has {size / MEBIBYTE:.1f} MiB; a message holds an image of {limit}")
     return file.read_bytes()
 
 

@@ -1,6 +1,7 @@
 """`sightsmith up`: the whole stack in the foreground."""
 
 import signal
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,8 +10,11 @@ from rich.table import Table
 
 from sightsmith.cli.output import JsonOption, Output
 from sightsmith.stack.endpoints import Endpoints
+from sightsmith.stack.errors import StackError
 from sightsmith.stack.settings import StackSettings
 from sightsmith.stack.stack import Stack
+
+_LOOK_SECONDS = 1.0
 
 
 def up_command(
@@ -29,7 +33,9 @@ def up_command(
         try:
             output.result({key: str(value) for key, value in asdict(stack.endpoints).items()}, _table(stack.endpoints))
             output.console.print("Ready. Ctrl-C stops everything.")
-            signal.pause()
+            while stack.is_alive:
+                time.sleep(_LOOK_SECONDS)
+            raise StackError(f"the stack has ended by itself; see the logs in {stack.endpoints.data_dir / 'logs'}")
         except KeyboardInterrupt:
             output.console.print("stopping")
         finally:

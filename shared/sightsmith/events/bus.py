@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import nats
 from nats.aio.client import Client
@@ -85,9 +86,16 @@ class EventBus:
             reconnect_time_wait=_RETRY_SECONDS,
             connect_timeout=5,
             error_cb=_log_error,
-            reconnected_cb=_logging("reconnected to NATS"),
+            reconnected_cb=self._provision_again,
             disconnected_cb=_logging("lost the connection to NATS"),
         )
+
+    async def _provision_again(self) -> None:
+        """A server that came back may have lost its store."""
+        _log.info("reconnected to NATS")
+        if self._client is not None:
+            with suppress(NatsError, OSError):
+                await _provision(self._client.jetstream())
 
     async def _close(self) -> None:
         if self._client is not None:

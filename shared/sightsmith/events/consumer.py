@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -80,7 +81,11 @@ class EventConsumer:
                 await self._deliver(message)
 
     async def _deliver(self, message: Msg) -> None:
-        event = Event.FromString(message.data)
+        try:
+            event = Event.FromString(message.data)
+        except DecodeError:
+            await self._give_up(message)
+            return
         bind_request_id(event.request_id)
         try:
             await self._handle_once(event)
@@ -107,6 +112,10 @@ class EventConsumer:
             _log.warning("event could not be handled, will be delivered again", exc_info=True, **context)
             await message.nak(delay=min(2**deliveries, 60))
             return
+        await self._give_up(message, **context)
+
+    async def _give_up(self, message: Msg, **context: Any) -> None:
+        """Puts a message where a person can look at it, and has it delivered no more."""
         _log.error("event given up and put with the dead letters", exc_info=True, **context)
         await (await self._bus.jetstream()).publish(f"{DEAD_LETTER_PREFIX}.{self._name}", message.data)
         await message.term()

@@ -11,10 +11,10 @@ from datetime import timedelta
 
 from google.protobuf.message import Message
 from nats.errors import Error as NatsError
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sightsmith.database import Database, utc_now
+from sightsmith.database import Database
 from sightsmith.errors import UnavailableError
 from sightsmith.events.bus import EventBus
 from sightsmith.events.facts import event_of, subject_of
@@ -68,12 +68,14 @@ class OutboxRelay:
 
     async def _claim(self, token: uuid.UUID) -> list[OutboxColumns]:
         table = self._table
-        free = or_(table.claim_expire_time.is_(None), table.claim_expire_time < utc_now())
+        # The database's clock: the hosts of several relays need not agree on the time.
+        now = func.clock_timestamp()
+        free = or_(table.claim_expire_time.is_(None), table.claim_expire_time < now)
         oldest = select(table.sequence).where(free).order_by(table.sequence).limit(_BATCH)
         claim = (
             update(table)
             .where(table.sequence.in_(oldest.with_for_update(skip_locked=True)))
-            .values(claim_token=token, claim_expire_time=utc_now() + _CLAIM)
+            .values(claim_token=token, claim_expire_time=now + _CLAIM)
             .returning(table)
         )
         async with self._database.transaction() as session:

@@ -128,6 +128,11 @@ class Stack:
         self._composition = None
         self._lock.release()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the supervisor still runs: it ends with everything when somebody kills it or its guard."""
+        return self._composition is not None and self._supervisor.is_alive
+
     def restart(self, process: str) -> None:
         """Stops and starts one process, and waits until it is ready again."""
         self._running()

@@ -71,11 +71,11 @@ async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
             await asyncio.sleep(0.05)
 
 
-def consumer(bus: EventBus, database: Database, name: str, seen: list[str]) -> EventConsumer:
+def consumer(bus: EventBus, database: Database, name: str, seen: list[str], subject: str = SUBJECT) -> EventConsumer:
     async def handle(_: AsyncSession, event: Event) -> None:
         seen.append(event.snapshot_created.snapshot)
 
-    return EventConsumer(bus, database, HandledEvents, name, SUBJECT, handle)
+    return EventConsumer(bus, database, HandledEvents, name, subject, handle)
 
 
 def a_name() -> str:
@@ -153,6 +153,21 @@ async def test_a_handler_that_fails_is_called_again_and_leaves_nothing(bus: Even
     async with running(OutboxRelay(database, Outbox, bus).run(), failing.run(), observer.run()):
         await until(lambda: f"{inner}-2" in seen)
     assert f"{inner}-1" not in seen
+
+
+async def test_what_is_no_event_goes_to_the_dead_letters(bus: EventBus, database: Database) -> None:
+    name, durable, seen = a_name(), a_name(), list[str]()
+    # A subject of its own: others read every snapshot there is.
+    subject = f"sightsmith.events.test.{durable}"
+    event = Event(id=str(uuid.uuid4()), snapshot_created=SnapshotCreated(snapshot=name))
+    jetstream = await bus.jetstream()
+    await jetstream.publish(subject, b"\xff no event")
+    await jetstream.publish(subject, event.SerializeToString())
+    dead = await jetstream.subscribe(f"sightsmith.dead_letters.{durable}", stream=DEAD_LETTER_STREAM)
+    async with running(consumer(bus, database, durable, seen, subject).run()):
+        message = await dead.next_msg(timeout=20)
+        await until(lambda: name in seen)
+    assert message.data == b"\xff no event"
 
 
 async def test_what_keeps_failing_goes_to_the_dead_letters(

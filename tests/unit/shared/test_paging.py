@@ -8,7 +8,7 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.paging import MAX_PAGE_SIZE, PageRequest, page_of
 
 
-@given(st.lists(st.integers(min_value=1), unique=True), st.integers(min_value=1, max_value=10))
+@given(st.lists(st.integers(min_value=1, max_value=10**18 - 1), unique=True), st.integers(min_value=1, max_value=10))
 def test_pages_put_together_are_the_whole_list(keys: list[int], size: int) -> None:
     keys.sort()
     seen: list[int] = []

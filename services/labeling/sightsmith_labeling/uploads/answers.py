@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sightsmith.errors import AlreadyExistsError, FieldViolation, InvalidArgumentError, SightsmithError
 from sightsmith.images import ImageError
+from sightsmith.names import DatasetName
 from sightsmith_labeling.images import Image, Joined
 
 
@@ -47,18 +48,18 @@ def answer_of(index: int, source: str, labels: tuple[str, ...], joined: Joined) 
 
 def unacceptable(source: str, error: ImageError) -> InvalidArgumentError:
     """The error for bytes that are not an image that is taken, said of the file that they came from."""
-    limit = next((value for key, value in error.metadata.items() if key.startswith(("max_", "min_"))), None)
     return InvalidArgumentError(
         f"{source}: {error}",
         reason=error.reason,
-        metadata=error.metadata if limit is None else {**error.metadata, "limit": limit},
+        metadata=error.metadata,
         violations=[FieldViolation(source, str(error))],
     )
 
 
 def _conflict(source: str, labels: tuple[str, ...], there: Image) -> AlreadyExistsError:
     problem = (
-        f"the same image is in the dataset already as {there.source!r} with {_listed(there.labels)}, "
+        f"the same image is in {DatasetName(there.name.project, there.name.dataset)} already as {there.source!r} "
+        f"with {_listed(there.labels)}, "
         f"and was now sent with {_listed(labels)}"
     )
     return AlreadyExistsError(

@@ -90,5 +90,5 @@ class Assembler:
     def _too_large(self) -> InvalidArgumentError:
         assert self._header is not None  # noqa: S101 - only called between a header and its end
         problem = f"the image has more than the {self._max_image_bytes} bytes allowed"
-        error = ImageError("IMAGE_TOO_LARGE", problem, max_bytes=self._max_image_bytes)
+        error = ImageError("IMAGE_TOO_LARGE", problem, limit=self._max_image_bytes)
         return unacceptable(self._header.source, error)
