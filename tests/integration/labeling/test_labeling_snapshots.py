@@ -186,7 +186,7 @@ async def _told(jetstream: JetStreamContext, project: str) -> list[str]:
         except TimeoutError:
             return told
         event = Event.FromString(message.data)
-        assert message.headers is not None
-        assert message.headers["Nats-Msg-Id"] == event.id
         if event.snapshot_created.snapshot.startswith(f"{project}/"):
+            assert message.headers is not None
+            assert message.headers["Nats-Msg-Id"] == event.id
             told.append(event.snapshot_created.snapshot)
