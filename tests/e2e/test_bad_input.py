@@ -90,14 +90,16 @@ def test_a_label_with_two_images_is_named(sightsmith: Command, folder: Path) -> 
     trained = sightsmith("train", "few")
     assert trained.code == 1
     assert "NOT_ENOUGH_DATA" in trained.errors
+    assert "run 'sightsmith train few'" in sightsmith("deploy", "few").errors
     assert "'cat'" in trained.errors
     assert sightsmith("models", "few", "--json").json == {"models": []}
 
 
 def test_an_unknown_project_is_named(sightsmith: Command) -> None:
-    done = sightsmith("train", "nowhere")
-    assert done.code == 1
-    assert "projects/nowhere" in done.errors
+    for command in ("train", "models", "jobs", "deploy", "evaluate"):
+        done = sightsmith(command, "nowhere")
+        assert done.code == 1
+        assert "projects/nowhere does not exist" in done.errors
 
 
 def test_a_bad_project_id_is_named(sightsmith: Command, folder: Path) -> None:
@@ -131,19 +133,29 @@ def test_an_unknown_model_or_deployment_is_named(sightsmith: Command, shop: Shop
     assert f"projects/{shop.project}/deployments/nowhere" in predicted.errors
 
 
-def test_a_file_over_the_message_limit_is_named(sightsmith: Command, shop: Shop, tmp_path: Path) -> None:
+def test_files_that_cannot_be_sent_are_named_and_the_others_answered(sightsmith: Command, shop: Shop, tmp_path: Path) -> None:
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
         file.truncate(40 * 1024 * 1024)
-    done = sightsmith("predict", shop.project, huge)
+    cat = shop.photos / "cat" / "00.jpg"
+    done = sightsmith("predict", shop.project, huge, tmp_path / "missing.jpg", cat, "--json")
     assert done.code == 1
-    assert "huge.jpg" in done.errors
+    too_large, missing, good = done.json["predictions"]
+    assert (too_large["file"], too_large["error"]["reason"]) == (str(huge), "TOO_LARGE")
+    assert (missing["file"], missing["error"]["reason"]) == (str(tmp_path / "missing.jpg"), "FILE_UNREADABLE")
+    assert good["labels"][0]["label"] == "cat"
+
+
+def test_a_wrong_setting_is_named_as_in_the_environment(sightsmith: Command) -> None:
+    done = sightsmith("up", SIGHTSMITH_LABELING_PORT="abc")
+    assert done.code == 2
+    assert "SIGHTSMITH_LABELING_PORT" in done.errors
 
 
 def test_no_stack_says_what_to_do(sightsmith: Command, tmp_path: Path) -> None:
     done = sightsmith("models", "shop", SIGHTSMITH_DATA_DIR=str(tmp_path))
     assert done.code == 1
-    assert "sightsmith up" in done.errors
+    assert f"sightsmith --data-dir {tmp_path} up" in done.errors
 
 
 def _jpeg(image: Image.Image) -> bytes:

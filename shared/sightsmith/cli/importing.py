@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 import typer
@@ -95,7 +95,7 @@ def import_folder(client: Client, project: str, contents: LabelledFolder, output
                 _record(report, answer)
                 progress.update(task, advance=1, note=f"{len(report.rejected)} rejected" if report.rejected else "")
     report.labels = _label_counts(client, project)
-    report.warnings = _warnings(report)
+    report.warnings = [*_warnings(report), *_depth_warnings(contents)]
     return report
 
 
@@ -141,9 +141,17 @@ def _label_counts(client: Client, project: str) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
+def _depth_warnings(contents: LabelledFolder) -> list[str]:
+    """A folder that was chosen one level too high makes labels of what is above the labels."""
+    splits = {"train", "test"}
+    deep = sorted({file.label for file in contents.train if splits & set(PurePosixPath(file.source).parts[1:-1])})
+    return [f"label '{label}' has folders named train or test inside: was one level too high given?" for label in deep]
+
+
 def _warnings(report: ImportReport) -> list[str]:
     warnings = [
-        f"label '{label}' has only {count} image{'s' * (count != 1)}: too few to learn and to be tested"
+        f"label '{label}' has only {count} image{'s' * (count != 1)}: figures about it will be rough, and training "
+        "refuses a label that is left with too few"
         for label, count in report.labels.items()
         if count < _FEW_IMAGES
     ]

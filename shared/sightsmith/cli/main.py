@@ -10,7 +10,7 @@ import typer
 from sightsmith.cli.demo import demo_command
 from sightsmith.cli.importing import import_command
 from sightsmith.cli.serving import deploy_command, predict_command
-from sightsmith.cli.training import cancel_command, evaluate_command, models_command, train_command
+from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, models_command, train_command
 from sightsmith.cli.up import up_command
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def common(
 app.command("up")(up_command)
 app.command("import")(import_command)
 app.command("train")(train_command)
+app.command("jobs")(jobs_command)
 app.command("cancel")(cancel_command)
 app.command("models")(models_command)
 app.command("evaluate")(evaluate_command)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
@@ -77,10 +78,14 @@ class Output:
         except (ConnectionNotFoundError, DemoPhotosError, FolderError, OSError, StackError, TimeoutError) as error:
             self.error(str(error))
             raise typer.Exit(1) from error
-        except ValueError as error:
-            # Settings that do not fit; pydantic names the field.
-            self.error(str(error))
+        except ValidationError as error:
+            self.error("; ".join(_setting_problem(problem["loc"], problem["msg"]) for problem in error.errors()))
             raise typer.Exit(2) from error
+
+
+def _setting_problem(place: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with a setting, by the name that it has in the environment."""
+    return f"SIGHTSMITH_{'_'.join(map(str, place)).upper()}: {message}" if place else message
 
 
 def fields_of(message: Message) -> dict[str, Any]:

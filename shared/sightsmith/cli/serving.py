@@ -1,5 +1,6 @@
 """`sightsmith deploy` and `predict`."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictRespo
 from sightsmith.cli.output import JsonOption, Output, fields_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
-from sightsmith.errors import ResourceExhaustedError
+from sightsmith.names import DeploymentName
 from sightsmith.rpc.status import from_status
 from sightsmith.settings import MAX_MESSAGE_BYTES, MEBIBYTE
 
@@ -54,9 +55,13 @@ def predict_command(
     """Ask a deployed model what is in images."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        images = map(_read, files)
-        results = list(client.predict_many(project, deployment, images, min_confidence, max_results))
-    answers = [_answer(file, result) for file, result in zip(files, results, strict=True)]
+        _wait_until_it_answers(client, project, deployment, output)
+        unreadable = {file: problem for file in files if (problem := _problem_of(file))}
+        readable = [file for file in files if file not in unreadable]
+        images = (file.read_bytes() for file in readable)
+        results = client.predict_many(project, deployment, images, min_confidence, max_results)
+        found = dict(zip(readable, results, strict=True))
+    answers = [unreadable[file] if file in unreadable else _answer(file, found[file]) for file in files]
     output.result({"predictions": answers}, _predictions_table(answers))
     if any("error" in answer for answer in answers):
         raise typer.Exit(1)
@@ -71,24 +76,41 @@ def deploy(
         return client.wait_for_deployment(started.name)
 
 
-def _read(file: Path) -> bytes:
-    """The bytes of an image file.
+def _wait_until_it_answers(client: Client, project: str, deployment: str, output: Output) -> None:
+    """After a restart of the stack, models are loaded for some seconds before they answer."""
+    name = str(DeploymentName(project, deployment))
+    if client.deployment(name).state == Deployment.STATE_STARTING:
+        with output.console.status(f"{name} is starting"):
+            client.wait_for_deployment(name)
 
-    Raises:
-        ResourceExhaustedError: if they cannot fit into a message.
-    """
-    size = file.stat().st_size
+
+def _problem_of(file: Path) -> dict[str, Any] | None:
+    """Why a file cannot be sent, as an answer; None if it can."""
+    try:
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+    except OSError as error:
+        return _refusal(file, "FILE_UNREADABLE", f"cannot be opened: {error.strerror}")
     if size > MAX_MESSAGE_BYTES - MEBIBYTE:
         limit = f"{MAX_MESSAGE_BYTES / MEBIBYTE - 1:.0f} MiB"
-        raise ResourceExhaustedError(f"{file} has {size / MEBIBYTE:.1f} MiB; a message holds an image of {limit}")
-    return file.read_bytes()
+        return _refusal(file, "TOO_LARGE", f"has {size / MEBIBYTE:.1f} MiB; a message holds {limit}")
+    return None
 
 
 def _answer(file: Path, result: BatchPredictResponse.Result) -> dict[str, Any]:
     if result.HasField("error"):
         error = from_status(result.error)
-        return {"file": str(file), "error": {"reason": error.reason, "message": error.message}}
-    return {"file": str(file), "labels": [fields_of(prediction) for prediction in result.predictions]}
+        return _refusal(file, error.reason, error.message)
+    return {"file": _shown(file), "labels": [fields_of(prediction) for prediction in result.predictions]}
+
+
+def _refusal(file: Path, reason: str, message: str) -> dict[str, Any]:
+    return {"file": _shown(file), "error": {"reason": reason, "message": message}}
+
+
+def _shown(file: Path) -> str:
+    """A name that can be printed, whatever bytes are in it."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
 def _predictions_table(answers: list[dict[str, Any]]) -> Table:

@@ -14,7 +14,7 @@ from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
 from sightsmith.client.calls import calling
 from sightsmith.demo.contact_sheet import Tile, write_contact_sheet
-from sightsmith.errors import NotFoundError
+from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import ModelName, TrainingJobName
 
 LATEST = "latest"
@@ -68,18 +68,26 @@ def cancel_command(
     """Stop a training."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        request = training_service_pb2.CancelTrainingJobRequest(name=str(TrainingJobName(project, job)))
+        request = training_service_pb2.CancelTrainingJobRequest(name=str(TrainingJobName(project, short_id(job))))
         with calling():
             cancelled = client.training.CancelTrainingJob(request)
     state = TrainingJob.State.Name(cancelled.state).removeprefix("STATE_").lower()
     output.result(fields_of(cancelled), f"{cancelled.name} is {state}")
 
 
+def jobs_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
+    """List the trainings of a project, newest first, with how far they are."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        jobs = list(client.training_jobs(short_id(client.project(project).name)))
+    output.result({"training_jobs": list_of(jobs)}, _jobs_table(jobs) if jobs else "no trainings yet")
+
+
 def models_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
     """List the models of a project, newest first."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        models = list(client.list_models(project))
+        models = list(client.list_models(short_id(client.project(project).name)))
     output.result({"models": list_of(models)}, _models_table(models) if models else "no models yet")
 
 
@@ -99,6 +107,7 @@ def evaluate_command(
         images = list(client.evaluated_images(name))
         if contact_sheet is not None:
             write_contact_sheet(contact_sheet, [_tile(client, image) for image in images], name)
+            output.console.print(f"written: {contact_sheet}")
     mistakes = [image for image in images if image.true_label != image.predicted_label]
     output.result(
         {"evaluation": fields_of(evaluation), "evaluated_images": list_of(images)},
@@ -111,14 +120,21 @@ def model_name(client: Client, project: str, model: str) -> str:
     """The full name of a model, given by id or as `latest`.
 
     Raises:
-        NotFoundError: if the project has no models.
+        FailedPreconditionError: if the project has no models.
     """
     if model != LATEST:
-        return str(ModelName(project, model))
+        return str(ModelName(project, short_id(model)))
     newest = next(client.list_models(project), None)
     if newest is None:
-        raise NotFoundError(f"a model of projects/{project}")
+        raise FailedPreconditionError(
+            f"{client.project(project).name} has no models yet: run 'sightsmith train {project}'"
+        )
     return newest.name
+
+
+def short_id(name: str) -> str:
+    """The last part of a name: what is printed in full may be given in full."""
+    return name.rpartition("/")[2]
 
 
 def follow_training(client: Client, job: TrainingJob, output: Output) -> TrainingJob:
@@ -163,9 +179,20 @@ def _show(progress: Progress, task: TaskID, job: TrainingJob) -> None:
     progress.update(task, description=_PHASES.get(now.phase, "training"), completed=percent, note=note)
 
 
+def _jobs_table(jobs: list[TrainingJob]) -> Table:
+    table = Table()
+    for heading in ("training", "state", "done", "model", "error"):
+        table.add_column(heading, overflow="fold")
+    for job in jobs:
+        state = TrainingJob.State.Name(job.state).removeprefix("STATE_").lower()
+        percent = 100 if job.state == TrainingJob.STATE_SUCCEEDED else job.progress.percent
+        table.add_row(short_id(job.name), state, f"{percent:.0f} %", short_id(job.model), escape(job.error.message))
+    return table
+
+
 def _models_table(models: list[model_pb2.Model]) -> Table:
     table = Table()
-    for heading in ("model", "accuracy", "macro F1", "labels", "made from", "backbones", "seconds"):
+    for heading in ("model", "accuracy", "macro F1", "labels", "snapshot", "seconds"):
         table.add_column(heading, overflow="fold")
     for model in models:
         table.add_row(
@@ -174,7 +201,6 @@ def _models_table(models: list[model_pb2.Model]) -> Table:
             f"{model.evaluation.macro_f1:.3f}",
             str(len(model.labels)),
             model.snapshot.rpartition("/")[2],
-            ", ".join(model.candidates[0].backbones),
             f"{model.training_duration.ToTimedelta().total_seconds():.0f}",
         )
     return table

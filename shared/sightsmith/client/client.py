@@ -95,6 +95,10 @@ class Client:
         except SightsmithError as error:
             if error.code != code_pb2.ALREADY_EXISTS:
                 raise
+        return self.project(project)
+
+    def project(self, project: str) -> project_pb2.Project:
+        """A project, by id."""
         with calling():
             return self.labeling.GetProject(labeling_service_pb2.GetProjectRequest(name=str(ProjectName(project))))
 
@@ -182,6 +186,16 @@ class Client:
         )
         with calling():
             return self.training.CreateTrainingJob(request)
+
+    def training_jobs(self, project: str) -> Iterator[training_job_pb2.TrainingJob]:
+        """The trainings of a project, newest first."""
+        parent = str(ProjectName(project))
+        return all_pages(
+            lambda token: self.training.ListTrainingJobs(
+                training_service_pb2.ListTrainingJobsRequest(parent=parent, page_token=token)
+            ),
+            lambda page: page.training_jobs,
+        )
 
     def watch(self, job: str, after_revision: int = 0) -> Iterator[training_job_pb2.TrainingJob]:
         """Every change of a training after a revision, up to its end; reconnects when a connection breaks.

@@ -56,7 +56,7 @@ class Connection:
             given: str | None = getattr(environment, f"{service}_target")
             if given is None and stack is None:
                 raise ConnectionNotFoundError(
-                    f"no stack runs in {folder}: start one with 'sightsmith up', or set "
+                    f"no stack runs in {folder}: start one with 'sightsmith --data-dir {folder} up', or set "
                     f"SIGHTSMITH_{service.upper()}_TARGET to where the service is"
                 )
             return given or str(getattr(stack, service))

@@ -68,13 +68,13 @@ def trial(backbones: list[str], score: float, log_loss: float) -> Trial:
     return Trial(candidate, np.zeros((0, 2)), standard_error=0.02)
 
 
-def test_the_choice_prefers_score_then_log_loss_then_cost() -> None:
+def test_the_cheapest_of_the_best_is_chosen_and_of_those_the_surest() -> None:
     costs = {"a": 1.0, "b": 2.0}
-    sure, better = trial(["a"], 0.80, 0.3), trial(["b"], 0.79, 0.2)
-    assert choose([sure, better], costs) is better
-    assert choose([sure, trial(["b"], 0.77, 0.1)], costs) is sure
-    cheap = trial(["a"], 0.785, 0.2)
-    assert choose([sure, better, cheap], costs) is cheap
+    best, cheap = trial(["b"], 0.80, 0.2), trial(["a"], 0.79, 0.3)
+    assert choose([best, cheap], costs) is cheap
+    assert choose([best, trial(["a"], 0.77, 0.1)], costs) is best
+    surer = trial(["a"], 0.785, 0.2)
+    assert choose([best, cheap, surer], costs) is surer
 
 
 def test_evaluation_agrees_with_scikit_learn() -> None:

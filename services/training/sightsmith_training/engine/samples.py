@@ -75,7 +75,7 @@ def select_samples(spec: TrainingSpec) -> Samples:
     labels = sorted({entry.labels[0] for entry in labelled})
     _check_counts(labels, labelled, spec.min_images_per_label)
     # A fixed order makes the model independent of the order in which the snapshot lists its images.
-    entries = sorted(labelled, key=lambda entry: (entry.split != "train", entry.image))
+    entries = sorted(labelled, key=lambda entry: (entry.split != "train", entry.sha256, entry.image))
     position = {label: index for index, label in enumerate(labels)}
     return Samples(
         labels=labels,

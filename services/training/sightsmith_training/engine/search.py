@@ -133,11 +133,12 @@ def _report_part(
 
 
 def choose(trials: Sequence[Trial], costs: Mapping[str, float]) -> Trial:
-    """The best trial.
+    """The cheapest of the trials that are as good as the best one can tell; of those, the lowest log loss.
 
     Labels of a handful of images make macro-F1 coarse: one image moves it by more than most designs differ. So those
-    within one standard error of the best score count as equal (Breiman et al., Classification and Regression Trees,
-    1984, section 3.4.3), and among them the lowest log loss wins, which every image moves a little; then the cheapest.
+    within one standard error of the best score count as equal, and the simplest of them wins: the one-standard-error
+    rule (Breiman et al., Classification and Regression Trees, 1984, section 3.4.3). Joined backbones must earn what
+    they cost with every prediction.
 
     Args:
         trials: at least one.
@@ -147,7 +148,7 @@ def choose(trials: Sequence[Trial], costs: Mapping[str, float]) -> Trial:
     enough = best.candidate.score_mean - best.standard_error
 
     def rank(trial: Trial) -> tuple[float, float]:
-        return trial.candidate.log_loss, sum(costs[name] for name in trial.candidate.backbones)
+        return sum(costs[name] for name in trial.candidate.backbones), trial.candidate.log_loss
 
     return min((trial for trial in trials if trial.candidate.score_mean >= enough), key=rank)
 
