@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sightsmith.api.labeling.v1 import dataset_pb2
+from sightsmith.client import Client, ImageToUpload, SightsmithError
+from sightsmith.names import DatasetName
 from tests.e2e.conftest import Command, Shop
 from tests.photo_set import write_photo_set
 
@@ -82,6 +85,17 @@ def test_one_label_is_not_enough(sightsmith: Command, folder: Path, tmp_path: Pa
     assert "two labels" in done.errors
 
 
+def test_the_service_too_asks_for_two_labels(client: Client, folder: Path) -> None:
+    client.ensure_project("single")
+    dataset = DatasetName.parse(client.ensure_dataset("single", dataset_pb2.SPLIT_TRAIN).name)
+    cats = [ImageToUpload(file, file.name, ["cat"]) for file in sorted((folder / "cat").iterdir())]
+    assert len(list(client.upload(dataset, cats, on_unreadable=lambda image, _: pytest.fail(image.source)))) == 4
+    with pytest.raises(SightsmithError) as raised:
+        client.train("single", client.take_snapshot("single").name)
+    assert raised.value.reason == "NOT_ENOUGH_DATA"
+    assert "found 'cat'" in raised.value.violations[0].description
+
+
 def test_a_label_with_two_images_is_named(sightsmith: Command, folder: Path) -> None:
     for number in ("02", "03"):
         (folder / "cat" / f"{number}.jpg").unlink()
@@ -133,7 +147,9 @@ def test_an_unknown_model_or_deployment_is_named(sightsmith: Command, shop: Shop
     assert f"projects/{shop.project}/deployments/nowhere" in predicted.errors
 
 
-def test_files_that_cannot_be_sent_are_named_and_the_others_answered(sightsmith: Command, shop: Shop, tmp_path: Path) -> None:
+def test_files_that_cannot_be_sent_are_named_and_the_others_answered(
+    sightsmith: Command, shop: Shop, tmp_path: Path
+) -> None:
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
         file.truncate(40 * 1024 * 1024)

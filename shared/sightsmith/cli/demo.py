@@ -25,6 +25,8 @@ from sightsmith.stack.settings import StackSettings
 from sightsmith.stack.stack import Stack
 
 PROJECT = "demo"
+REPORT = "report.json"
+CONTACT_SHEET = "contact_sheet.png"
 
 
 def demo_command(
@@ -41,6 +43,9 @@ def demo_command(
     begin = time.monotonic()
     _forget_other_stacks()
     with output.failing_clearly():
+        # What an earlier run found must not be taken for what this one did.
+        for name in (REPORT, CONTACT_SHEET):
+            (report / name).unlink(missing_ok=True)
         contents = read_labelled_folder(data or fetch_demo_photos(output.console.print))
         with tempfile.TemporaryDirectory(prefix="sightsmith-demo-", ignore_cleanup_errors=True) as folder:
             stack = start_stack(StackSettings(data_dir=Path(folder), free_ports=True), output)
@@ -103,12 +108,12 @@ def _run(client: Client, imported: ImportReport, output: Output, begin: float, f
         ),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    result.write(folder / "report.json")
+    result.write(folder / REPORT)
     tiles = [
         Tile(data, prediction.true_label, prediction.predicted_label, prediction.confidence)
         for data, prediction in zip(images, result.predictions, strict=True)
     ]
-    write_contact_sheet(folder / "contact_sheet.png", tiles, f"{PROJECT}: what the served model said")
+    write_contact_sheet(folder / CONTACT_SHEET, tiles, f"{PROJECT}: what the served model said")
     return result
 
 

@@ -21,7 +21,6 @@ from sightsmith.logs import bind_request_id, get_logger
 
 Handler = Callable[[AsyncSession, Event], Awaitable[None]]
 
-_MAX_DELIVERIES = 8
 _ACK_WAIT_SECONDS = 60
 _FETCH_SECONDS = 5.0
 _log = get_logger(__name__)
@@ -42,6 +41,7 @@ class EventConsumer:
         name: str,
         subject: str,
         handle: Handler,
+        max_deliveries: int = 8,
     ) -> None:
         self._bus = bus
         self._database = database
@@ -49,6 +49,7 @@ class EventConsumer:
         self._name = name
         self._subject = subject
         self._handle = handle
+        self._max_deliveries = max_deliveries
 
     async def run(self) -> None:
         """Handles events until cancelled."""
@@ -68,7 +69,7 @@ class EventConsumer:
             ack_policy=AckPolicy.EXPLICIT,
             deliver_policy=DeliverPolicy.ALL,
             ack_wait=_ACK_WAIT_SECONDS,
-            max_deliver=_MAX_DELIVERIES + 1,
+            max_deliver=self._max_deliveries + 1,
         )
         await jetstream.add_consumer(STREAM, config)
         subscription = await jetstream.pull_subscribe_bind(durable=self._name, stream=STREAM)
@@ -108,7 +109,7 @@ class EventConsumer:
     async def _fail(self, message: Msg, event: Event) -> None:
         deliveries = message.metadata.num_delivered or 1
         context: dict[str, Any] = {"consumer": self._name, "event_id": event.id, "deliveries": deliveries}
-        if deliveries < _MAX_DELIVERIES:
+        if deliveries < self._max_deliveries:
             _log.warning("event could not be handled, will be delivered again", exc_info=True, **context)
             await message.nak(delay=min(2**deliveries, 60))
             return

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.api.events.v1.event_pb2 import Event, SnapshotCreated
 from sightsmith.database import Database, TableBase, schema_metadata
-from sightsmith.events import consumer as consumer_module
 from sightsmith.events.bus import DEAD_LETTER_STREAM, EventBus
 from sightsmith.events.consumer import EventConsumer
 from sightsmith.events.outbox import OutboxRelay, tell
@@ -170,10 +169,7 @@ async def test_what_is_no_event_goes_to_the_dead_letters(bus: EventBus, database
     assert message.data == b"\xff no event"
 
 
-async def test_what_keeps_failing_goes_to_the_dead_letters(
-    bus: EventBus, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(consumer_module, "_MAX_DELIVERIES", 2)
+async def test_what_keeps_failing_goes_to_the_dead_letters(bus: EventBus, database: Database) -> None:
     name, durable = a_name(), a_name()
 
     async def handle(_: AsyncSession, event: Event) -> None:
@@ -184,7 +180,7 @@ async def test_what_keeps_failing_goes_to_the_dead_letters(
         tell(session, Outbox, SnapshotCreated(snapshot=name))
     subject = f"sightsmith.dead_letters.{durable}"
     dead = await (await bus.jetstream()).subscribe(subject, stream=DEAD_LETTER_STREAM)
-    failing = EventConsumer(bus, database, HandledEvents, durable, SUBJECT, handle)
+    failing = EventConsumer(bus, database, HandledEvents, durable, SUBJECT, handle, max_deliveries=2)
     async with running(OutboxRelay(database, Outbox, bus).run(), failing.run()):
         message = await dead.next_msg(timeout=20)
     assert Event.FromString(message.data).snapshot_created.snapshot == name
