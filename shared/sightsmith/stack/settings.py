@@ -2,9 +2,9 @@
 
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightsmith.stack.data_folder import default_data_dir
@@ -54,13 +54,3 @@ class StackSettings(BaseSettings):
     tls_ca_file: Path | None = None
 
     start_timeout_seconds: float = Field(default=60.0, gt=0)
-
-    @model_validator(mode="after")
-    def _check_tls(self) -> Self:
-        given = {self.tls_certificate_file is None, self.tls_key_file is None, self.tls_ca_file is None}
-        if len(given) > 1:
-            raise ValueError(
-                "SIGHTSMITH_TLS_CERTIFICATE_FILE, SIGHTSMITH_TLS_KEY_FILE and SIGHTSMITH_TLS_CA_FILE must be set "
-                "together: the services also call each other"
-            )
-        return self

@@ -81,8 +81,10 @@ class Stack:
         """Starts the supervisor and the servers; `wait_ready` starts the services, which need the servers.
 
         Raises:
-            StackError: if another stack runs in the data folder, a port is taken, or a server is not installed.
+            StackError: if another stack runs in the data folder, a port is taken, a server is not installed, or only
+                some of the files for TLS are set.
         """
+        _require_whole_tls(self._settings)
         self._make_data_dir()
         self._lock.acquire()
         try:
@@ -207,6 +209,16 @@ class Stack:
         if program.is_ready is None:
             return state.name == "RUNNING"
         return state.name in ("STARTING", "RUNNING") and program.is_ready()
+
+
+def _require_whole_tls(settings: StackSettings) -> None:
+    """A client may have the authority alone; a stack's services also listen and call each other."""
+    files = (settings.tls_certificate_file, settings.tls_key_file, settings.tls_ca_file)
+    if any(files) and not all(files):
+        raise StackError(
+            "SIGHTSMITH_TLS_CERTIFICATE_FILE, SIGHTSMITH_TLS_KEY_FILE and SIGHTSMITH_TLS_CA_FILE must be set together: "
+            "the services also call each other"
+        )
 
 
 def _groups(composition: Composition) -> tuple[Group, ...]:
