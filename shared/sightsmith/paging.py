@@ -72,7 +72,8 @@ def _key_of(token: str) -> str:
         (key,) = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError, binascii.Error):
         key = None
-    if not isinstance(key, str):
+    # PostgreSQL refuses a NUL, and UTF-8 a lone surrogate; no key of ours has either.
+    if not (isinstance(key, str) and key.isprintable()):
         raise _foreign_token()
     return key
 

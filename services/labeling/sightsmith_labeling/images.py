@@ -18,7 +18,6 @@ from sightsmith.names import DatasetName, ImageName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.labels import Origin, label_keys
-from sightsmith_labeling.page_keys import number_after
 from sightsmith_labeling.tables import AnnotationRow, DatasetRow, ImageRow, LabelRow
 
 # 80 random bits: the unique key on (dataset, id) has nothing to do in practice.
@@ -93,8 +92,8 @@ class Images:
     async def list(self, dataset: DatasetKey, page: PageRequest) -> tuple[Sequence[Image], str]:
         """Returns a page of a dataset's images in the order of their arrival, and the token of the next page."""
         wanted = select(ImageRow, _labels()).where(ImageRow.dataset == dataset.key).order_by(ImageRow.sequence)
-        if (after := number_after(page)) is not None:
-            wanted = wanted.where(ImageRow.sequence > after)
+        if page.after is not None:
+            wanted = wanted.where(ImageRow.sequence > page.after_number)
         async with self._database.transaction() as session:
             rows = (await session.execute(wanted.limit(page.size + 1))).all()
         rows, token = page_of(rows, page, key=lambda row: row[0].sequence)

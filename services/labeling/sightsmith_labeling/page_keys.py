@@ -11,12 +11,3 @@ def id_after(page: PageRequest) -> str | None:
         InvalidArgumentError: naming `page_token`, if the token's key is no id.
     """
     return None if page.after is None else check_id("page_token", page.after)
-
-
-def number_after(page: PageRequest) -> int | None:
-    """The number after which the page begins; None for the first page.
-
-    Raises:
-        InvalidArgumentError: naming `page_token`, if the token's key is no number.
-    """
-    return None if page.after is None else page.after_number

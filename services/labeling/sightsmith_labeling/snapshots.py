@@ -23,7 +23,6 @@ from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.labelled_images import LabelledImages, labelled_images
 from sightsmith_labeling.manifest import Entry, Manifest, ManifestWriter, SnapshotLabelCount
-from sightsmith_labeling.page_keys import number_after
 from sightsmith_labeling.projects import require_project
 from sightsmith_labeling.tables import Outbox, ProjectRow, SnapshotRow
 
@@ -115,8 +114,8 @@ class Snapshots:
             NotFoundError: if the project does not exist.
         """
         wanted = select(SnapshotRow).where(SnapshotRow.project == project.project).order_by(SnapshotRow.number.desc())
-        if (before := number_after(page)) is not None:
-            wanted = wanted.where(SnapshotRow.number < before)
+        if page.after is not None:
+            wanted = wanted.where(SnapshotRow.number < page.after_number)
         async with self._database.transaction() as session:
             await require_project(session, project)
             rows = (await session.scalars(wanted.limit(page.size + 1))).all()

@@ -1,5 +1,8 @@
 """Pages and their tokens."""
 
+import base64
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +31,13 @@ def test_sizes_have_a_default_and_a_limit() -> None:
     assert PageRequest.parse(10**6, "").size == MAX_PAGE_SIZE
     with pytest.raises(InvalidArgumentError, match="page_size"):
         PageRequest.parse(-1, "")
+
+
+@pytest.mark.parametrize("key", ["\0", "\ud800"])
+def test_keys_that_no_database_takes_are_refused(key: str) -> None:
+    token = base64.urlsafe_b64encode(json.dumps([key]).encode()).decode()
+    with pytest.raises(InvalidArgumentError, match="page_token"):
+        PageRequest.parse(1, token)
 
 
 @given(st.text(min_size=1))
