@@ -5,7 +5,7 @@ from tritonclient.grpc import model_config_pb2 as triton
 
 from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
 
-# Bigger batches are slower per image on a CPU and are what a GPU wants; a deployment may override it at load.
+# Bigger batches are slower per image on a CPU, and single images leave a GPU idle.
 MAX_BATCH_SIZE = 8
 _BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
 # TorchScript's optimised execution profiles and compiles during the first calls of each batch size: seconds each.
