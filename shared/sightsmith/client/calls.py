@@ -4,9 +4,11 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import grpc
 
+from sightsmith.actor import ACTOR_HEADER
 from sightsmith.client.connection import Connection
 from sightsmith.rpc.channel import channel_credentials, channel_options, error_of
 from sightsmith.rpc.interceptor import AUTHORIZATION, REQUEST_ID_HEADER
@@ -21,7 +23,7 @@ def open_channel(target: str, connection: Connection) -> grpc.Channel:
         channel = grpc.insecure_channel(target, channel_options())
     else:
         channel = grpc.secure_channel(target, channel_credentials(connection.ca_file), channel_options())
-    return grpc.intercept_channel(channel, _Metadata(connection.token.get_secret_value()))
+    return grpc.intercept_channel(channel, _Metadata(connection))
 
 
 @contextmanager
@@ -65,15 +67,18 @@ class _Details(grpc.ClientCallDetails):
 class _Metadata(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
     """Adds the metadata, whatever the kind of the call."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, connection: Connection) -> None:
+        self._always = [(AUTHORIZATION, f"Bearer {connection.token.get_secret_value()}")]
+        if connection.actor:
+            self._always.append((ACTOR_HEADER, quote(connection.actor)))
 
     def _continue(self, continuation: Callable[..., Any], details: grpc.ClientCallDetails, request: Any) -> Any:
-        added = [(AUTHORIZATION, f"Bearer {self._token}")]
+        added = list(self._always)
         if REQUEST_ID_HEADER not in dict(details.metadata or ()):
             added.append((REQUEST_ID_HEADER, str(uuid.uuid4())))
         return continuation(_Details(details, added), request)
@@ -87,6 +92,11 @@ class _Metadata(
         self, continuation: Callable[..., Any], client_call_details: grpc.ClientCallDetails, request: Any
     ) -> Any:
         return self._continue(continuation, client_call_details, request)
+
+    def intercept_stream_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.ClientCallDetails, request_iterator: Any
+    ) -> Any:
+        return self._continue(continuation, client_call_details, request_iterator)
 
     def intercept_stream_stream(
         self, continuation: Callable[..., Any], client_call_details: grpc.ClientCallDetails, request_iterator: Any

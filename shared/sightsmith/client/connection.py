@@ -1,5 +1,6 @@
 """Where the services are and how to be let in."""
 
+import getpass
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,17 +26,19 @@ class _Environment(BaseSettings):
     token: SecretStr | None = None
     token_file: Path | None = None
     tls_ca_file: Path | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Targets of the three services, the token, and the authority to trust if they speak TLS."""
+    """Targets of the three services, the token, the authority to trust if they speak TLS, and the caller's name."""
 
     labeling: str
     training: str
     inference: str
     token: SecretStr
     ca_file: Path | None = None
+    actor: str = ""
 
     @classmethod
     def find(cls, data_dir: Path | None = None) -> "Connection":
@@ -67,7 +70,17 @@ class Connection:
             inference=target("inference"),
             token=environment.token or _read_token(environment.token_file or (stack.token_file if stack else None)),
             ca_file=environment.tls_ca_file,
+            actor=_user_name() if environment.actor is None else environment.actor,
         )
+
+
+def _user_name() -> str:
+    """Who works here, for the audit trail; `SIGHTSMITH_ACTOR` says it better."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A user id without an entry in the password file, as in many containers.
+        return ""
 
 
 def _read_token(file: Path | None) -> SecretStr:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import grpc
 from grpc import aio
 from grpc_status import rpc_status
 
+from sightsmith.actor import ACTOR_HEADER, current_actor
 from sightsmith.errors import SightsmithError
 from sightsmith.logs import current_request_id
 from sightsmith.rpc.interceptor import AUTHORIZATION, REQUEST_ID_HEADER
@@ -93,4 +95,6 @@ def _with_metadata(details: aio.ClientCallDetails, token: str) -> aio.ClientCall
     metadata.add(AUTHORIZATION, f"Bearer {token}")
     if request_id := current_request_id():
         metadata.add(REQUEST_ID_HEADER, request_id)
+    if actor := current_actor():
+        metadata.add(ACTOR_HEADER, quote(actor))
     return aio.ClientCallDetails(details.method, details.timeout, metadata, details.credentials, details.wait_for_ready)

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import Message
@@ -19,6 +20,7 @@ from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 from structlog.contextvars import bound_contextvars
 
+from sightsmith.actor import ACTOR_HEADER, acting_as
 from sightsmith.errors import InternalError, SightsmithError, UnauthenticatedError
 from sightsmith.logs import REQUEST_ID, bind_request_id, current_request_id, get_logger
 from sightsmith.rpc import Context
@@ -66,6 +68,7 @@ class _Call:
         self._method = method
         self._allowed = allowed
         self._request_id = str(metadata.get(REQUEST_ID_HEADER, ""))[:_MAX_REQUEST_ID]
+        self._actor = unquote(str(metadata.get(ACTOR_HEADER, "")))
 
     def wrap(self, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         """The same handler with everything around it."""
@@ -113,7 +116,8 @@ class _Call:
     @contextmanager
     def _observed(self, outcome: _Outcome) -> Iterator[None]:
         begin = time.perf_counter()
-        with bound_contextvars(method=self._method, **{REQUEST_ID: bind_request_id(self._request_id)}):
+        bound = bound_contextvars(method=self._method, **{REQUEST_ID: bind_request_id(self._request_id)})
+        with bound, acting_as(self._actor):
             try:
                 yield
             except asyncio.CancelledError:
