@@ -6,13 +6,21 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from sightsmith.api.labeling.v1 import dataset_pb2, image_pb2, labeling_service_pb2, project_pb2, snapshot_pb2
+from sightsmith.api.labeling.v1 import (
+    annotation_pb2,
+    dataset_pb2,
+    image_pb2,
+    labeling_service_pb2,
+    project_pb2,
+    snapshot_pb2,
+)
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import DatasetName, ProjectName
+from sightsmith.names import DatasetName, ImageName, ProjectName
 from sightsmith.rpc.status import to_status
+from sightsmith_labeling.annotations import Annotation, Origin
 from sightsmith_labeling.auto_split import DEFAULT_TEST_FRACTION, AutoSplit
 from sightsmith_labeling.datasets import Dataset, Split
-from sightsmith_labeling.images import Image
+from sightsmith_labeling.images import Image, ImageState
 from sightsmith_labeling.projects import Project
 from sightsmith_labeling.snapshots import Snapshot, SnapshotRequest
 from sightsmith_labeling.uploads.answers import Answer, RefusedImage
@@ -20,13 +28,23 @@ from sightsmith_labeling.uploads.assembler import Part
 from sightsmith_labeling.uploads.header import ImageHeader
 
 _SPLITS = {dataset_pb2.SPLIT_TRAIN: Split.TRAIN, dataset_pb2.SPLIT_TEST: Split.TEST}
+_IMAGE_STATES = {
+    ImageState.PENDING: image_pb2.Image.STATE_PENDING,
+    ImageState.READY: image_pb2.Image.STATE_READY,
+    ImageState.FAILED: image_pb2.Image.STATE_FAILED,
+}
+_ORIGINS = {
+    Origin.IMPORT: annotation_pb2.Annotation.ORIGIN_IMPORT,
+    Origin.PERSON: annotation_pb2.Annotation.ORIGIN_PERSON,
+    Origin.MODEL: annotation_pb2.Annotation.ORIGIN_MODEL,
+}
 _PROTO_SPLITS = {split: proto for proto, split in _SPLITS.items()}
 
 
 def project_to_proto(project: Project) -> project_pb2.Project:
     """A project as a client sees it."""
     return project_pb2.Project(
-        name=str(project.name), display_name=project.display_name, create_time=_timestamp(project.create_time)
+        name=str(project.name), display_name=project.display_name, create_time=timestamp(project.create_time)
     )
 
 
@@ -44,12 +62,16 @@ def split_from_proto(split: dataset_pb2.Split.ValueType) -> Split:
 
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
     """A dataset as a client sees it."""
+    counts = dataset.statistics
     return dataset_pb2.Dataset(
         name=str(dataset.name),
         split=_PROTO_SPLITS[dataset.split],
-        create_time=_timestamp(dataset.create_time),
-        image_count=dataset.image_count,
-        label_counts=[dataset_pb2.LabelCount(label=label, image_count=count) for label, count in dataset.label_counts],
+        create_time=timestamp(dataset.create_time),
+        image_count=counts.image_count,
+        labelled_image_count=counts.labelled_image_count,
+        erroneous_image_count=counts.erroneous_image_count,
+        unready_image_count=counts.unready_image_count,
+        label_counts=[dataset_pb2.LabelCount(**vars(label)) for label in counts.labels],
     )
 
 
@@ -57,14 +79,38 @@ def image_to_proto(image: Image) -> image_pb2.Image:
     """An image as a client sees it."""
     return image_pb2.Image(
         name=str(image.name),
-        sha256=image.sha256,
+        state=_IMAGE_STATES[image.state],
+        sha256=image.sha256 or "",
         source=image.source,
         labels=image.labels,
-        width=image.width,
-        height=image.height,
-        size_bytes=image.size_bytes,
-        media_type=image.media_type,
-        create_time=_timestamp(image.create_time),
+        annotations=[annotation_to_proto(image.name, annotation) for annotation in image.annotations],
+        problems=[image_pb2.Image.Problem(**vars(problem)) for problem in image.problems],
+        width=image.width or 0,
+        height=image.height or 0,
+        size_bytes=image.size_bytes or 0,
+        media_type=image.media_type or "",
+        etag=etag_of(image.revision),
+        create_time=timestamp(image.create_time),
+        update_time=timestamp(image.update_time),
+    )
+
+
+def etag_of(revision: int) -> str:
+    """The etag of an image's revision."""
+    return f'"{revision}"'
+
+
+def annotation_to_proto(image: ImageName, annotation: Annotation) -> annotation_pb2.Annotation:
+    """An annotation as a client sees it."""
+    box = annotation.box
+    return annotation_pb2.Annotation(
+        name=f"{image}/annotations/{annotation.id}",
+        label=annotation.label,
+        box=annotation_pb2.BoundingBox(**vars(box)) if box is not None else None,
+        origin=_ORIGINS[annotation.origin],
+        author=annotation.author,
+        confidence=annotation.confidence,
+        create_time=timestamp(annotation.create_time),
     )
 
 
@@ -140,8 +186,9 @@ def snapshot_to_proto(snapshot: Snapshot) -> snapshot_pb2.Snapshot:
         train_image_count=snapshot.train_image_count,
         test_image_count=snapshot.test_image_count,
         label_counts=[snapshot_pb2.SnapshotLabelCount(**vars(count)) for count in snapshot.label_counts],
+        unready_image_count=snapshot.unready_image_count,
         auto_split=_auto_split_to_proto(snapshot.auto_split) if snapshot.auto_split else None,
-        create_time=_timestamp(snapshot.create_time),
+        create_time=timestamp(snapshot.create_time),
     )
 
 
@@ -156,7 +203,8 @@ def _uuid(field: str, text: str) -> uuid.UUID:
         raise InvalidArgumentError.of_field(field, f"must be a UUID, not {text[:80]!r}") from None
 
 
-def _timestamp(time: datetime) -> Timestamp:
+def timestamp(time: datetime) -> Timestamp:
+    """A moment as protobuf has it."""
     timestamp = Timestamp()
     timestamp.FromDatetime(time)
     return timestamp

@@ -1,12 +1,11 @@
 """Datasets of a project and their counts."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +16,8 @@ from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.page_keys import id_after
 from sightsmith_labeling.projects import require_project
-from sightsmith_labeling.tables import AnnotationRow, DatasetRow, ImageRow, LabelRow
+from sightsmith_labeling.statistics import Statistics, statistics_of
+from sightsmith_labeling.tables import DatasetRow
 
 
 class Split(StrEnum):
@@ -29,17 +29,12 @@ class Split(StrEnum):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images that serve one purpose.
-
-    Attributes:
-        label_counts: how many images carry each label, ordered by label.
-    """
+    """Images that serve one purpose."""
 
     name: DatasetName
     split: Split
     create_time: datetime
-    image_count: int = 0
-    label_counts: tuple[tuple[str, int], ...] = ()
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,7 @@ class Datasets:
             if violated_constraint(error) == "fk_datasets_project":
                 raise NotFoundError(str(ProjectName(name.project))) from error
             raise await self._conflict(name, split) from error
-        return _to_dataset(row, 0, [])
+        return _to_dataset(row, Statistics())
 
     async def get(self, name: DatasetName) -> Dataset:
         """Returns a dataset with its counts.
@@ -130,32 +125,9 @@ async def _find(session: AsyncSession, name: DatasetName) -> DatasetRow:
 
 
 async def _with_counts(session: AsyncSession, rows: Sequence[DatasetRow]) -> Sequence[Dataset]:
-    keys = [row.key for row in rows]
-    images = await _image_counts(session, keys)
-    labels = await _label_counts(session, keys)
-    return [_to_dataset(row, images.get(row.key, 0), labels[row.key]) for row in rows]
+    counts = await statistics_of(session, [row.key for row in rows])
+    return [_to_dataset(row, counts[row.key]) for row in rows]
 
 
-async def _image_counts(session: AsyncSession, datasets: Sequence[int]) -> Mapping[int, int]:
-    counted = select(ImageRow.dataset, func.count()).where(ImageRow.dataset.in_(datasets)).group_by(ImageRow.dataset)
-    return dict((await session.execute(counted)).tuples().all())
-
-
-async def _label_counts(session: AsyncSession, datasets: Sequence[int]) -> Mapping[int, list[tuple[str, int]]]:
-    counted = (
-        select(ImageRow.dataset, LabelRow.name, func.count())
-        .join(AnnotationRow, AnnotationRow.image == ImageRow.sequence)
-        .join(LabelRow, LabelRow.key == AnnotationRow.label)
-        .where(ImageRow.dataset.in_(datasets))
-        .group_by(ImageRow.dataset, LabelRow.name)
-        .order_by(LabelRow.name)
-    )
-    counts: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    for dataset, label, count in await session.execute(counted):
-        counts[dataset].append((label, count))
-    return counts
-
-
-def _to_dataset(row: DatasetRow, image_count: int, label_counts: Iterable[tuple[str, int]]) -> Dataset:
-    name = DatasetName(row.project, row.id)
-    return Dataset(name, Split(row.split), row.create_time, image_count, tuple(label_counts))
+def _to_dataset(row: DatasetRow, statistics: Statistics) -> Dataset:
+    return Dataset(DatasetName(row.project, row.id), Split(row.split), row.create_time, statistics)

@@ -1,69 +1,79 @@
 """Images of a dataset: the rows, not the bytes."""
 
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, insert, select
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select
 
-from sightsmith.database import Database, utc_now
+from sightsmith.database import Database
 from sightsmith.errors import NotFoundError
-from sightsmith.images import ImageInfo
 from sightsmith.names import DatasetName, ImageName
 from sightsmith.paging import PageRequest, page_of
+from sightsmith_labeling.annotations import Annotation, read_all, whole_image_labels
 from sightsmith_labeling.datasets import DatasetKey
-from sightsmith_labeling.labels import Origin, label_keys
-from sightsmith_labeling.tables import AnnotationRow, DatasetRow, ImageRow, LabelRow
+from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.tables import DatasetRow, ImageRow
 
 # 80 random bits: the unique key on (dataset, id) has nothing to do in practice.
 _ID_DIGITS = 20
-# Labels that come with an upload.
-_ORIGIN = Origin.IMPORT.value
+
+
+class ImageState(StrEnum):
+    """Whether an image's bytes are there."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with an image or its annotations, found by an import or when the bytes were fetched.
+
+    Attributes:
+        code: as in `ERROR_INVALID_BOUNDING_BOX`.
+        path: what it is about inside the imported line, as in `bb.annotations[2]`; empty for the whole image.
+    """
+
+    code: str
+    message: str
+    path: str = ""
 
 
 @dataclass(frozen=True)
 class Image:
-    """One picture of a dataset with its labels.
+    """One picture of a dataset with its annotations.
 
     Attributes:
-        labels: labels of the whole image, ordered.
-        width: upright width in pixels.
-        height: upright height in pixels.
+        sha256: of the bytes; None while they are not there.
+        width: upright width in pixels; None while it is not known.
+        height: upright height in pixels; None while it is not known.
+        size_bytes: None while the bytes are not there.
+        media_type: None while the bytes are not there.
+        revision: goes up with every change of the image.
     """
 
     name: ImageName
-    sha256: str
+    state: ImageState
+    sha256: str | None
     source: str
-    labels: tuple[str, ...]
-    width: int
-    height: int
-    size_bytes: int
-    media_type: str
+    annotations: tuple[Annotation, ...]
+    problems: tuple[Problem, ...]
+    width: int | None
+    height: int | None
+    size_bytes: int | None
+    media_type: str | None
+    revision: int
     create_time: datetime
+    update_time: datetime
 
-
-@dataclass(frozen=True)
-class NewImage:
-    """A picture that is to join a dataset; its bytes are stored already."""
-
-    sha256: str
-    source: str
-    labels: tuple[str, ...]
-    info: ImageInfo
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Joined:
-    """What became of a `NewImage`: the image in the dataset, which may have been there before it."""
-
-    image: Image
-    is_new: bool
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the whole image, each once, ordered."""
+        return whole_image_labels(self.annotations)
 
 
 class Images:
@@ -79,152 +89,54 @@ class Images:
             NotFoundError: if it does not exist.
         """
         wanted = (
-            select(ImageRow, _labels())
+            select(ImageRow)
             .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
             .where(DatasetRow.project == name.project, DatasetRow.id == name.dataset, ImageRow.id == name.image)
         )
         async with self._database.transaction() as session:
-            found = (await session.execute(wanted)).one_or_none()
-        if found is None:
-            raise NotFoundError(str(name))
-        return _to_image(DatasetName(name.project, name.dataset), found[0], found[1])
+            row = await session.scalar(wanted)
+            if row is None:
+                raise NotFoundError(str(name))
+            names = await label_names(session, name.project)
+        return to_image(DatasetName(name.project, name.dataset), row, names)
 
     async def list(self, dataset: DatasetKey, page: PageRequest) -> tuple[Sequence[Image], str]:
         """Returns a page of a dataset's images in the order of their arrival, and the token of the next page."""
-        wanted = select(ImageRow, _labels()).where(ImageRow.dataset == dataset.key).order_by(ImageRow.sequence)
+        wanted = select(ImageRow).where(ImageRow.dataset == dataset.key).order_by(ImageRow.sequence)
         if page.after is not None:
             wanted = wanted.where(ImageRow.sequence > page.after_number)
         async with self._database.transaction() as session:
-            rows = (await session.execute(wanted.limit(page.size + 1))).all()
-        rows, token = page_of(rows, page, key=lambda row: row[0].sequence)
-        return [_to_image(dataset.name, row, labels) for row, labels in rows], token
-
-    async def join(self, dataset: DatasetKey, images: Sequence[NewImage]) -> Sequence[Joined]:
-        """Lets images join a dataset, in one transaction. An image that is there already stays as it is.
-
-        An image that the project's other dataset has under other labels counts as being there.
-
-        Returns:
-            What became of each image, in their order.
-        """
-        offered = [_named(dataset.name, image) for image in images]
-        async with self._database.transaction() as session:
-            contradicted = await _find_contradicted(session, dataset, offered)
-            new = await _insert(session, dataset, [image for image in offered if image.sha256 not in contradicted])
-            lost = {image.sha256 for image in offered if image.name not in new}
-            there = {**(await _find(session, dataset, lost) if lost else {}), **contradicted}
-        return [Joined(image, True) if image.name in new else Joined(there[image.sha256], False) for image in offered]
+            rows = (await session.scalars(wanted.limit(page.size + 1))).all()
+            names = await label_names(session, dataset.name.project)
+        rows, token = page_of(rows, page, key=lambda row: row.sequence)
+        return [to_image(dataset.name, row, names) for row in rows], token
 
 
-async def _insert(session: AsyncSession, dataset: DatasetKey, images: Sequence[Image]) -> Collection[ImageName]:
-    """Inserts those images that the dataset does not have, with their labels, and returns their names."""
-    labels = await label_keys(session, dataset.name.project, (name for image in images for name in image.labels))
-    sequences = await _insert_images(session, dataset, images)
-    rows = [
-        {"image": sequences[image.name], "label": labels[name], "origin": _ORIGIN, "create_time": image.create_time}
-        for image in images
-        if image.name in sequences
-        for name in image.labels
-    ]
-    if rows:
-        await session.execute(insert(AnnotationRow), rows)
-    return sequences.keys()
+def new_image_id() -> str:
+    """An id for an image that is to join a dataset."""
+    return uuid.uuid4().hex[:_ID_DIGITS]
 
 
-async def _insert_images(
-    session: AsyncSession, dataset: DatasetKey, images: Sequence[Image]
-) -> Mapping[ImageName, int]:
-    """Inserts those images that the dataset does not have, and returns their sequence numbers.
+def to_image(dataset: DatasetName, row: ImageRow, labels: Mapping[int, str]) -> Image:
+    """The image of a row.
 
-    The unique key on (dataset, sha256) decides which of several equal images wins, also between transactions.
+    Args:
+        dataset: the dataset that it is in.
+        row: its row.
+        labels: the names of the project's labels, by key.
     """
-    # Always in the same order, so that two transactions never wait for each other. Sorting is stable: of equal images
-    # in one batch the first wins.
-    rows = [_image_row(dataset, image) for image in sorted(images, key=lambda image: image.sha256)]
-    new = (
-        postgresql.insert(ImageRow)
-        .on_conflict_do_nothing(index_elements=[ImageRow.dataset, ImageRow.sha256])
-        .returning(ImageRow.id, ImageRow.sequence)
-    )
-    names = {image.name.image: image.name for image in images}
-    return {names[image_id]: sequence for image_id, sequence in await session.execute(new, rows)}
-
-
-async def _find_contradicted(
-    session: AsyncSession, dataset: DatasetKey, images: Sequence[Image]
-) -> Mapping[str, Image]:
-    """Those images that another dataset of the project has under other labels, by SHA-256."""
-    offered = {image.sha256: image.labels for image in images}
-    wanted = (
-        select(ImageRow, _labels(), DatasetRow.id)
-        .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
-        .where(
-            DatasetRow.project == dataset.name.project,
-            DatasetRow.key != dataset.key,
-            ImageRow.sha256.in_(offered.keys()),
-        )
-    )
-    elsewhere = [
-        _to_image(DatasetName(dataset.name.project, name), row, labels)
-        for row, labels, name in await session.execute(wanted)
-    ]
-    return {image.sha256: image for image in elsewhere if image.labels != offered[image.sha256]}
-
-
-async def _find(session: AsyncSession, dataset: DatasetKey, sha256s: Iterable[str]) -> Mapping[str, Image]:
-    wanted = select(ImageRow, _labels()).where(ImageRow.dataset == dataset.key, ImageRow.sha256.in_(sha256s))
-    return {row.sha256: _to_image(dataset.name, row, labels) for row, labels in await session.execute(wanted)}
-
-
-def _named(dataset: DatasetName, image: NewImage) -> Image:
-    """The image as it will be if the dataset does not have it yet."""
-    return Image(
-        name=ImageName(dataset.project, dataset.dataset, uuid.uuid4().hex[:_ID_DIGITS]),
-        sha256=image.sha256,
-        source=image.source,
-        labels=tuple(sorted(image.labels)),
-        width=image.info.width,
-        height=image.info.height,
-        size_bytes=image.size_bytes,
-        media_type=image.info.media_type,
-        create_time=utc_now(),
-    )
-
-
-def _image_row(dataset: DatasetKey, image: Image) -> dict[str, Any]:
-    return {
-        "dataset": dataset.key,
-        "id": image.name.image,
-        "sha256": image.sha256,
-        "source": image.source,
-        "width": image.width,
-        "height": image.height,
-        "size_bytes": image.size_bytes,
-        "media_type": image.media_type,
-        "create_time": image.create_time,
-    }
-
-
-def _labels() -> ColumnElement[list[str] | None]:
-    """The labels of the image of the enclosing query, ordered; null if it has none."""
-    return (
-        select(func.array_agg(aggregate_order_by(LabelRow.name, LabelRow.name)))
-        .join(AnnotationRow, AnnotationRow.label == LabelRow.key)
-        .where(AnnotationRow.image == ImageRow.sequence)
-        .correlate(ImageRow)
-        .scalar_subquery()
-    )
-
-
-def _to_image(dataset: DatasetName, row: ImageRow, labels: list[str] | None) -> Image:
     return Image(
         name=ImageName(dataset.project, dataset.dataset, row.id),
+        state=ImageState(row.state),
         sha256=row.sha256,
         source=row.source,
-        labels=tuple(labels or ()),
+        annotations=read_all(row.annotations, labels),
+        problems=tuple(Problem(**problem) for problem in row.problems),
         width=row.width,
         height=row.height,
         size_bytes=row.size_bytes,
         media_type=row.media_type,
+        revision=row.revision,
         create_time=row.create_time,
+        update_time=row.update_time,
     )

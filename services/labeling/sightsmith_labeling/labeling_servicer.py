@@ -9,6 +9,7 @@ from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceServicer
 from sightsmith.api.labeling.v1.project_pb2 import Project
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
+from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DatasetName, ImageName, ProjectName, SnapshotName, check_id
 from sightsmith.objects import Objects, image_key
 from sightsmith.paging import PageRequest
@@ -97,6 +98,9 @@ class LabelingServicer(LabelingServiceServicer):
         self, request: pb.DownloadImageRequest, context: Context
     ) -> AsyncIterator[pb.DownloadImageResponse]:
         image = await self._images.get(ImageName.parse(request.name))
+        if image.sha256 is None:
+            message = f"the bytes of {image.name} are not there: the image is {image.state.value}"
+            raise FailedPreconditionError(message, metadata={"state": image.state.name})
         async with aclosing(self._objects.chunks(image_key(image.sha256))) as chunks:
             async for chunk in chunks:
                 yield pb.DownloadImageResponse(chunk=chunk)

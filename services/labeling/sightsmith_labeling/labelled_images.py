@@ -1,68 +1,83 @@
 """Reading the labelled images of a project as they stand at one moment, without holding them in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
 from sightsmith.names import ImageName, ProjectName
+from sightsmith_labeling.annotations import Annotation, read_all, whole_image_labels
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.tables import AnnotationRow, DatasetRow, ImageRow, LabelRow
+from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.tables import DatasetRow, ImageRow
 
 _ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image with one label or more."""
+    """An image with one annotation or more, whose bytes are there."""
 
     name: ImageName
     sha256: str
     split: Split
-    labels: tuple[str, ...]
+    annotations: tuple[Annotation, ...]
     source: str
+    width: int
+    height: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the whole image, each once, ordered."""
+        return whole_image_labels(self.annotations)
 
 
 class LabelledImages:
     """The labelled images of a project, the same however often they are read."""
 
-    def __init__(self, session: AsyncSession, project: ProjectName) -> None:
+    def __init__(self, session: AsyncSession, project: ProjectName, label_names: Mapping[int, str]) -> None:
         self._session = session
         self._project = project
+        self._label_names = label_names
 
     async def has_test_images(self) -> bool:
         """Whether any of them is in a test dataset."""
         labelled_test_image = (
-            select(AnnotationRow.key)
-            .join(ImageRow, ImageRow.sequence == AnnotationRow.image)
+            select(ImageRow.sequence)
             .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
             .where(DatasetRow.project == self._project.project, DatasetRow.split == Split.TEST.value)
+            .where(ImageRow.is_labelled, ImageRow.state == "ready")
             .limit(1)
         )
         return await self._session.scalar(labelled_test_image) is not None
 
     async def read(self) -> AsyncIterator[LabelledImage]:
         """Reads them all, ordered by SHA-256 and then by name."""
-        labels = func.array_agg(aggregate_order_by(LabelRow.name, LabelRow.name))
         wanted = (
-            select(DatasetRow.id, DatasetRow.split, ImageRow.id, ImageRow.sha256, ImageRow.source, labels)
+            select(
+                DatasetRow.id,
+                DatasetRow.split,
+                ImageRow.id,
+                ImageRow.sha256,
+                ImageRow.source,
+                ImageRow.width,
+                ImageRow.height,
+                ImageRow.annotations,
+            )
             .join(ImageRow, ImageRow.dataset == DatasetRow.key)
-            .join(AnnotationRow, AnnotationRow.image == ImageRow.sequence)
-            .join(LabelRow, LabelRow.key == AnnotationRow.label)
-            .where(DatasetRow.project == self._project.project)
-            .group_by(DatasetRow.key, ImageRow.sequence)
+            .where(DatasetRow.project == self._project.project, ImageRow.is_labelled, ImageRow.state == "ready")
             .order_by(ImageRow.sha256, DatasetRow.id, ImageRow.id)
         )
         rows = await self._session.stream(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
         # By the batch: asking for single rows costs SQLAlchemy a switch of contexts each.
         async for batch in rows.partitions():
-            for dataset, split, image, sha256, source, names in batch:
+            for dataset, split, image, sha256, source, width, height, annotations in batch:
                 name = ImageName(self._project.project, dataset, image)
-                yield LabelledImage(name, sha256, Split(split), tuple(names), source)
+                found = read_all(annotations, self._label_names)
+                yield LabelledImage(name, sha256, Split(split), found, source, width, height)
 
 
 @asynccontextmanager
@@ -70,4 +85,4 @@ async def labelled_images(database: Database, project: ProjectName) -> AsyncIter
     """Opens the labelled images of a project as they stand now; what is changed meanwhile is not seen."""
     async with database.transaction() as session:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
-        yield LabelledImages(session, project)
+        yield LabelledImages(session, project, await label_names(session, project.project))

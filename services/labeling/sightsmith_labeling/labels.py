@@ -1,21 +1,12 @@
 """Labels of a project."""
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith_labeling.tables import LabelRow
-
-
-class Origin(StrEnum):
-    """Who put a label on an image."""
-
-    IMPORT = "import"
-    PERSON = "person"
-    MODEL = "model"
 
 
 async def label_keys(session: AsyncSession, project: str, names: Iterable[str]) -> Mapping[str, int]:
@@ -28,6 +19,12 @@ async def label_keys(session: AsyncSession, project: str, names: Iterable[str]) 
         await session.execute(insert(LabelRow).on_conflict_do_nothing(), rows)
         keys |= await _find(session, project, missing)
     return keys
+
+
+async def label_names(session: AsyncSession, project: str) -> Mapping[int, str]:
+    """The names of a project's labels, by key."""
+    found = select(LabelRow.key, LabelRow.name).where(LabelRow.project == project)
+    return dict((await session.execute(found)).tuples().all())
 
 
 async def _find(session: AsyncSession, project: str, names: list[str]) -> dict[str, int]:

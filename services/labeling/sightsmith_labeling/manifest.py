@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightsmith.objects import image_key
+from sightsmith_labeling.annotations import Annotation, Box, whole_image_labels
 from sightsmith_labeling.datasets import Split
 
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -21,17 +22,21 @@ class Entry:
     image: str
     sha256: str
     split: Split
-    labels: tuple[str, ...]
+    annotations: tuple[Annotation, ...]
     source: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
 class SnapshotLabelCount:
-    """How many images of a snapshot carry a label."""
+    """How many images of a snapshot carry a label, on the whole or in a box, and how many boxes of it there are."""
 
     label: str
     train_image_count: int
     test_image_count: int
+    train_box_count: int = 0
+    test_box_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,13 @@ class _Part:
         self.file = path.open("w+b")
         self.image_count = 0
         self.label_counts: Counter[str] = Counter()
+        self.box_counts: Counter[str] = Counter()
 
     def add(self, entry: Entry) -> None:
         self.file.write(manifest_line(entry))
         self.image_count += 1
-        self.label_counts.update(entry.labels)
+        self.label_counts.update({annotation.label for annotation in entry.annotations})
+        self.box_counts.update(annotation.label for annotation in entry.annotations if annotation.box is not None)
 
 
 def manifest_line(entry: Entry) -> bytes:
@@ -103,14 +110,29 @@ def manifest_line(entry: Entry) -> bytes:
         "sha256": entry.sha256,
         "key": image_key(entry.sha256),
         "split": f"SPLIT_{entry.split.name}",
-        "labels": entry.labels,
+        "labels": whole_image_labels(entry.annotations),
         "source": entry.source,
+        "boxes": [{"label": label, "box": vars(box)} for label, box in _boxes(entry)],
+        "width": entry.width,
+        "height": entry.height,
     }
     return _JSON.encode(fields).encode() + b"\n"
 
 
+def _boxes(entry: Entry) -> list[tuple[str, Box]]:
+    """The boxes in an order that does not depend on who made them when, so that equal data makes equal manifests."""
+    boxes = [(annotation.label, annotation.box) for annotation in entry.annotations if annotation.box is not None]
+    return sorted(boxes, key=lambda found: (found[0], found[1].left, found[1].top, found[1].width, found[1].height))
+
+
 def _label_counts(train: _Part, test: _Part) -> Sequence[SnapshotLabelCount]:
     return [
-        SnapshotLabelCount(label, train.label_counts[label], test.label_counts[label])
+        SnapshotLabelCount(
+            label,
+            train.label_counts[label],
+            test.label_counts[label],
+            train.box_counts[label],
+            test.box_counts[label],
+        )
         for label in sorted(train.label_counts.keys() | test.label_counts.keys())
     ]

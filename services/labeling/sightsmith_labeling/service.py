@@ -32,10 +32,9 @@ async def serve(settings: LabelingSettings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database = Database(url)
     objects = Objects(open_object_store(settings.object_store_url))
-    images = Images(database)
-    uploads = Uploads(images, objects, upload_limits(settings))
+    uploads = Uploads(database, objects, upload_limits(settings))
     servicer = LabelingServicer(
-        Projects(database), Datasets(database), images, uploads, Snapshots(database, objects), objects
+        Projects(database), Datasets(database), Images(database), uploads, Snapshots(database, objects), objects
     )
     server = RpcServer(settings)
     server.add(add_LabelingServiceServicer_to_server, servicer, _SERVICE)

@@ -37,6 +37,7 @@ class Snapshot:
     Attributes:
         label_counts: ordered by label.
         auto_split: the split that was made; None if the project had test images of its own.
+        unready_image_count: labelled images that are not in it because their bytes were not there.
     """
 
     name: SnapshotName
@@ -46,6 +47,7 @@ class Snapshot:
     test_image_count: int
     label_counts: Sequence[SnapshotLabelCount]
     auto_split: AutoSplit | None
+    unready_image_count: int
     create_time: datetime
 
 
@@ -151,7 +153,17 @@ class Snapshots:
             aside = await _choose(images, request.auto_split) if is_auto_split else frozenset[str]()
             async for image in images.read():
                 split = Split.TEST if image.sha256 in aside else image.split
-                writer.add(Entry(str(image.name), image.sha256, split, image.labels, image.source))
+                writer.add(
+                    Entry(
+                        image=str(image.name),
+                        sha256=image.sha256,
+                        split=split,
+                        annotations=image.annotations,
+                        source=image.source,
+                        width=image.width,
+                        height=image.height,
+                    )
+                )
         manifest = await asyncio.to_thread(writer.finish)
         if manifest.train_image_count + manifest.test_image_count == 0:
             raise FailedPreconditionError(
@@ -191,7 +203,8 @@ async def _choose(images: LabelledImages, split: AutoSplit) -> set[str]:
     # Most images share their labels with many others; each distinct set is kept once.
     distinct: dict[tuple[str, ...], tuple[str, ...]] = {}
     async for image in images.read():
-        labels_of[image.sha256] = distinct.setdefault(image.labels, image.labels)
+        labels = tuple(sorted({annotation.label for annotation in image.annotations}))
+        labels_of[image.sha256] = distinct.setdefault(labels, labels)
     return await asyncio.to_thread(set_aside, labels_of, split)
 
 
@@ -220,5 +233,6 @@ def _to_snapshot(row: SnapshotRow) -> Snapshot:
         test_image_count=row.test_image_count,
         label_counts=[SnapshotLabelCount(**count) for count in row.label_counts],
         auto_split=_requested_split(row) if row.is_auto_split else None,
+        unready_image_count=row.unready_image_count,
         create_time=row.create_time,
     )

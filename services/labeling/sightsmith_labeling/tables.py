@@ -1,10 +1,23 @@
-"""The tables of the labeling service."""
+"""The tables that the whole labeling service shares; those of a single capability are in its own folder."""
 
 import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
@@ -31,6 +44,7 @@ class ProjectRow(Base):
 
     id: Mapped[OrderedText] = mapped_column(primary_key=True)
     display_name: Mapped[str]
+    tags: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
     last_snapshot_number: Mapped[int] = mapped_column(server_default="0")
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
 
@@ -46,58 +60,134 @@ class DatasetRow(Base):
     )
 
     key: Mapped[Key]
-    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id))
+    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id, ondelete="CASCADE"))
     id: Mapped[OrderedText]
     split: Mapped[str]
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class ImageRow(Base):
-    """An image of a dataset. `sequence` is the order of arrival."""
+    """An image of a dataset with everything that is annotated on it. `sequence` is the order of arrival.
+
+    An image is edited as a whole, under one revision, so its annotations are part of its row: `annotations.py` tells
+    what is in them. The computed columns are what lists and statistics ask for; the database keeps them true.
+
+    An image that was imported by reference alone has no `sha256` until its bytes were fetched.
+    """
 
     __tablename__ = "images"
     __table_args__ = (
         UniqueConstraint("dataset", "id"),
         UniqueConstraint("dataset", "sha256"),
-        Index(None, "dataset", "sequence"),
+        CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
+        CheckConstraint("(state = 'ready') = (sha256 IS NOT NULL)", name="bytes"),
+        Index("ix_images_dataset_sequence", "dataset", "sequence"),
+        Index("ix_images_dataset_file_name", "dataset", "file_name"),
+        Index("ix_images_dataset_labelled", "dataset", "is_labelled", "sequence"),
+        Index("ix_images_erroneous", "dataset", "sequence", postgresql_where=text("has_errors")),
+        Index("ix_images_pending", "sequence", postgresql_where=text("state = 'pending'")),
+        Index("ix_images_labels", "labels", postgresql_using="gin"),
+        Index("ix_images_sha256", "sha256"),
+        # One row for each thing referred to, until it is known by its bytes.
+        Index(
+            "uq_images_reference",
+            "dataset",
+            func.md5(text("source")),
+            unique=True,
+            postgresql_where=text("sha256 IS NULL"),
+        ),
     )
 
     sequence: Mapped[Key]
-    dataset: Mapped[int] = mapped_column(ForeignKey(DatasetRow.key))
+    dataset: Mapped[int] = mapped_column(ForeignKey(DatasetRow.key, ondelete="CASCADE"))
     id: Mapped[OrderedText]
-    sha256: Mapped[OrderedText]
+    state: Mapped[str] = mapped_column(server_default="ready", default="ready")
+    sha256: Mapped[str | None] = mapped_column(Text(collation="C"))
     source: Mapped[str]
-    width: Mapped[int]
-    height: Mapped[int]
-    size_bytes: Mapped[int]
-    media_type: Mapped[str]
+    # The last part of the source, as annotation files name images; cut, because an index entry must stay short.
+    file_name: Mapped[str] = mapped_column(Computed("left(regexp_replace(source, '^.*/', ''), 200)", persisted=True))
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    size_bytes: Mapped[int | None]
+    media_type: Mapped[str | None]
+    revision: Mapped[int] = mapped_column(server_default="1", default=1)
+    annotations: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    # The highest annotation id that was ever given, so that none is given twice.
+    last_annotation: Mapped[int] = mapped_column(server_default="0", default=0)
+    # What an import or the fetching of the bytes found wrong: `code`, `message`, and where.
+    problems: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    # Keys of the labels that are on the image, each once.
+    labels: Mapped[list[int]] = mapped_column(
+        ARRAY(BigInteger), Computed("labeling.labels_of(annotations)", persisted=True)
+    )
+    is_labelled: Mapped[bool] = mapped_column(Boolean, Computed("jsonb_array_length(annotations) > 0", persisted=True))
+    has_errors: Mapped[bool] = mapped_column(Boolean, Computed("jsonb_array_length(problems) > 0", persisted=True))
+    # What the pixels say, measured once when the bytes came; null for images that came before it was measured.
+    signals: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
+    update_time: Mapped[datetime] = mapped_column(server_default=func.now(), default=utc_now)
 
 
 class LabelRow(Base):
-    """A label of a project. Annotations point here, so that renaming it is one row."""
+    """A label of a project. Annotations name its key, so that renaming it is one row."""
 
     __tablename__ = "labels"
     __table_args__ = (UniqueConstraint("project", "name"),)
 
     key: Mapped[Key]
-    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id))
+    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id, ondelete="CASCADE"))
     name: Mapped[OrderedText]
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now(), default=utc_now)
 
 
-class AnnotationRow(Base):
-    """A label on an image, and who put it there."""
+class ImageTallyRow(Base):
+    """A change to the number of images of a dataset; the sum of its rows is the number.
 
-    __tablename__ = "annotations"
+    Triggers on `images` add a row for each statement, so that counts are exact and no two writers wait for each other.
+    `statistics.py` sums them up and folds them together.
+    """
+
+    __tablename__ = "image_tallies"
+    __table_args__ = (Index("ix_image_tallies_dataset", "dataset"),)
+
+    key: Mapped[Key]
+    dataset: Mapped[int] = mapped_column(ForeignKey(DatasetRow.key, ondelete="CASCADE"))
+    images: Mapped[int]
+    labelled: Mapped[int]
+    erroneous: Mapped[int]
+    unready: Mapped[int]
+
+
+class LabelTallyRow(Base):
+    """A change to the number of images and boxes of a label in a dataset; see `ImageTallyRow`."""
+
+    __tablename__ = "label_tallies"
+    __table_args__ = (Index("ix_label_tallies_dataset_label", "dataset", "label"),)
+
+    key: Mapped[Key]
+    dataset: Mapped[int] = mapped_column(ForeignKey(DatasetRow.key, ondelete="CASCADE"))
+    label: Mapped[int]
+    images: Mapped[int]
+    boxes: Mapped[int]
+
+
+class ChangeRow(Base):
+    """An entry of the audit trail: who did what to which resource, and when."""
+
+    __tablename__ = "changes"
     __table_args__ = (
-        UniqueConstraint("image", "label"),
-        CheckConstraint("origin IN ('import', 'person', 'model')", name="origin"),
+        Index("ix_changes_project_key", "project", "key"),
+        Index("ix_changes_resource", "resource", "key"),
     )
 
     key: Mapped[Key]
-    image: Mapped[int] = mapped_column(ForeignKey(ImageRow.sequence, ondelete="CASCADE"))
-    label: Mapped[int] = mapped_column(ForeignKey(LabelRow.key), index=True)
-    origin: Mapped[str]
+    # No foreign key: the trail outlives what it tells of.
+    project: Mapped[OrderedText]
+    resource: Mapped[OrderedText]
+    action: Mapped[str]
+    actor: Mapped[str]
+    request_id: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -107,13 +197,17 @@ class SnapshotRow(Base):
     __tablename__ = "snapshots"
     __table_args__ = (UniqueConstraint("project", "request_id"),)
 
-    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id), primary_key=True)
+    project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id, ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     manifest_sha256: Mapped[str]
     manifest_key: Mapped[str]
     train_image_count: Mapped[int]
     test_image_count: Mapped[int]
+    # Labelled images that are not in it, because their bytes were not there.
+    unready_image_count: Mapped[int] = mapped_column(server_default="0", default=0)
     label_counts: Mapped[list[dict[str, Any]]]
+    # Files of embeddings that go with the manifest: `backbone`, `key`, `sha256`, `image_count`.
+    embeddings: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     is_auto_split: Mapped[bool]
     test_fraction: Mapped[float]
     seed: Mapped[int]

@@ -1,6 +1,8 @@
 """The process: it can be killed, started twice, run on S3, and is configured safely."""
 
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import uuid
@@ -19,6 +21,7 @@ from obstore.store import S3Store
 from sqlalchemy import CheckConstraint, create_engine, inspect
 from sqlalchemy.engine import make_url
 
+import sightsmith_labeling
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
 from sightsmith.api.labeling.v1.snapshot_pb2 import SnapshotEntry
 from sightsmith.objects import Objects
@@ -159,8 +162,16 @@ async def _manifest(s3: Mapping[str, str], key: str) -> list[SnapshotEntry]:
     return [json_format.Parse(line, SnapshotEntry()) for line in manifest.splitlines()]
 
 
+def _import_every_table() -> None:
+    """The tables of a capability are known once its module is imported."""
+    for module in pkgutil.walk_packages(sightsmith_labeling.__path__, "sightsmith_labeling."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
+
+
 def _differences(url: str) -> list[object]:
     """What Alembic would change in labeling's schema."""
+    _import_every_table()
 
     def is_ours(name: str | None, kind: str, _parents: object) -> bool:
         return name == SCHEMA if kind == "schema" else name != "alembic_version"

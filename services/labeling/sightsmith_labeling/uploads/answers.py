@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sightsmith.errors import AlreadyExistsError, FieldViolation, InvalidArgumentError, SightsmithError
 from sightsmith.images import ImageError
 from sightsmith.names import DatasetName
-from sightsmith_labeling.images import Image, Joined
+from sightsmith_labeling.images import Image
+from sightsmith_labeling.joining import Joined
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
+from sightsmith.database import Database
 from sightsmith.errors import SightsmithError
 from sightsmith.images import ImageError, ImageInfo, ImageLimits, inspect
 from sightsmith.objects import Objects, image_key
 from sightsmith_labeling.datasets import DatasetKey
-from sightsmith_labeling.images import Images, NewImage
+from sightsmith_labeling.joining import NewImage, join
 from sightsmith_labeling.uploads.answers import Answer, RefusedImage, answer_of, unacceptable
 from sightsmith_labeling.uploads.assembler import Assembler, Part, ReceivedImage
 from sightsmith_labeling.uploads.header import HeaderLimits
@@ -47,10 +48,10 @@ class UploadLimits:
 class Uploads:
     """Takes uploads into datasets; its limits hold for all of them together."""
 
-    def __init__(self, images: Images, objects: Objects, limits: UploadLimits) -> None:
+    def __init__(self, database: Database, objects: Objects, limits: UploadLimits) -> None:
         self._turn = asyncio.Semaphore(limits.uploads)
         self._limits = limits
-        self._store = _Store(images, objects, limits)
+        self._store = _Store(database, objects, limits)
 
     async def run(self, dataset: DatasetKey, parts: AsyncIterator[Part]) -> AsyncGenerator[Answer, None]:
         """Stores the images of one upload, and answers each as soon as it is stored for good or refused.
@@ -75,8 +76,8 @@ class Uploads:
 class _Store:
     """Checks images, stores their bytes and commits their rows, for every upload."""
 
-    def __init__(self, images: Images, objects: Objects, limits: UploadLimits) -> None:
-        self._images = images
+    def __init__(self, database: Database, objects: Objects, limits: UploadLimits) -> None:
+        self._database = database
         self._objects = objects
         self._limits = limits.image
         # Decoding a picture takes many times its encoded size, so it is bounded for the whole process.
@@ -96,7 +97,7 @@ class _Store:
 
     async def commit(self, dataset: DatasetKey, batch: list[tuple[int, NewImage]]) -> list[Answer]:
         """Commits the rows of images whose bytes are stored."""
-        joined = await self._images.join(dataset, [image for _, image in batch])
+        joined = await join(self._database, dataset, [image for _, image in batch])
         return [
             answer_of(index, image.source, image.labels, outcome)
             for (index, image), outcome in zip(batch, joined, strict=True)

@@ -1,0 +1,1 @@
+"""Annotation files of other tools: reading and writing them, one file per format."""
