@@ -1,8 +1,11 @@
 """A labeling process on real servers, started once a run."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
+import psycopg
 import pytest
+from sqlalchemy.engine import make_url
 
 from sightsmith.stack import Endpoints
 from tests.integration.conftest import TOKEN
@@ -58,6 +61,16 @@ async def client(labeling: LabelingProcess) -> AsyncIterator[LabelingClient]:
     client = LabelingClient(labeling.target, TOKEN)
     async with client.channel:
         yield client
+
+
+@pytest.fixture
+def empty_database(servers: Endpoints) -> str:
+    """A database of its own."""
+    url, name = make_url(servers.database_url), f"test_{uuid.uuid4().hex[:8]}"
+    socket = str(url.query["host"])
+    with psycopg.connect(host=socket, user="postgres", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER {url.username}".encode())
+    return url.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ import os
 import pkgutil
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import grpc
-import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,7 +17,6 @@ from google.protobuf import json_format
 from grpc import StatusCode
 from obstore.store import S3Store
 from sqlalchemy import CheckConstraint, create_engine, inspect
-from sqlalchemy.engine import make_url
 
 import sightsmith_labeling
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
@@ -35,16 +32,6 @@ from .labeling_process import LabelingProcess
 from .sample_images import jpeg
 
 MakeProcess = Callable[[Mapping[str, str]], LabelingProcess]
-
-
-@pytest.fixture
-def empty_database(servers: Endpoints) -> str:
-    """A database of its own."""
-    url, name = make_url(servers.database_url), f"test_{uuid.uuid4().hex[:8]}"
-    socket = str(url.query["host"])
-    with psycopg.connect(host=socket, user="postgres", dbname="postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} OWNER {url.username}".encode())
-    return url.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture
