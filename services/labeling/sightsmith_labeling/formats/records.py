@@ -36,6 +36,9 @@ class ImportedImage:
         split: what the image is for; None if the import does not say.
         problems: what is wrong with the rest; the image is imported all the same.
         file: name of the image's bytes in the file tree; None if they are not in it.
+        relative: whether the boxes are shares of the image's width and height, 0 to 1, and not pixels: some formats
+            need the image's size, which is not known yet. `fields.in_pixels` turns them once it is.
+        notes: what was left out or made simpler though nothing is wrong; only the report of the import tells of it.
     """
 
     place: Place
@@ -46,6 +49,8 @@ class ImportedImage:
     split: Split | None = None
     problems: tuple[Problem, ...] = ()
     file: str | None = None
+    relative: bool = False
+    notes: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,8 @@ class ExportedImage:
     """An image as an export tells of it.
 
     Attributes:
-        file_name: relative path of the image in the export, unique in it and safe on every file system.
+        file_name: relative path of the image, unique in the export even without its suffix (YOLO and Pascal VOC tell
+            images apart by the rest) and safe on every file system. Its bytes go to `Format.image_path`.
         source: where the image came from, as the client named it.
         url: where its bytes lie, as `s3://bucket/key`.
         width: upright width in pixels; None while it is not known.
@@ -161,12 +167,18 @@ class Format(Protocol):
             FormatError: if the import as a whole cannot be read, before anything is yielded where that is possible.
         """
 
+    def image_path(self, image: ExportedImage) -> str:
+        """Where in an export the bytes of an image belong, so that other tools for the format find them."""
+
     def write(self, images: Iterable[ExportedImage], labels: Sequence[str], sink: Sink, scratch: Path) -> None:
-        """Writes an export.
+        """Writes an export, except for the images' bytes.
 
         Args:
             images: the images; only gone through once.
             labels: every label of the project, ordered; what numbers stand for.
             sink: takes the files.
             scratch: an empty folder for the writer's own use.
+
+        Raises:
+            FormatError: if the format cannot say what the images hold.
         """
