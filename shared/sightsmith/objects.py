@@ -1,12 +1,13 @@
 """The object store: a folder or an S3 bucket, by URL. Keys are made by us, never by a client."""
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from sightsmith.errors import UnavailableError
@@ -37,6 +38,11 @@ def image_key(sha256: str) -> str:
     return f"images/{sha256[:2]}/{sha256}"
 
 
+def thumbnail_key(sha256: str) -> str:
+    """Key of the small picture of an image, by the SHA-256 of the image's own bytes."""
+    return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
+
+
 class Objects:
     """Reading and writing whole objects. Every method raises UnavailableError while the store is out of reach."""
 
@@ -44,15 +50,14 @@ class Objects:
         self._store = store
 
     async def put_once(self, key: str, data: bytes) -> None:
-        """Writes an object whose key is made from its content; does nothing if it is there.
+        """Writes an object whose key is made from its content; does nothing if it is there."""
+        with _reaching_the_store(), suppress(AlreadyExistsError):
+            await obstore.put_async(self._store, key, data, mode="create")
 
-        Two writers at once write the same bytes, so no lock is needed.
-        """
-        with _reaching_the_store():
-            try:
-                await obstore.head_async(self._store, key)
-            except FileNotFoundError:
-                await obstore.put_async(self._store, key, data)
+    def put_once_from_thread(self, key: str, data: bytes) -> None:
+        """Does what `put_once` does, for a thread that works on the data anyway: the event loop is not bothered."""
+        with _reaching_the_store(), suppress(AlreadyExistsError):
+            obstore.put(self._store, key, data, mode="create")
 
     async def put(self, key: str, data: bytes) -> None:
         """Writes an object; replaces what is there."""
@@ -63,6 +68,30 @@ class Objects:
         """Writes a file, in parts if it is large; replaces what is there."""
         with _reaching_the_store():
             await obstore.put_async(self._store, key, path)
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        """Writes an object from chunks as they come, in parts; replaces what is there.
+
+        An error of `chunks` goes to the caller, and nothing is written then.
+        """
+        with _reaching_the_store():
+            await obstore.put_async(self._store, key, chunks)
+
+    async def get_file(self, key: str, path: Path) -> None:
+        """Reads an object into a file.
+
+        Raises:
+            FileNotFoundError: if there is none of that key.
+        """
+        async with aclosing(self.chunks(key)) as chunks:
+            with path.open("wb") as file:
+                async for chunk in chunks:
+                    await asyncio.to_thread(file.write, chunk)
+
+    async def delete(self, key: str) -> None:
+        """Deletes an object; does nothing if there is none."""
+        with _reaching_the_store(), suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, key)
 
     async def get(self, key: str) -> bytes:
         """Reads an object.
@@ -86,6 +115,12 @@ class Objects:
                 data = bytes(part)
                 for begin in range(0, len(data), CHUNK_BYTES):
                     yield data[begin : begin + CHUNK_BYTES]
+
+    async def keys(self, prefix: str) -> list[str]:
+        """The keys of the objects directly under `prefix/`, ordered: for folders of few objects."""
+        with _reaching_the_store():
+            listed = await obstore.list_with_delimiter_async(self._store, prefix)
+            return sorted(item["path"] for item in listed["objects"])
 
     async def delete_prefix(self, prefix: str) -> None:
         """Deletes every object whose key begins with `prefix/`."""

@@ -1,4 +1,4 @@
-"""`sightsmith import`: a folder of labelled images into a project."""
+"""`sightsmith import`: a folder of labelled images into a project; `import_jobs.py` does the rest."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,10 +11,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.api.labeling.v1 import dataset_pb2
+from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
 from sightsmith.api.labeling.v1.labeling_service_pb2 import UploadImagesResponse
+from sightsmith.cli.import_jobs import FORMAT_NAMES, format_of, import_by_job
 from sightsmith.cli.output import JsonOption, Output
 from sightsmith.client import Client, ImageToUpload
 from sightsmith.client.labelled_folder import LabelledFile, LabelledFolder, read_labelled_folder
+from sightsmith.client.packing import holds_annotations
+from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DatasetName
 from sightsmith.rpc.status import from_status
 
@@ -61,11 +65,44 @@ class ImportReport:
 
 def import_command(
     project: Annotated[str, typer.Argument(help="Id of the project; made if it is not there.")],
-    folder: Annotated[Path, typer.Argument(help="FOLDER/<label>/*.jpg or FOLDER/{train,test}/<label>/*.jpg.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="FOLDER/<label>/*.jpg, FOLDER/{train,test}/<label>/*.jpg, an annotation file, a folder or archive of "
+            "annotations and images, a URL that the server may read, or projects/ID/datasets/ID."
+        ),
+    ],
+    format_name: Annotated[
+        str | None, typer.Option("--format", help=f"One of {', '.join(FORMAT_NAMES)}; recognised if left out.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Id of the dataset; by default what the files say, else train.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images that the annotations are about.")] = None,
+    image_prefix: Annotated[str | None, typer.Option(help="URL below which the server finds the images.")] = None,
+    existing: Annotated[
+        str, typer.Option(help="What is done with images that are there: merge, replace or keep.")
+    ] = "merge",
+    all_or_nothing: Annotated[bool, typer.Option("--all-or-nothing", help="Keep nothing if it fails.")] = False,
+    max_rejected: Annotated[float | None, typer.Option(help="Share of bad lines, 0 to 1, that is accepted.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import a folder of images; folder names are labels."""
+    """Import images and annotations. In a folder without annotation files, the names of folders are labels."""
     output = Output(as_json)
+    folder = Path(source)
+    options = (format_name, dataset, images, image_prefix, max_rejected, all_or_nothing or None)
+    if not _is_labelled_folder(source) or any(option is not None for option in options) or existing != "merge":
+        with output.failing_clearly(), Client.connect() as client:
+            job = ImportJob(
+                format=format_of(format_name),
+                dataset=str(DatasetName(project, dataset)) if dataset else "",
+                image_prefix=image_prefix or "",
+                existing_images=_existing(existing),
+                all_or_nothing=all_or_nothing,
+                max_rejected_fraction=max_rejected,
+            )
+            import_by_job(client, project, source, images, job, output)
+        return
     with output.failing_clearly():
         contents = read_labelled_folder(folder)
         with Client.connect() as client:
@@ -73,6 +110,21 @@ def import_command(
     output.result(report.fields(), *summary_of(report))
     if report.created + report.unchanged == 0:
         raise typer.Exit(1)
+
+
+def _is_labelled_folder(source: str) -> bool:
+    """Whether the client can tell by the folders what the labels are; also of a path that leads nowhere."""
+    path = Path(source)
+    if "://" in source or source.startswith("projects/") or path.is_file():
+        return False
+    return not path.is_dir() or not holds_annotations(path)
+
+
+def _existing(name: str) -> ImportJob.ExistingImages.ValueType:
+    known = {"merge", "replace", "keep"}
+    if name not in known:
+        raise InvalidArgumentError.of_field("--existing", f"must be one of {', '.join(sorted(known))}, not {name}")
+    return ImportJob.ExistingImages.Value(f"EXISTING_IMAGES_{name.upper()}")
 
 
 def import_folder(client: Client, project: str, contents: LabelledFolder, output: Output) -> ImportReport:

@@ -11,6 +11,7 @@ from sightsmith.stack.settings import StackSettings
 # Which settings hold the ports of which process.
 PORTS_OF: Mapping[str, tuple[str, ...]] = {
     "labeling": ("labeling_port", "labeling_metrics_port"),
+    "labeling-worker": ("labeling_worker_metrics_port",),
     "training": ("training_port", "training_metrics_port"),
     "worker": ("worker_metrics_port",),
     "inference": ("inference_port", "inference_metrics_port"),

@@ -28,6 +28,7 @@ class Service:
 
 SERVICES = (
     Service("labeling", "sightsmith_labeling"),
+    Service("labeling-worker", "sightsmith_labeling.worker", listens=False),
     Service("training", "sightsmith_training"),
     Service("worker", "sightsmith_training.worker", listens=False),
     Service("inference", "sightsmith_inference"),
@@ -38,10 +39,11 @@ def service_program(
     service: Service, settings: StackSettings, ports: Mapping[str, int], environment: Mapping[str, str]
 ) -> Program:
     """The program of one service; `environment` is what it shares with the others."""
-    listens = {"SIGHTSMITH_METRICS_LISTEN": f"{settings.listen_host}:{ports[f'{service.name}_metrics_port']}"}
+    setting = service.name.replace("-", "_")
+    listens = {"SIGHTSMITH_METRICS_LISTEN": f"{settings.listen_host}:{ports[f'{setting}_metrics_port']}"}
     is_ready = None
     if service.listens:
-        name = f"{service.name}_port"
+        name = f"{setting}_port"
         listens["SIGHTSMITH_LISTEN"] = f"{settings.listen_host}:{ports[name]}"
         is_ready = partial(_is_serving, f"{client_host(name, settings)}:{ports[name]}", _credentials(settings))
     return Program(

@@ -37,6 +37,7 @@ class StackSettings(BaseSettings):
     training_metrics_port: Port = 9102
     worker_metrics_port: Port = 9103
     inference_metrics_port: Port = 9104
+    labeling_worker_metrics_port: Port = 9105
 
     # A server that runs elsewhere; the embedded one is then not started.
     database_url: SecretStr | None = None

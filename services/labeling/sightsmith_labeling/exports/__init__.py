@@ -1,0 +1,1 @@
+"""Exports: images and annotations as archives in the formats of other tools."""

@@ -1,0 +1,1 @@
+"""Imports: images and annotations from files, object stores and other datasets."""

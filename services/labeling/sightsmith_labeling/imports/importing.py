@@ -1,0 +1,257 @@
+"""The import job: from files, or from another dataset, into datasets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, ClassVar
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.database import Database
+from sightsmith.errors import FailedPreconditionError, UnavailableError
+from sightsmith.images import ImageError
+from sightsmith_labeling import changes
+from sightsmith_labeling.datasets import DatasetKey
+from sightsmith_labeling.formats.records import FormatError, ImportedImage, Place, Rejection
+from sightsmith_labeling.images import Problem
+from sightsmith_labeling.imports.counts import ImportCounts
+from sightsmith_labeling.imports.incoming import Incoming, StoredBytes, is_url
+from sightsmith_labeling.imports.reading import LoadedImage, Record
+from sightsmith_labeling.imports.request import IMPORT_JOBS, ImportRequest
+from sightsmith_labeling.imports.sources import ImportSource, ImportSources
+from sightsmith_labeling.imports.targets import Targets
+from sightsmith_labeling.imports.writing import BatchWriter, Outcome, Written
+from sightsmith_labeling.intake import Intake
+from sightsmith_labeling.jobs.finding import Finding, Severity
+from sightsmith_labeling.jobs.running import RunningJob
+from sightsmith_labeling.quotas import Quotas
+
+_PHASE = "importing"
+_DIGEST_BYTES = 16
+
+
+class ImportJobs:
+    """The kind of job that imports."""
+
+    name: ClassVar[str] = IMPORT_JOBS
+
+    def __init__(self, database: Database, sources: ImportSources, intake: Intake, quotas: Quotas) -> None:
+        self._database = database
+        self._sources = sources
+        self._intake = intake
+        self._quotas = quotas
+
+    async def run(self, job: RunningJob) -> Mapping[str, Any]:
+        """Imports, from the last batch on that was written.
+
+        Raises:
+            FailedPreconditionError: with the reason IMPORT_FAILED, if the files cannot be read as a whole, or if too
+                many of their lines were refused.
+        """
+        request = ImportRequest.model_validate(job.spec)
+        async with aclosing(await self._sources.open(job, request)) as source:
+            targets = Targets(self._database, job.project, request.dataset)
+            work = _Import(job, request, source, targets, self._intake, self._quotas)
+            try:
+                await (work.run_at_once() if request.all_or_nothing else work.run_in_batches())
+            except IntegrityError as error:
+                # Somebody else has just given the dataset the same image; the next try will see it.
+                raise UnavailableError("the dataset is being changed; try again") from error
+            except FormatError as error:
+                await job.report([_terminal(error.code, error.message, error.place)])
+                raise _failed(error.code, error.message, error.place) from error
+            return work.result
+
+
+class _Import:
+    """One import at work."""
+
+    def __init__(
+        self,
+        job: RunningJob,
+        request: ImportRequest,
+        source: ImportSource,
+        targets: Targets,
+        intake: Intake,
+        quotas: Quotas,
+    ) -> None:
+        self._job = job
+        self._request = request
+        self._source = source
+        self._targets = targets
+        self._intake = intake
+        self._writer = BatchWriter(job.project, job.name, request.existing_images, quotas)
+        self._counts = ImportCounts.stored(job.checkpoint.get("counts", {}))
+        self._seen: set[bytes] = set()
+
+    @property
+    def result(self) -> Mapping[str, Any]:
+        """What became of everything so far."""
+        return {"format": self._source.format, **self._counts.fields()}
+
+    async def run_in_batches(self) -> None:
+        """Writes batch by batch; what is written stays whatever comes."""
+        async for batch in self._batches():
+            incoming, findings = await self._receive(batch)
+            # A step that fails must leave the counts as they are in the database.
+            counts = replace(self._counts)
+            checkpoint: dict[str, Any] = {"position": self._source.position}
+            async with self._job.step(checkpoint) as step:
+                findings += await self._write(step.session, incoming, len(batch), counts)
+                for finding in findings:
+                    step.find(finding)
+                checkpoint["counts"] = counts.fields()
+            self._counts = counts
+            self._job.result = self.result
+            await self._job.advance(_PHASE, counts.read, self._source.total)
+        self._judge()
+        async with self._job.step(self._job.checkpoint) as step:
+            self._record(step.session)
+
+    async def run_at_once(self) -> None:
+        """Writes everything in one transaction, or nothing. What is found is on record at once in any case."""
+        await self._job.forget_findings()
+        async with self._job.step({}) as step:
+            async for batch in self._batches():
+                incoming, findings = await self._receive(batch)
+                findings += await self._write(step.session, incoming, len(batch), self._counts)
+                if findings:
+                    await self._job.report(findings)
+                await self._job.advance(_PHASE, self._counts.read, self._source.total)
+            self._judge()
+            self._record(step.session)
+
+    async def _batches(self) -> AsyncIterator[Sequence[Record]]:
+        """What is still to be imported."""
+        to_recall = self._source.to_recall
+        while batch := await self._source.next():
+            await self._recall(batch[:to_recall])
+            new, to_recall = batch[to_recall:], max(0, to_recall - len(batch))
+            if new:
+                yield new
+
+    def _judge(self) -> None:
+        limit = self._request.max_rejected_fraction
+        if self._counts.read == 0:
+            raise _failed("ERROR_EMPTY_MANIFEST", "there is nothing to import in it", Place(""))
+        if self._counts.rejected_fraction > limit:
+            counts = f"{self._counts.rejected} of {self._counts.read} lines were rejected"
+            message = f"{counts}, which is more than the share of {limit:g} that is accepted"
+            raise _failed("ERROR_TOO_MANY_RECORDS_IN_ERROR", message, Place(""))
+
+    def _record(self, session: AsyncSession) -> None:
+        changes.record(session, self._job.project.project, self._job.name, "imports.end", **self.result)
+
+    async def _receive(self, batch: Sequence[Record]) -> tuple[list[Incoming], list[Finding]]:
+        """Takes the images of a batch in. Those that are refused have a finding."""
+        outcomes = [await self._named(record) for record in batch]
+        with_bytes = [place for place, record in enumerate(batch) if _has_bytes(record)]
+        kept = await asyncio.gather(*(self._kept(outcomes[place], batch[place]) for place in with_bytes))
+        for place, outcome in zip(with_bytes, kept, strict=True):
+            outcomes[place] = outcome
+        incoming = [one for one in outcomes if isinstance(one, Incoming)]
+        return incoming, [_rejected(one) for one in outcomes if isinstance(one, Rejection)]
+
+    async def _named(self, record: Record) -> Incoming | Rejection:
+        """Where an image goes and what it is called there."""
+        if isinstance(record, Rejection):
+            return record
+        dataset = await self._targets.find(record.image.split)
+        source = self._source_of(record.image)
+        if self._source.is_by_name and not self._is_first(dataset, source):
+            message = f"{source} came before in this import; the first one counts"
+            return Rejection(record.image.place, "ERROR_DUPLICATE_SOURCE_REF", message)
+        return Incoming(record.image, dataset, source, record.stored)
+
+    async def _kept(self, image: Incoming | Rejection, record: Record) -> Incoming | Rejection:
+        """The image with its bytes stored, if it came with them."""
+        if isinstance(image, Rejection) or isinstance(record, Rejection) or record.data is None:
+            return image
+        try:
+            kept = await self._intake.keep(image.source, record.data)
+        except ImageError as error:
+            return Rejection(image.image.place, "ERROR_INVALID_IMAGE", f"{image.source}: {error}")
+        return replace(image, bytes=StoredBytes.of(kept))
+
+    def _source_of(self, image: ImportedImage) -> str:
+        prefix = self._request.image_prefix
+        if prefix is None or image.file is not None or is_url(image.source):
+            return image.source
+        return f"{prefix.rstrip('/')}/{image.source.lstrip('/')}"
+
+    def _is_first(self, dataset: DatasetKey, source: str) -> bool:
+        # A digest in place of the name: a million long names would not fit.
+        name = f"{dataset.key} {source}".encode(errors="surrogatepass")
+        digest = blake2b(name, digest_size=_DIGEST_BYTES).digest()
+        if digest in self._seen:
+            return False
+        self._seen.add(digest)
+        return True
+
+    async def _recall(self, batch: Sequence[Record]) -> None:
+        """Sees what was imported before the job was cut off."""
+        for record in batch:
+            await self._named(record)
+
+    async def _write(
+        self, session: AsyncSession, incoming: Sequence[Incoming], lines: int, counts: ImportCounts
+    ) -> list[Finding]:
+        """Writes a batch and counts its lines, also those that were refused before."""
+        findings: list[Finding] = []
+        # Where the import has images of its own, one that is not among them is no other one of the same file name.
+        outcomes = await self._writer.write(session, incoming, by_file_name=not self._source.has_images)
+        for image, written in zip(incoming, outcomes, strict=True):
+            counts.add(written.outcome)
+            counts.problems += bool(written.problems)
+            findings += _findings_of(image, written)
+        counts.reject(lines - len(incoming))
+        return findings
+
+
+def _has_bytes(record: Record) -> bool:
+    return isinstance(record, LoadedImage) and record.data is not None
+
+
+def _findings_of(image: Incoming, written: Written) -> list[Finding]:
+    place = image.image.place
+    if written.outcome is Outcome.NOT_FOUND:
+        return [_rejected(Rejection(place, "ERROR_IMAGE_NOT_FOUND", written.message))]
+    if written.outcome is Outcome.TOO_MANY:
+        return [_rejected(Rejection(place, "ERROR_TOO_MANY_ANNOTATIONS", written.message))]
+    findings = [_about(Severity.ERROR, place, problem) for problem in written.problems]
+    findings += [_about(Severity.WARNING, place, note) for note in image.image.notes]
+    if (note := _size_note(image)) is not None:
+        findings.append(_about(Severity.WARNING, place, note))
+    return findings
+
+
+def _size_note(image: Incoming) -> Problem | None:
+    said, there = image.image, image.bytes
+    if there is None or said.width is None or (said.width, said.height) == (there.width, there.height):
+        return None
+    return Problem(
+        "WARNING_IMAGE_SIZE_DIFFERS",
+        f"the image is {there.width} × {there.height} pixels; its boxes were made for {said.width} × {said.height}",
+    )
+
+
+def _rejected(rejection: Rejection) -> Finding:
+    problem = Problem(rejection.code, rejection.message, rejection.path)
+    return _about(Severity.ERROR, rejection.place, problem)
+
+
+def _about(severity: Severity, place: Place, problem: Problem) -> Finding:
+    return Finding(severity, problem.code, problem.message, place.file, place.line, path=problem.path)
+
+
+def _terminal(code: str, message: str, place: Place) -> Finding:
+    return Finding(Severity.TERMINAL, code, message, place.file, place.line)
+
+
+def _failed(code: str, message: str, place: Place) -> FailedPreconditionError:
+    metadata = {"code": code, "file": place.file, "line": str(place.line)}
+    text = f"{place.file}: {message}" if place.file and not message.startswith(place.file) else message
+    return FailedPreconditionError(text, reason="IMPORT_FAILED", metadata=metadata)

@@ -1,0 +1,175 @@
+"""Working on jobs: claiming them, keeping their leases while they run, and ending them as they ended."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from prometheus_client import Counter, Gauge
+from structlog.contextvars import bound_contextvars
+
+from sightsmith.actor import acting_as
+from sightsmith.database import Database
+from sightsmith.errors import SightsmithError, UnavailableError
+from sightsmith.logs import REQUEST_ID, get_logger
+from sightsmith_labeling.jobs.job import JobError, JobProgress
+from sightsmith_labeling.jobs.leases import JobCancelledError, Lease, LeaseLostError, Leases
+from sightsmith_labeling.jobs.running import JobKind, RunningJob
+
+Result = TypeVar("Result")
+
+_jobs = Counter("sightsmith_labeling_jobs_total", "Jobs that this worker ended, by kind and outcome.", ["kind", "end"])
+_busy = Gauge("sightsmith_labeling_jobs_running", "Jobs that this worker is at.")
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker works.
+
+    Attributes:
+        concurrency: jobs that run beside each other.
+        lease_seconds: a worker that has not been heard of for this time is taken to be lost.
+        heartbeat_seconds: how often it is heard of, and how soon it hears that a job is to be cancelled.
+        poll_seconds: how often it looks for a job when it has none.
+        max_attempts: how often a job whose worker is lost is begun.
+        folder: where the files of jobs are.
+    """
+
+    concurrency: int
+    lease_seconds: float
+    heartbeat_seconds: float
+    poll_seconds: float
+    max_attempts: int
+    folder: Path
+
+
+class JobWorker:
+    """Takes jobs of the kinds that it knows, a few beside each other."""
+
+    def __init__(self, database: Database, kinds: Sequence[JobKind], settings: WorkerSettings) -> None:
+        self._database = database
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._settings = settings
+        self._leases = Leases(database, settings.lease_seconds, settings.max_attempts)
+
+    async def run(self) -> None:
+        """Works until cancelled; jobs in hand are then given back for others to go on with."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_from_lost_workers())
+            for _ in range(self._settings.concurrency):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            lease = None
+            with suppress(UnavailableError):
+                lease = await self._leases.claim(self._kinds.keys())
+            if lease is None:
+                await asyncio.sleep(self._settings.poll_seconds)
+                continue
+            about = {REQUEST_ID: str(lease.name), "attempt": lease.attempt}
+            with _busy.track_inprogress(), acting_as(lease.actor), bound_contextvars(**about):
+                await self._work_on(lease)
+
+    async def _take_from_lost_workers(self) -> None:
+        while True:
+            with suppress(UnavailableError):
+                if lost := await self._leases.take_from_lost_workers():
+                    _log.warning("jobs of lost workers", jobs=lost)
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+
+    async def _work_on(self, lease: Lease) -> None:
+        _log.info("job begins")
+        # The token keeps it apart from the folder of a worker that was taken for dead and still tidies up.
+        folder = self._settings.folder / f"{lease.name.job}-{lease.token.hex[:8]}"
+        try:
+            folder.mkdir(parents=True)
+            outcome = await self._carry_out(lease, RunningJob(lease, self._leases, self._database, folder))
+        except LeaseLostError:
+            outcome = "lease lost"
+        except asyncio.CancelledError:
+            with suppress(LeaseLostError, UnavailableError):
+                await asyncio.shield(self._leases.give_back(lease))
+            raise
+        except (UnavailableError, OSError):
+            # What is out of reach comes back: when the lease runs out, the job is tried again.
+            _log.warning("job broke off", exc_info=True)
+            outcome = "broken off"
+        except Exception:
+            _log.exception("the worker failed")
+            outcome = await self._fail_unexpectedly(lease)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        _jobs.labels(lease.name.kind, outcome).inc()
+        _log.info("job ended", outcome=outcome)
+
+    async def _carry_out(self, lease: Lease, job: RunningJob) -> str:
+        """Carries a job out to its end and tells which end that was."""
+        try:
+            heartbeat = _Heartbeat(self._leases, lease, job, self._settings)
+            result: Mapping[str, Any] = await heartbeat.beside(self._kinds[lease.name.kind].run(job))
+        except JobCancelledError:
+            await self._leases.confirm_cancelled(lease, job.result)
+            return "cancelled"
+        except UnavailableError:
+            raise
+        except SightsmithError as error:
+            await self._leases.fail(lease, JobError.of(error), job.result)
+            return "failed"
+        await self._leases.succeed(lease, result)
+        return "succeeded"
+
+    async def _fail_unexpectedly(self, lease: Lease) -> str:
+        message = "the worker failed unexpectedly; its log tells more"
+        with suppress(LeaseLostError, UnavailableError):
+            await self._leases.fail(lease, JobError("INTERNAL", message, {"request_id": str(lease.name)}))
+        return "failed"
+
+
+class _Heartbeat:
+    """Keeps a lease while work is done, and ends the work when it is to be cancelled or the lease is lost."""
+
+    def __init__(self, leases: Leases, lease: Lease, job: RunningJob, settings: WorkerSettings) -> None:
+        self._leases = leases
+        self._lease = lease
+        self._job = job
+        self._interval = settings.heartbeat_seconds
+        self._patience = settings.lease_seconds
+        self._told: JobProgress | None = None
+
+    async def beside(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Runs work with a beating heart beside it.
+
+        Raises:
+            JobCancelledError: if the job is to be cancelled.
+            LeaseLostError: if it is not ours any more.
+        """
+        working, beating = asyncio.ensure_future(work), asyncio.ensure_future(self._beat())
+        try:
+            await asyncio.wait([working, beating], return_when=asyncio.FIRST_COMPLETED)
+            return await (working if working.done() else beating)
+        finally:
+            for task in (working, beating):
+                task.cancel()
+            await asyncio.gather(working, beating, return_exceptions=True)
+
+    async def _beat(self) -> NoReturn:
+        last_success = time.monotonic()
+        while True:
+            try:
+                await self._tell()
+                last_success = time.monotonic()
+            except UnavailableError:
+                if time.monotonic() - last_success > self._patience:
+                    raise LeaseLostError(str(self._lease.name)) from None
+            await asyncio.sleep(self._interval)
+
+    async def _tell(self) -> None:
+        news = self._job.progress if self._job.progress != self._told else None
+        await self._leases.heartbeat(self._lease, news)
+        self._told = news or self._told

@@ -1,0 +1,60 @@
+"""Annotations and images on the user's disk as one archive to be imported."""
+
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sightsmith.client.labelled_folder import IMAGE_SUFFIXES
+
+_ANNOTATION_SUFFIXES = frozenset({".json", ".jsonl", ".manifest", ".xml", ".csv", ".tsv", ".yaml", ".yml"})
+_ANNOTATION_FOLDERS = frozenset({"annotations", "labels", "imagesets"})
+# What the images lie below in the archive, beside the annotations.
+_IMAGES = "images"
+
+
+def holds_annotations(folder: Path) -> bool:
+    """Whether a folder holds annotation files, and not only images in folders that are named after labels."""
+    return any(
+        (entry.is_dir() and entry.name.lower() in _ANNOTATION_FOLDERS)
+        or (entry.is_file() and entry.suffix.lower() in _ANNOTATION_SUFFIXES)
+        for entry in folder.iterdir()
+    )
+
+
+def pack(annotations: Path, images: Path | None, target: Path) -> int:
+    """Writes a zip archive of annotations and images.
+
+    Args:
+        annotations: a file or a folder.
+        images: a folder of images that go along; None if they are in the folder already, or on the server.
+        target: the archive.
+
+    Returns:
+        How many files are in it.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    # Images are packed already, and annotations are small beside them: packing once more would only take time.
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        if annotations.is_dir():
+            for path in _files(annotations):
+                archive.write(path, path.relative_to(annotations))
+        else:
+            archive.write(annotations, annotations.name)
+        if images is not None:
+            for path in _files(images):
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    archive.write(path, Path(_IMAGES) / path.relative_to(images))
+        return len(archive.namelist())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, ordered; hidden ones and links do not count."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(parent) / name
+            if not name.startswith(".") and not path.is_symlink():
+                yield path
