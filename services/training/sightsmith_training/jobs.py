@@ -110,6 +110,7 @@ class TrainingJobs:
             snapshot=snapshot.name,
             manifest_key=snapshot.manifest_key,
             manifest_sha256=snapshot.manifest_sha256,
+            embedding_files=[file.model_dump() for file in snapshot.embedding_files],
             seed=seed,
             state=JobState.QUEUED,
         )

@@ -5,6 +5,7 @@ so that a worker that was taken for dead and comes back changes nothing.
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
 from sightsmith.names import TrainingJobName
+from sightsmith_training.engine.contract import EmbeddingFile
 from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.tables import ModelNumberRow, TrainingJobRow
 
@@ -32,6 +34,7 @@ class Lease:
     snapshot: str
     manifest_key: str
     manifest_sha256: str
+    embedding_files: Sequence[EmbeddingFile]
     seed: int
     attempt: int
 
@@ -70,6 +73,7 @@ class Leases:
                 snapshot=row.snapshot,
                 manifest_key=row.manifest_key,
                 manifest_sha256=row.manifest_sha256,
+                embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
                 seed=row.seed,
                 attempt=row.attempt,
             )

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sightsmith.settings import Settings
+from sightsmith_training.engine.catalogue import CATALOGUE
 
 
 class TrainingSettings(Settings):
@@ -15,6 +16,11 @@ class TrainingSettings(Settings):
     # What a training asks of its data, and of its exports.
     min_images_per_label: int = Field(default=3, ge=2)
     parity_tolerance: float = Field(default=1e-4, ge=0)
+
+    # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find
+    # features made. Each costs memory there.
+    published_backbones: tuple[str, ...] = (CATALOGUE[0].name,)
+    backbone_retry_seconds: float = Field(default=30.0, gt=0)
 
     # A worker that has not been heard of for the time of its lease is taken to be lost.
     lease_seconds: float = Field(default=15.0, gt=0)
@@ -29,3 +35,11 @@ class TrainingSettings(Settings):
     # Where a worker keeps files of the job that it is at; processor threads for it, 0 for all.
     work_dir: Path = Path("work")
     training_threads: int = Field(default=0, ge=0)
+
+    @field_validator("published_backbones")
+    @classmethod
+    def _check_backbones(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = [backbone.name for backbone in CATALOGUE]
+        if unknown := set(names) - set(known):
+            raise ValueError(f"there are {', '.join(known)}, and no {', '.join(sorted(unknown))}")
+        return names

@@ -1,18 +1,19 @@
 """Snapshots, as training sees them: labeling's answer when a job is created, the manifest when a worker begins."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
 from google.protobuf import json_format
 
-from sightsmith.api.labeling.v1 import labeling_service_pb2, labeling_service_pb2_grpc, snapshot_pb2
+from sightsmith.api.labeling.v1 import snapshot_pb2, snapshot_service_pb2, snapshot_service_pb2_grpc
 from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.errors import FailedPreconditionError, FieldViolation, InternalError
 from sightsmith.names import SnapshotName
 from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
-from sightsmith_training.engine.contract import SpecEntry
+from sightsmith_training.engine.contract import EmbeddingFile, SpecEntry
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -25,18 +26,20 @@ class TrainableSnapshot:
         name: `projects/{project}/snapshots/{snapshot}`.
         manifest_key: key of its manifest in the object store.
         manifest_sha256: SHA-256 of the manifest, in hexadecimal digits.
+        embedding_files: features of its images that are known already.
     """
 
     name: str
     manifest_key: str
     manifest_sha256: str
+    embedding_files: Sequence[EmbeddingFile] = ()
 
 
 class Snapshots:
     """Asks the labeling service."""
 
     def __init__(self, channel: grpc.aio.Channel, min_images_per_label: int) -> None:
-        self._labeling = labeling_service_pb2_grpc.LabelingServiceStub(channel)
+        self._labeling = snapshot_service_pb2_grpc.SnapshotServiceStub(channel)
         self._min_images_per_label = min_images_per_label
 
     async def find(self, name: SnapshotName) -> TrainableSnapshot:
@@ -47,7 +50,7 @@ class Snapshots:
             FailedPreconditionError: with a violation for each label that has too few images.
         """
         try:
-            request = labeling_service_pb2.GetSnapshotRequest(name=str(name))
+            request = snapshot_service_pb2.GetSnapshotRequest(name=str(name))
             snapshot = await self._labeling.GetSnapshot(request, timeout=_TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             raise error_of(error) from error
@@ -58,7 +61,10 @@ class Snapshots:
                 reason="NOT_ENOUGH_DATA",
                 violations=violations,
             )
-        return TrainableSnapshot(snapshot.name, snapshot.manifest_key, snapshot.manifest_sha256)
+        embedding_files = [
+            EmbeddingFile(backbone=file.backbone, key=file.key, sha256=file.sha256) for file in snapshot.embedding_files
+        ]
+        return TrainableSnapshot(snapshot.name, snapshot.manifest_key, snapshot.manifest_sha256, embedding_files)
 
     def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
         counts = {count.label: count.train_image_count for count in snapshot.label_counts}

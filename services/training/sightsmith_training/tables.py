@@ -44,6 +44,8 @@ class TrainingJobRow(Base):
     snapshot: Mapped[str]
     manifest_key: Mapped[str]
     manifest_sha256: Mapped[str]
+    # Files of embeddings that came with the snapshot: `backbone`, `key`, `sha256`.
+    embedding_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     seed: Mapped[int]
     state: Mapped[str]
     progress: Mapped[dict[str, Any] | None]

@@ -18,6 +18,7 @@ from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
+from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
 from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
@@ -140,7 +141,8 @@ class Worker:
             entries=await read_manifest(self._objects, lease.manifest_key, lease.manifest_sha256),
             object_store_url=self._settings.object_store_url,
             checkpoint_prefix=_checkpoints(lease),
-            backbone_prefix="backbones",
+            backbone_prefix=BACKBONE_PREFIX,
+            embedding_files=list(lease.embedding_files),
             output_dir=output_dir,
             seed=lease.seed,
             min_images_per_label=self._settings.min_images_per_label,
@@ -219,7 +221,8 @@ async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database, bus = Database(url), EventBus(settings, "training worker")
     worker = Worker(settings, database)
-    await run_beside(stop, bus.run(), worker.run(), _listen(bus, worker))
+    publisher = BackbonePublisher(settings, database, Objects(open_object_store(settings.object_store_url)))
+    await run_beside(stop, bus.run(), worker.run(), _listen(bus, worker), publisher.run())
     await database.close()
 
 

@@ -10,8 +10,9 @@ from sklearn.metrics import classification_report
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sightsmith_training.engine.backbones import CATALOGUE, BackboneError, load_backbone
+from sightsmith_training.engine.backbones import BackboneError, load_backbone
 from sightsmith_training.engine.batches import run_in_batches
+from sightsmith_training.engine.catalogue import CATALOGUE
 from sightsmith_training.engine.contract import Candidate, Phase, Progress, SpecEntry
 from sightsmith_training.engine.evaluation import describe_predictions, evaluate
 from sightsmith_training.engine.heads import Features, fit_heads

@@ -56,6 +56,20 @@ class SpecEntry(_Frozen):
     source: str = ""
 
 
+class EmbeddingFile(_Frozen):
+    """Embeddings that came with the snapshot: a `.npy` file of records, see `stored_embeddings.py`.
+
+    Attributes:
+        backbone: content name of the backbone that made them.
+        key: of the file in the object store.
+        sha256: hexadecimal digest of the file.
+    """
+
+    backbone: str
+    key: str = Field(min_length=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class TrainingSpec(_Frozen):
     """Everything the engine needs to know. The same specification and seed give the same model.
 
@@ -70,6 +84,7 @@ class TrainingSpec(_Frozen):
         threads: cores to use; 0 means all of them.
         min_images_per_label: training images that each label needs.
         image_limits: what an image may be at most; the service has already checked this when it was uploaded.
+        embedding_files: features that need not be computed again, at most one file a backbone.
     """
 
     entries: list[SpecEntry]
@@ -82,6 +97,7 @@ class TrainingSpec(_Frozen):
     threads: int = Field(default=0, ge=0)
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
+    embedding_files: list[EmbeddingFile] = []
 
 
 class Candidate(_Frozen):

@@ -16,20 +16,16 @@ import obstore
 import onnxruntime
 from obstore.store import ObjectStore
 
-from sightsmith_training.engine.backbones import IMAGE_SIDE, Backbone, load_backbone
+from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, Scorer, run_in_batches
+from sightsmith_training.engine.catalogue import Backbone
 from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
-from sightsmith_training.engine.exports import EXPORTER_VERSION, export_backbone
+from sightsmith_training.engine.exports import export_backbone
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.network import PixelBackbone
 from sightsmith_training.engine.samples import Pixels
 
 _log = logging.getLogger(__name__)
-
-
-def content_name(backbone: Backbone) -> str:
-    """Names everything that an exported backbone depends on."""
-    return f"{backbone.architecture}-{IMAGE_SIDE}px-{backbone.sha256[:16]}-export{EXPORTER_VERSION}"
 
 
 class BackboneCache:
@@ -46,7 +42,7 @@ class BackboneCache:
         Raises:
             BackboneError: if it has to be exported and its weights are missing or wrong.
         """
-        key = f"{self._prefix}/{content_name(backbone)}.onnx"
+        key = f"{self._prefix}/{backbone.content_name}.onnx"
         data, digest = _read(self._store, key), _read(self._store, f"{key}.sha256")
         if data is not None and digest is not None and hashlib.sha256(data).hexdigest().encode() == digest:
             return data
@@ -88,7 +84,7 @@ class FeatureCheckpoints:
         obstore.put(self._store, self._key(backbone), buffer.getvalue())
 
     def _key(self, backbone: Backbone) -> str:
-        return f"{self._prefix}/features-{content_name(backbone)}-{self._samples_digest[:16]}.npz"
+        return f"{self._prefix}/features-{backbone.content_name}-{self._samples_digest[:16]}.npz"
 
 
 def embed(model: bytes, pixels: Pixels, threads: int, advance: Callable[[float], None]) -> Features:

@@ -22,12 +22,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from sightsmith_training.engine.backbones import IMAGE_SIDE
+from sightsmith_training.engine.catalogue import IMAGE_SIDE
 from sightsmith_training.engine.contract import EXPORT_PATHS, INPUT_NAME, OUTPUT_NAME, ExportedFile, ExportFormat
 from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, Head
-
-EXPORTER_VERSION = 1
-"""Part of the name of a cached backbone: raise it when `export_backbone` makes other graphs."""
 
 _OPSET = 17  # Old enough for the ONNX Runtime of any Triton in use, and it has all that is needed here.
 _BATCH = "batch"

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from sightsmith_training.engine.contract import Candidate
 from sightsmith_training.engine.heads import Features, Head, even_out, fit_heads

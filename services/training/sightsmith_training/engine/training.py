@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from obstore.store import ObjectStore, from_url
 
-from sightsmith_training.engine.backbones import CATALOGUE, IMAGE_SIDE, load_backbone
+from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
+from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE, Backbone
 from sightsmith_training.engine.contract import EvaluatedOn, ExportedFile, Phase, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.engine.embeddings import BackboneCache, FeatureCheckpoints, embed
 from sightsmith_training.engine.evaluation import describe_predictions, evaluate
@@ -24,8 +25,10 @@ from sightsmith_training.engine.parity import check_exports
 from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.samples import Pixels, Samples, read_pixels, select_samples
 from sightsmith_training.engine.search import Trial, choose, fit_chosen, search
+from sightsmith_training.engine.stored_embeddings import StoredEmbeddings
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
+_IMAGES_AT_ONCE = 512
 _BACKBONES = {backbone.name: backbone for backbone in CATALOGUE}
 
 
@@ -137,10 +140,27 @@ class _Training:
             found = checkpoints.load(backbone)
             if found is None:
                 report = _report_part(self._meter, number, len(CATALOGUE))
-                found = embed(self._cache.get(backbone), training, self._threads, report)
+                found = self._features(backbone, training, report)
                 checkpoints.save(backbone, found)
             features[backbone.name] = found
             self._meter.advance((number + 1) / len(CATALOGUE))
+        return features
+
+    def _features(self, backbone: Backbone, pixels: Pixels, report: Callable[[float], None]) -> Features:
+        """Features of the training images: those that came with the snapshot, and the rest computed."""
+        files = [file for file in self._spec.embedding_files if file.backbone == backbone.content_name]
+        if not files:
+            return embed(self._cache.get(backbone), pixels, self._threads, report)
+        features = np.empty((len(pixels), backbone.features), np.float32)
+        with TemporaryDirectory(prefix=".embeddings-", dir=self._spec.output_dir) as folder:
+            stored = StoredEmbeddings.fetch(self._store, files[0], backbone.features, Path(folder))
+            sha256s = [entry.sha256 for entry in self._samples.entries[: len(pixels)]]
+            unknown = stored.find(sha256s, into=features)
+        # Piece by piece, because the pixels of chosen images are copied into memory.
+        for start in range(0, len(unknown), _IMAGES_AT_ONCE):
+            piece = unknown[start : start + _IMAGES_AT_ONCE]
+            features[piece] = embed(self._cache.get(backbone), pixels[piece], self._threads, lambda _: None)
+            report((start + len(piece)) / len(unknown))
         return features
 
     def _search(self, features: dict[str, Features]) -> list[Trial]:

@@ -1,0 +1,87 @@
+"""Images that wait for their embeddings."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, func, insert, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.database import Database
+from sightsmith_labeling.embeddings.tables import EmbeddingQueueRow, EmbeddingRow
+from sightsmith_labeling.tables import ImageRow
+
+_CLAIM = timedelta(seconds=120)
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Images that one worker has to itself for a while, and their places in the queue."""
+
+    keys: Sequence[int]
+    sha256s: Sequence[str]
+
+
+class EmbeddingQueue:
+    """The queue. Triggers on `images` fill it, so that it misses nothing, whatever code brings images in."""
+
+    def __init__(self, database: Database, quiet_seconds: float, patience_seconds: float) -> None:
+        """Opens the queue.
+
+        Args:
+            database: where it is.
+            quiet_seconds: for how long nothing must have come before anything is handed out, so that whoever brings
+                many images has the machine to itself.
+            patience_seconds: how long the first one waits at most.
+        """
+        self._database = database
+        self._quiet = timedelta(seconds=quiet_seconds)
+        self._patience = timedelta(seconds=patience_seconds)
+
+    async def claim(self, limit: int) -> Claimed:
+        """Takes the images that have waited longest, if it is their time."""
+        row = EmbeddingQueueRow
+        # The database's clock: workers on several hosts need not agree on the time.
+        now = func.clock_timestamp()
+        free = or_(row.claim_expire_time.is_(None), row.claim_expire_time < now)
+        oldest = select(row.key).where(free).order_by(row.key).limit(limit).with_for_update(skip_locked=True)
+        newest = select(row.queue_time).order_by(row.key.desc()).limit(1).scalar_subquery()
+        first = select(row.queue_time).order_by(row.key).limit(1).scalar_subquery()
+        is_time = select(or_(newest < now - self._quiet, first < now - self._patience))
+        claim = (
+            update(row)
+            .where(row.key.in_(oldest))
+            .values(claim_expire_time=now + _CLAIM)
+            .returning(row.key, row.sha256)
+            .execution_options(synchronize_session=False)
+        )
+        async with self._database.transaction() as session:
+            if not await session.scalar(is_time):
+                return Claimed((), ())
+            claimed = (await session.execute(claim)).tuples().all()
+        return Claimed([key for key, _ in claimed], sorted({sha256 for _, sha256 in claimed}))
+
+    async def give_back(self, claimed: Claimed) -> None:
+        """Lets the images be claimed again at once."""
+        row = EmbeddingQueueRow
+        async with self._database.transaction() as session:
+            await session.execute(update(row).where(row.key.in_(claimed.keys)).values(claim_expire_time=None))
+
+    async def finish(self, session: AsyncSession, claimed: Claimed) -> None:
+        """Takes images off the queue, in the transaction that keeps their embeddings."""
+        await session.execute(delete(EmbeddingQueueRow).where(EmbeddingQueueRow.key.in_(claimed.keys)))
+
+    async def refill(self, backbones: Collection[str]) -> None:
+        """Adds the images that lack the embedding of a backbone and are not waiting: as after a change of backbones."""
+        waiting = select(EmbeddingQueueRow.sha256)
+        async with self._database.transaction() as session:
+            for backbone in backbones:
+                embedded = select(EmbeddingRow.sha256).where(
+                    EmbeddingRow.sha256 == ImageRow.sha256, EmbeddingRow.backbone == literal(backbone)
+                )
+                missing = (
+                    select(ImageRow.sha256)
+                    .where(ImageRow.sha256.is_not(None), ~embedded.exists(), ImageRow.sha256.not_in(waiting))
+                    .distinct()
+                )
+                await session.execute(insert(EmbeddingQueueRow).from_select(["sha256"], missing))
