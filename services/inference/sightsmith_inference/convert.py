@@ -6,12 +6,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
 from sightsmith.api.inference.v1 import deployment_pb2, prediction_service_pb2
-from sightsmith.errors import SightsmithError
+from sightsmith.errors import InvalidArgumentError, SightsmithError
 from sightsmith.rpc.status import to_status
 from sightsmith_inference.deployments import Deployment, DeploymentError
 from sightsmith_inference.models import Runtime
 from sightsmith_inference.predictor import Outcome
 from sightsmith_inference.ranking import Prediction, Wish
+from sightsmith_inference.sampling import SamplingPolicy
 
 _RUNTIMES = {
     Runtime.ONNX: deployment_pb2.Deployment.RUNTIME_ONNX,
@@ -35,6 +36,7 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
         state=deployment_pb2.Deployment.State.Value(f"STATE_{deployment.state}"),
         serving_model=serving.model if serving else "",
         triton_model=serving.triton_model if serving else "",
+        sampling=deployment_pb2.SamplingPolicy(**vars(deployment.sampling)) if deployment.sampling.is_on else None,
         error=_status_of(deployment.error) if deployment.error else None,
         create_time=Timestamp(),
         update_time=Timestamp(),
@@ -42,6 +44,19 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
     message.create_time.FromDatetime(deployment.create_time)
     message.update_time.FromDatetime(deployment.update_time)
     return message
+
+
+def sampling_of(deployment: deployment_pb2.Deployment) -> SamplingPolicy:
+    """Which predictions are to be kept for review.
+
+    Raises:
+        InvalidArgumentError: naming the fields that are wrong.
+    """
+    policy = SamplingPolicy(deployment.sampling.share, deployment.sampling.below_confidence)
+    if violations := policy.violations():
+        message = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise InvalidArgumentError(message, violations=violations)
+    return policy
 
 
 def wish_of(

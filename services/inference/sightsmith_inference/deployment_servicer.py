@@ -10,10 +10,10 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DeploymentName, ModelName, ProjectName, check_id
 from sightsmith.paging import PageRequest, page_of
 from sightsmith.rpc import Context
-from sightsmith_inference.convert import deployment_to_proto, runtime_of
+from sightsmith_inference.convert import deployment_to_proto, runtime_of, sampling_of
 from sightsmith_inference.deployments import Deployments
 
-_CHANGEABLE = ("model", "runtime")
+_CHANGEABLE = ("model", "runtime", "sampling")
 
 
 class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
@@ -36,7 +36,8 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         project = ProjectName.parse(request.parent, "parent").project
         name = DeploymentName(project, check_id("deployment_id", request.deployment_id))
         model = _model_of(request.deployment, project)
-        deployment = await self._deployments.create(name, model, runtime_of(request.deployment.runtime))
+        runtime, sampling = runtime_of(request.deployment.runtime), sampling_of(request.deployment)
+        deployment = await self._deployments.create(name, model, runtime, sampling)
         await self._changed()
         return deployment_to_proto(deployment)
 
@@ -60,13 +61,14 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
     async def UpdateDeployment(
         self, request: deployment_service_pb2.UpdateDeploymentRequest, context: Context
     ) -> deployment_pb2.Deployment:
-        """Puts another model behind the name."""
+        """Puts another model behind the name, or samples its predictions otherwise."""
         wanted = request.deployment
         name = DeploymentName.parse(wanted.name, "deployment.name")
         fields = _fields_of(request.update_mask, wanted)
         model = _model_of(wanted, name.project) if "model" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
-        deployment = await self._deployments.update(name, model, runtime)
+        sampling = sampling_of(wanted) if "sampling" in fields else None
+        deployment = await self._deployments.update(name, model, runtime, sampling)
         await self._changed()
         return deployment_to_proto(deployment)
 
@@ -93,6 +95,6 @@ def _fields_of(mask: FieldMask, wanted: deployment_pb2.Deployment) -> set[str]:
     unknown = [path for path in mask.paths if path not in _CHANGEABLE]
     if unknown:
         raise InvalidArgumentError.of_field(
-            "update_mask", f"can hold {' and '.join(_CHANGEABLE)}, not {', '.join(unknown)[:200]}"
+            "update_mask", f"can hold {', '.join(_CHANGEABLE)}, not {', '.join(unknown)[:200]}"
         )
-    return set(mask.paths) or {field for field in _CHANGEABLE if getattr(wanted, field)}
+    return set(mask.paths) or {field.name for field, _ in wanted.ListFields() if field.name in _CHANGEABLE}

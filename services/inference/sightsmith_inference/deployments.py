@@ -18,6 +18,7 @@ from sightsmith.events.outbox import tell
 from sightsmith.names import DeploymentName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith_inference.models import Runtime, ServableModel, servable_of
+from sightsmith_inference.sampling import OFF, SamplingPolicy
 from sightsmith_inference.tables import DeploymentRow, ModelRow, OutboxRow, TritonModelRow
 
 
@@ -59,6 +60,7 @@ class Deployment:
         runtime: what is wanted to run it.
         state: where it stands.
         last_served: what answers. While STARTING: what answered until the inference server lost it.
+        sampling: which predictions are kept for review.
         error: why the last start or update failed.
         create_time: when it was created.
         update_time: when its state last changed.
@@ -71,6 +73,7 @@ class Deployment:
     runtime: Runtime
     state: DeploymentState
     last_served: ServableModel | None
+    sampling: SamplingPolicy
     error: DeploymentError | None
     create_time: datetime
     update_time: datetime
@@ -99,7 +102,9 @@ class Deployments:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, name: DeploymentName, model: ModelName, runtime: Runtime) -> Deployment:
+    async def create(
+        self, name: DeploymentName, model: ModelName, runtime: Runtime, sampling: SamplingPolicy = OFF
+    ) -> Deployment:
         """Creates a deployment that is to be started.
 
         Raises:
@@ -111,6 +116,8 @@ class Deployments:
             model=str(model),
             runtime=runtime,
             state=DeploymentState.STARTING,
+            sampled_share=sampling.share,
+            sampled_below_confidence=sampling.below_confidence,
         )
         try:
             async with self._database.transaction() as session:
@@ -143,8 +150,14 @@ class Deployments:
         """Every deployment of every project."""
         return await self._fetch(_select())
 
-    async def update(self, name: DeploymentName, model: ModelName | None, runtime: Runtime | None) -> Deployment:
-        """Wishes for another model or runtime; None leaves one as it is. What answers goes on meanwhile.
+    async def update(
+        self,
+        name: DeploymentName,
+        model: ModelName | None,
+        runtime: Runtime | None,
+        sampling: SamplingPolicy | None = None,
+    ) -> Deployment:
+        """Wishes for another model, runtime or sampling; None leaves one as it is. What answers goes on meanwhile.
 
         Raises:
             NotFoundError: if there is none of that name.
@@ -153,14 +166,10 @@ class Deployments:
             row = await session.scalar(select(DeploymentRow).where(_is_named(name)).with_for_update())
             if row is None:
                 raise NotFoundError(str(name))
-            answers = DeploymentState(row.state) in ANSWERING
-            row.state = DeploymentState.UPDATING if answers else DeploymentState.STARTING
-            row.serving_triton_model = row.serving_triton_model if answers else None
-            row.model = str(model) if model else row.model
-            row.runtime = runtime or row.runtime
-            row.generation += 1
-            row.error_code = row.error_reason = row.error_message = None
-            row.update_time = utc_now()
+            if sampling is not None:
+                row.sampled_share, row.sampled_below_confidence = sampling.share, sampling.below_confidence
+            if model or runtime or sampling is None:
+                _wish_for(row, model, runtime)
             await session.flush()
             return await _get(session, name)
 
@@ -213,6 +222,17 @@ class Deployments:
     async def _fetch(self, query: Select[DeploymentRow, TritonModelRow, ModelRow]) -> Sequence[Deployment]:
         async with self._database.transaction() as session:
             return [_deployment_of(*row) for row in await session.execute(query)]
+
+
+def _wish_for(row: DeploymentRow, model: ModelName | None, runtime: Runtime | None) -> None:
+    answers = DeploymentState(row.state) in ANSWERING
+    row.state = DeploymentState.UPDATING if answers else DeploymentState.STARTING
+    row.serving_triton_model = row.serving_triton_model if answers else None
+    row.model = str(model) if model else row.model
+    row.runtime = runtime or row.runtime
+    row.generation += 1
+    row.error_code = row.error_reason = row.error_message = None
+    row.update_time = utc_now()
 
 
 async def _write(session: AsyncSession, deployment: Deployment, values: dict[str, object]) -> bool:
@@ -269,6 +289,7 @@ def _deployment_of(row: DeploymentRow, triton_model: TritonModelRow | None, mode
         runtime=Runtime(row.runtime),
         state=DeploymentState(row.state),
         last_served=servable_of(triton_model, model) if triton_model and model else None,
+        sampling=SamplingPolicy(row.sampled_share, row.sampled_below_confidence),
         error=_error_of(row),
         create_time=row.create_time,
         update_time=row.update_time,

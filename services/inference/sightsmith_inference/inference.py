@@ -5,6 +5,8 @@ import asyncio
 from sightsmith.api.inference.v1 import (
     deployment_service_pb2,
     deployment_service_pb2_grpc,
+    embedding_service_pb2,
+    embedding_service_pb2_grpc,
     prediction_service_pb2,
     prediction_service_pb2_grpc,
 )
@@ -16,15 +18,19 @@ from sightsmith.objects import Objects, open_object_store
 from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside
+from sightsmith_inference.backbones import Backbones
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.embedder import Embedder
+from sightsmith_inference.embedding_servicer import EmbeddingServicer
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
 from sightsmith_inference.routes import Routes
+from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
@@ -33,6 +39,7 @@ from sightsmith_inference.trained_models import TrainedModels
 from sightsmith_inference.triton import Triton
 from sightsmith_inference.triton_repository import TritonRepository
 
+_BACKBONE_PUBLISHED = "sightsmith.events.backbone.published"
 _MODEL_CREATED = "sightsmith.events.model.created"
 
 
@@ -46,9 +53,9 @@ class Inference:
         self._bus = EventBus(settings, "inference")
         self._training = service_channel(settings.training_target, settings)
         self._triton = Triton(settings.triton_target)
-        self._repository = TritonRepository(
-            settings.triton_repository, Objects(open_object_store(settings.object_store_url))
-        )
+        objects = Objects(open_object_store(settings.object_store_url))
+        self._repository = TritonRepository(settings.triton_repository, objects)
+        self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting)
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
@@ -63,6 +70,8 @@ class Inference:
             self._routes,
         )
         self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        self._backbones = Backbones(settings, objects, self._repository, self._triton)
+        self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,6 +90,9 @@ class Inference:
                 self._routes.run(self._settings.routes_refresh_seconds),
                 self._staging_ahead().run(self._settings.reconcile_seconds),
                 self._reconciler.run(),
+                self._backbones.run(),
+                self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
+                self._sampler.run(),
             )
         finally:
             await self._close()
@@ -93,7 +105,9 @@ class Inference:
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
-        predictor = Predictor(self._settings, self._routes, self._decoder, self._triton, self._reconciler.wake)
+        predictor = Predictor(
+            self._settings, self._routes, self._decoder, self._triton, self._sampler, self._reconciler.wake
+        )
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
@@ -104,6 +118,11 @@ class Inference:
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
             PredictionServicer(predictor),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+        )
+        server.add(
+            embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+            EmbeddingServicer(self._backbones, self._embedder),
+            embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
         )
         return server
 

@@ -41,13 +41,26 @@ def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> 
     Raises:
         ModelNotServableError: if the text is no such configuration; says what is wrong.
     """
+    name, side, labels = triton_name(trained, runtime), trained.image_side, trained.labels
+    max_batch_size = check_configuration(text, name, runtime, side, len(labels))
+    return ServableModel(name, str(trained.name), runtime, labels, side, max_batch_size)
+
+
+def check_configuration(text: bytes, name: str, runtime: Runtime, side: int, outputs: int) -> int:
+    """Checks the configuration of a model that takes `uint8` [n, side, side, 3] and gives `float32` [n, outputs].
+
+    Returns:
+        How many images Triton takes in one request, at least 1.
+
+    Raises:
+        ModelNotServableError: if the text is no such configuration; says what is wrong.
+    """
     configuration = _parse(text)
-    side, labels = trained.image_side, len(trained.labels)
     expected = {
-        "name": triton_name(trained, runtime),
+        "name": name,
         "backend": _BACKENDS[runtime],
         "input": [(INPUT, "TYPE_UINT8", [side, side, 3])],
-        "output": [(OUTPUT, "TYPE_FP32", [labels])],
+        "output": [(OUTPUT, "TYPE_FP32", [outputs])],
     }
     found = {
         "name": configuration.name,
@@ -60,14 +73,7 @@ def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> 
             raise ModelNotServableError(f"{CONFIGURATION_FILE}: {field} is {found[field]!r} and must be {value!r}")
     if configuration.max_batch_size < 1:
         raise ModelNotServableError(f"{CONFIGURATION_FILE}: max_batch_size must be at least 1")
-    return ServableModel(
-        triton_model=configuration.name,
-        model=str(trained.name),
-        runtime=runtime,
-        labels=trained.labels,
-        image_side=side,
-        max_batch_size=configuration.max_batch_size,
-    )
+    return int(configuration.max_batch_size)
 
 
 def _parse(text: bytes) -> model_config_pb2.ModelConfig:

@@ -39,6 +39,11 @@ class ServableModel:
     image_side: int
     max_batch_size: int
 
+    @property
+    def outputs(self) -> int:
+        """How many numbers come out for each image."""
+        return len(self.labels)
+
 
 class Models:
     """Remembers which model versions are staged."""

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 from prometheus_client import Counter, Histogram
@@ -16,13 +15,14 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Prediction, Wish, rank
 from sightsmith_inference.routes import Routes
+from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.together import together
 from sightsmith_inference.triton import Pixels, Scores, Triton
 
 _images = Counter("sightsmith_inference_images_total", "Images that were answered or refused.", ["outcome"])
 _seconds = Histogram("sightsmith_inference_triton_seconds", "Time that Triton took for one request.")
 
-Result = TypeVar("Result")
 # What became of one image: its labels, or why there are none.
 Outcome = tuple[Prediction, ...] | SightsmithError
 
@@ -49,6 +49,7 @@ class Predictor:
         routes: Routes,
         decoder: Decoder,
         triton: Triton,
+        sampler: Sampler,
         on_trouble: Callable[[], None],
     ) -> None:
         """Prepares the data path.
@@ -58,12 +59,14 @@ class Predictor:
             routes: which model answers.
             decoder: decodes the images.
             triton: runs the models.
+            sampler: keeps predictions for review, where a deployment asks for it.
             on_trouble: told when Triton does not answer, as when it was restarted and has lost its models.
         """
         self._settings = settings
         self._routes = routes
         self._decoder = decoder
         self._triton = triton
+        self._sampler = sampler
         self._on_trouble = on_trouble
 
     async def predict(
@@ -119,21 +122,31 @@ class Predictor:
 
             async def answer_chunk(chunk: Sequence[tuple[bytes, str]]) -> list[Outcome]:
                 async with few:
-                    return await self._answer_chunk(model, chunk, wish, deadline)
+                    return await self._answer_chunk(deployment, model, chunk, wish, deadline)
 
-            chunks = await _together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
+            chunks = await together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
         outcomes = [outcome for chunk in chunks for outcome in chunk]
         _count(outcomes)
         return Answer(model.model, outcomes)
 
     async def _answer_chunk(
-        self, model: ServableModel, images: Sequence[tuple[bytes, str]], wish: Wish, deadline: float
+        self,
+        deployment: DeploymentName,
+        model: ServableModel,
+        images: Sequence[tuple[bytes, str]],
+        wish: Wish,
+        deadline: float,
     ) -> list[Outcome]:
-        decoded = await _together(self._decode(image, model.image_side, field) for image, field in images)
+        decoded = await together(self._decode(image, model.image_side, field) for image, field in images)
         pixels = [square for square in decoded if not isinstance(square, SightsmithError)]
-        scores = iter(await self._infer(model, np.stack(pixels), deadline) if pixels else ())
+        scores: Iterable[Scores] = ()
+        if pixels:
+            scores = await self._infer(model, np.stack(pixels), deadline)
+            readable = (image for (image, _), found in zip(images, decoded, strict=True) if _is_readable(found))
+            self._sampler.offer(self._routes.sampling(deployment), deployment, model, readable, scores)
+        rows = iter(scores)
         return [
-            square if isinstance(square, SightsmithError) else rank(next(scores), model.labels, wish)
+            square if isinstance(square, SightsmithError) else rank(next(rows), model.labels, wish)
             for square in decoded
         ]
 
@@ -155,6 +168,10 @@ class Predictor:
             raise UnavailableError(error.message, reason=error.reason) from error
 
 
+def _is_readable(decoded: Pixels | SightsmithError) -> bool:
+    return not isinstance(decoded, SightsmithError)
+
+
 def _raise_if(violations: Sequence[FieldViolation]) -> None:
     if violations:
         message = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
@@ -163,20 +180,6 @@ def _raise_if(violations: Sequence[FieldViolation]) -> None:
 
 def _chunks(images: Sequence[tuple[bytes, str]], size: int) -> Iterator[Sequence[tuple[bytes, str]]]:
     return (images[begin : begin + size] for begin in range(0, len(images), size))
-
-
-async def _together(work: Iterable[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Runs everything at once; the first error cancels the rest and is raised."""
-    coroutines = list(work)
-    if len(coroutines) == 1:
-        # The way of every single image: spares it the making of tasks.
-        return [await coroutines[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(coroutine) for coroutine in coroutines]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
-    return [task.result() for task in tasks]
 
 
 def _count(outcomes: Sequence[Outcome]) -> None:

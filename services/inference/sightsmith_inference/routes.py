@@ -10,6 +10,7 @@ from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName
 from sightsmith_inference.deployments import Deployment, Deployments
 from sightsmith_inference.models import ServableModel
+from sightsmith_inference.sampling import OFF, SamplingPolicy
 
 _log = get_logger(__name__)
 
@@ -54,6 +55,11 @@ class Routes:
             yield model
         finally:
             self._under_way[model.triton_model] -= 1
+
+    def sampling(self, name: DeploymentName) -> SamplingPolicy:
+        """Which predictions of a deployment are kept for review."""
+        deployment = self._by_name.get(str(name))
+        return deployment.sampling if deployment else OFF
 
     def is_in_use(self, triton_model: str) -> bool:
         """Whether a request is under way to a model, in this process."""

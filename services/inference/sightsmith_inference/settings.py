@@ -5,7 +5,7 @@ import os
 from pydantic import Field
 
 from sightsmith.images import ImageLimits
-from sightsmith.settings import Settings
+from sightsmith.settings import MEBIBYTE, Settings
 
 
 class InferenceSettings(Settings):
@@ -20,6 +20,9 @@ class InferenceSettings(Settings):
     decode_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     triton_timeout_seconds: float = Field(default=30.0, gt=0)
 
+    # Predictions that were picked for review and wait to be stored; further ones are dropped and counted.
+    max_sampled_bytes_waiting: int = Field(default=64 * MEBIBYTE, ge=0)
+
     # Deployments. TensorRT may build an engine while a model is loaded, which takes minutes.
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
     reconcile_seconds: float = Field(default=1.0, gt=0)
@@ -27,6 +30,9 @@ class InferenceSettings(Settings):
     unload_delay_seconds: float = Field(default=5.0, ge=0)
     routes_refresh_seconds: float = Field(default=1.0, gt=0)
     lease_seconds: float = Field(default=15.0, ge=2)
+
+    # How often to look for backbones that were published without a word reaching this process.
+    backbone_listing_seconds: float = Field(default=30.0, gt=0)
 
     @property
     def image_limits(self) -> ImageLimits:

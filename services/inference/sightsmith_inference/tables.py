@@ -70,6 +70,8 @@ class DeploymentRow(Base):
         CheckConstraint(
             "state NOT IN ('RUNNING', 'UPDATING') OR serving_triton_model IS NOT NULL", name="serving_when_it_answers"
         ),
+        CheckConstraint("sampled_share BETWEEN 0 AND 1", name="sampled_share"),
+        CheckConstraint("sampled_below_confidence BETWEEN 0 AND 1", name="sampled_below_confidence"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -82,6 +84,9 @@ class DeploymentRow(Base):
     state: Mapped[str]
     # While STARTING: what served before the inference server lost it, and is to come back.
     serving_triton_model: Mapped[str | None] = mapped_column(ForeignKey(TritonModelRow.name))
+    # Which predictions are kept for review.
+    sampled_share: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    sampled_below_confidence: Mapped[float] = mapped_column(server_default="0", default=0.0)
     error_code: Mapped[int | None]
     error_reason: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from google.rpc import code_pb2
 from grpc import aio
@@ -98,12 +99,30 @@ def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
     files: dict[Runtime, dict[str, ModelFile]] = defaultdict(dict)
     for index, artifact in enumerate(model.artifacts):
         if artifact.format in _RUNTIMES:
-            file = _file_of(artifact, f"artifacts[{index}]")
+            file = checked_file(artifact, f"artifacts[{index}]")
             files[_RUNTIMES[artifact.format]][file.path] = file
     return TrainedModel(name, tuple(model.labels), model.image_side, dict(files))
 
 
-def _file_of(artifact: model_pb2.Artifact, field: str) -> ModelFile:
+class DescribedFile(Protocol):
+    """What another service says of a file; the attributes are those of `ModelFile`, and not to be trusted yet."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+def checked_file(artifact: DescribedFile, field: str) -> ModelFile:
+    """Checks what is said of a file.
+
+    Raises:
+        ModelNotServableError: naming `field`, if its path leads out of the model's folder or its checksum is none.
+    """
     if _PATH.fullmatch(artifact.path) is None:
         raise ModelNotServableError(f"{field}.path: {artifact.path[:200]!r} is not a path inside the model's folder")
     if _SHA256.fullmatch(artifact.sha256) is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Protocol
 
 import grpc
 import numpy as np
@@ -12,10 +13,19 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from sightsmith.errors import DeadlineExceededError, SightsmithError
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.model_configuration import INPUT, OUTPUT
-from sightsmith_inference.models import ServableModel
 
 Pixels = npt.NDArray[np.uint8]
 Scores = npt.NDArray[np.float32]
+
+
+class LoadedModel(Protocol):
+    """A model that Triton has loaded: its name there, and how many numbers it gives for each image."""
+
+    @property
+    def triton_model(self) -> str: ...
+    @property
+    def outputs(self) -> int: ...
+
 
 _ASK_SECONDS = 5.0
 _READY_POLL_SECONDS = 0.1
@@ -86,7 +96,7 @@ class Triton:
         except aio.AioRpcError as error:
             raise _error_of(error) from error
 
-    async def infer(self, model: ServableModel, pixels: Pixels, timeout_seconds: float) -> Scores:
+    async def infer(self, model: LoadedModel, pixels: Pixels, timeout_seconds: float) -> Scores:
         """Runs a model.
 
         Args:
@@ -95,7 +105,7 @@ class Triton:
             timeout_seconds: how long the answer may take.
 
         Returns:
-            Finite scores of shape [n, labels].
+            Finite scores of shape [n, outputs].
 
         Raises:
             ModelNotServableError: if the model fails, or answers what cannot be scores.
@@ -106,7 +116,7 @@ class Triton:
             response = await self._stub.ModelInfer(_request(model, pixels), timeout=timeout_seconds)
         except aio.AioRpcError as error:
             raise _error_of(error) from error
-        return _scores(response, (len(pixels), len(model.labels)))
+        return _scores(response, (len(pixels), model.outputs))
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -124,7 +134,7 @@ class Triton:
             await asyncio.sleep(_READY_POLL_SECONDS)
 
 
-def _request(model: ServableModel, pixels: Pixels) -> service_pb2.ModelInferRequest:
+def _request(model: LoadedModel, pixels: Pixels) -> service_pb2.ModelInferRequest:
     tensor = service_pb2.ModelInferRequest.InferInputTensor(name=INPUT, datatype="UINT8", shape=pixels.shape)
     output = service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=OUTPUT)
     return service_pb2.ModelInferRequest(

@@ -58,15 +58,29 @@ class TritonRepository:
             UnavailableError: if the object store cannot be read or the folder not be written.
         """
         files = trained.files.get(runtime, {})
-        try:
-            servable = read_configuration(await self._configuration(files), trained, runtime)
-            if not self.has(servable.triton_model):
-                await self._write(servable.triton_model, files)
-        except FileNotFoundError as error:
-            raise ModelNotServableError(f"a file of {trained.name} is not in the object store: {error}") from error
-        except OSError as error:
-            raise dependency_unavailable("Triton repository", str(error)) from error
+        servable = read_configuration(await self.configuration(files), trained, runtime)
+        await self.put(servable.triton_model, files)
         return servable
+
+    async def put(self, triton_model: str, files: Mapping[str, ModelFile]) -> None:
+        """Puts the folder of a model into the repository; does nothing if it is there.
+
+        Args:
+            triton_model: the name of the folder, which stands for exactly these files.
+            files: by their path in the folder.
+
+        Raises:
+            ModelNotServableError: if a file is missing or is not the one that was exported.
+            UnavailableError: if the object store cannot be read or the folder not be written.
+        """
+        with _reading_and_writing(triton_model):
+            if not self.has(triton_model):
+                await self._write(triton_model, files)
+
+    async def configuration(self, files: Mapping[str, ModelFile]) -> bytes:
+        """Reads the configuration among a model's files; raises as `put` does."""
+        with _reading_and_writing("the model"):
+            return await self._configuration(files)
 
     async def _configuration(self, files: Mapping[str, ModelFile]) -> bytes:
         file = files.get(CONFIGURATION_FILE)
@@ -103,6 +117,16 @@ class TritonRepository:
             _check(file, size, digest.hexdigest())
             target.flush()
             await asyncio.to_thread(os.fsync, target.fileno())
+
+
+@contextmanager
+def _reading_and_writing(model: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ModelNotServableError(f"a file of {model} is not in the object store: {error}") from error
+    except OSError as error:
+        raise dependency_unavailable("Triton repository", str(error)) from error
 
 
 def _check(file: ModelFile, size: int, sha256: str) -> None:

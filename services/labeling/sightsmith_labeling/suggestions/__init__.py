@@ -1,0 +1,1 @@
+"""Suggestions: labels that models propose, and what people make of them."""

@@ -1,0 +1,136 @@
+"""Predictions that are kept for review: none unless asked for; then as an object and an event."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+
+from sightsmith.api.events.v1.event_pb2 import Event, PredictionSampled
+from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
+from sightsmith.errors import SightsmithError
+from sightsmith.stack import Stack
+from tests.integration.inference.conftest import ALPHA, png
+from tests.integration.inference.inference_client import InferenceClient, name_of
+from tests.integration.inference.tiny_models import TinyModel
+
+SUBJECT = "sightsmith.events.prediction.sampled"
+
+
+class Sampled:
+    """What is told of sampled predictions from now on."""
+
+    def __init__(self, subscription: JetStreamContext.PushSubscription) -> None:
+        self._subscription = subscription
+
+    async def next(self, seconds: float = 10) -> PredictionSampled:
+        message = await self._subscription.next_msg(timeout=seconds)
+        return Event.FromString(message.data).prediction_sampled
+
+    async def assert_quiet(self, seconds: float) -> None:
+        with pytest.raises(NatsTimeoutError):
+            await self.next(seconds)
+
+
+@pytest.fixture
+async def sampled(jetstream: JetStreamContext) -> AsyncIterator[Sampled]:
+    subscription = await jetstream.subscribe(SUBJECT, deliver_policy="new", ordered_consumer=True)
+    yield Sampled(subscription)
+    await subscription.unsubscribe()
+
+
+@pytest.fixture
+async def deployment(client: InferenceClient) -> AsyncIterator[str]:
+    name = "sampled"
+    await client.create(name, model=ALPHA)
+    await client.wait_running(name, ALPHA)
+    yield name
+    await client.delete(name)
+
+
+def stored(stack: Stack, image: bytes) -> Path:
+    sha256 = hashlib.sha256(image).hexdigest()
+    return Path(stack.endpoints.object_store_url.removeprefix("file://")) / f"images/{sha256[:2]}/{sha256}"
+
+
+async def test_nothing_is_kept_unless_asked_for(
+    client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled
+) -> None:
+    image = png(1001)
+    for _ in range(3):
+        await client.predict(deployment, image)
+    await sampled.assert_quiet(2.0)
+    assert not stored(stack, image).exists()
+    assert not (await client.get(deployment)).HasField("sampling")
+
+
+async def test_everything_is_kept_of_a_share_of_one(
+    client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled, alpha: TinyModel
+) -> None:
+    before = await client.get(deployment)
+    after = await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1))
+    assert after.sampling.share == 1
+    # Sampling otherwise disturbs nothing.
+    assert (after.state, after.update_time) == (Deployment.STATE_RUNNING, before.update_time)
+    image = png(1002)
+    response = await client.predict(deployment, image)
+    told = await sampled.next()
+    assert stored(stack, image).read_bytes() == image
+    assert told.image_sha256 == hashlib.sha256(image).hexdigest()
+    assert (told.deployment, told.model) == (name_of(deployment), ALPHA)
+    assert told.reason == PredictionSampled.REASON_RANDOM
+    assert told.prediction_id
+    # Every label, though the caller had asked for the best one alone.
+    assert {label.label: label.confidence for label in told.labels} == pytest.approx(alpha.scores(image), abs=1e-5)
+    assert told.labels[0].label == response.predictions[0].label
+
+
+async def test_what_the_model_is_not_sure_of_is_kept(
+    client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled, alpha: TinyModel
+) -> None:
+    images = [png(seed) for seed in range(1010, 1030)]
+    best = [max(alpha.scores(image).values()) for image in images]
+    below = sorted(best)[7]
+    await client.update(deployment, ["sampling"], sampling=SamplingPolicy(below_confidence=below))
+    await client.predict_batch(deployment, [b"no image", *images])
+    told = [await sampled.next() for score in best if score < below]
+    unsure = {hashlib.sha256(image).hexdigest() for image, score in zip(images, best, strict=True) if score < below}
+    assert {one.image_sha256 for one in told} == unsure
+    assert {one.reason for one in told} == {PredictionSampled.REASON_LOW_CONFIDENCE}
+    assert len({one.prediction_id for one in told}) == len(told)
+    await sampled.assert_quiet(1.0)
+
+
+async def test_a_policy_ends(client: InferenceClient, deployment: str, sampled: Sampled) -> None:
+    await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1))
+    await client.predict(deployment, png(1040))
+    await sampled.next()
+    off = await client.update(deployment, ["sampling"])
+    assert not off.HasField("sampling")
+    await client.predict(deployment, png(1041))
+    await sampled.assert_quiet(1.5)
+
+
+async def test_a_policy_that_is_none_is_refused(client: InferenceClient, deployment: str) -> None:
+    with pytest.raises(SightsmithError) as raised:
+        await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1.5, below_confidence=float("nan")))
+    assert [violation.field for violation in raised.value.violations] == [
+        "deployment.sampling.share",
+        "deployment.sampling.below_confidence",
+    ]
+
+
+async def test_samples_wait_while_the_database_is_away(
+    client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled
+) -> None:
+    await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1))
+    await asyncio.to_thread(stack.kill, "postgres")
+    back = asyncio.create_task(asyncio.to_thread(stack.wait_ready))
+    for seed in range(1050, 1060):
+        await client.predict(deployment, png(seed))
+    await back
+    hashes = {(await sampled.next(30)).image_sha256 for _ in range(10)}
+    assert hashes == {hashlib.sha256(png(seed)).hexdigest() for seed in range(1050, 1060)}
