@@ -82,6 +82,13 @@ class FailedPreconditionError(SightsmithError):
     reason = "WRONG_STATE"
 
 
+class AbortedError(SightsmithError):
+    """Somebody else was quicker: read again, then try again."""
+
+    code = code_pb2.ABORTED
+    reason = "ETAG_MISMATCH"
+
+
 class OutOfRangeError(SightsmithError):
     """The request reaches past the end of what there is."""
 

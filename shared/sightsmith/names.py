@@ -77,6 +77,35 @@ class ImageName(ResourceName):
 
 
 @dataclass(frozen=True)
+class AnnotationName(ResourceName):
+    """`projects/{project}/datasets/{dataset}/images/{image}/annotations/{annotation}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/datasets/{dataset}/images/{image}/annotations/{annotation}"
+    project: str
+    dataset: str
+    image: str
+    annotation: str
+
+
+@dataclass(frozen=True)
+class LabelName(ResourceName):
+    """`projects/{project}/labels/{label}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/labels/{label}"
+    project: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ChangeName(ResourceName):
+    """`projects/{project}/changes/{change}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/changes/{change}"
+    project: str
+    change: str
+
+
+@dataclass(frozen=True)
 class SnapshotName(ResourceName):
     """`projects/{project}/snapshots/{snapshot}`."""
 
@@ -113,9 +142,52 @@ class EvaluationName(ResourceName):
 
 
 @dataclass(frozen=True)
+class BackboneName(ResourceName):
+    """`backbones/{backbone}`."""
+
+    pattern: ClassVar[str] = "backbones/{backbone}"
+    backbone: str
+
+
+@dataclass(frozen=True)
 class DeploymentName(ResourceName):
     """`projects/{project}/deployments/{deployment}`."""
 
     pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}"
     project: str
     deployment: str
+
+
+@dataclass(frozen=True)
+class SuggestionName(ResourceName):
+    """`projects/{project}/suggestions/{suggestion}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/suggestions/{suggestion}"
+    project: str
+    suggestion: str
+
+
+@dataclass(frozen=True)
+class ReviewItemName(ResourceName):
+    """`projects/{project}/reviewItems/{review_item}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/reviewItems/{review_item}"
+    project: str
+    review_item: str
+
+
+@dataclass(frozen=True)
+class ReviewPolicyName(ResourceName):
+    """`projects/{project}/reviewPolicy`."""
+
+    pattern: ClassVar[str] = "projects/{project}/reviewPolicy"
+    project: str
+
+
+@dataclass(frozen=True)
+class UploadedFileName(ResourceName):
+    """`projects/{project}/uploadedFiles/{uploaded_file}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/uploadedFiles/{uploaded_file}"
+    project: str
+    uploaded_file: str

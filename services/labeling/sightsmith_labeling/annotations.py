@@ -43,6 +43,11 @@ class NewAnnotation:
     author: str = ""
     confidence: float | None = None
 
+    @property
+    def content(self) -> tuple[str, Box | None]:
+        """What it says, whoever said it."""
+        return self.label, self.box
+
 
 @dataclass(frozen=True)
 class Annotation:
@@ -79,6 +84,34 @@ def stored(annotation: Annotation, label_keys: Mapping[str, int]) -> StoredAnnot
     if annotation.confidence is not None:
         row["confidence"] = annotation.confidence
     return row
+
+
+def stored_new(
+    new: Sequence[NewAnnotation], author: str, label_keys: Mapping[str, int], time: str
+) -> list[StoredAnnotation]:
+    """The annotations of a new image as they lie in its row, numbered from 1: `stored` for a hundred thousand images.
+
+    Args:
+        new: the annotations.
+        author: of those that name none.
+        label_keys: of their labels.
+        time: when they were made, in ISO 8601.
+    """
+    rows = []
+    for id_, annotation in enumerate(new, start=1):
+        row: StoredAnnotation = {
+            "id": id_,
+            "label": label_keys[annotation.label],
+            "origin": annotation.origin.value,
+            "author": annotation.author or author,
+            "time": time,
+        }
+        if (box := annotation.box) is not None:
+            row["box"] = [box.left, box.top, box.width, box.height]
+        if annotation.confidence is not None:
+            row["confidence"] = annotation.confidence
+        rows.append(row)
+    return rows
 
 
 def read(row: StoredAnnotation, label_names: Mapping[int, str]) -> Annotation:

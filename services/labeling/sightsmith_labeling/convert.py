@@ -1,8 +1,7 @@
 """Between the service's values and its protobuf messages."""
 
 import uuid
-from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -12,20 +11,14 @@ from sightsmith.api.labeling.v1 import (
     image_pb2,
     labeling_service_pb2,
     project_pb2,
-    snapshot_pb2,
 )
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import DatasetName, ImageName, ProjectName
-from sightsmith.rpc.status import to_status
-from sightsmith_labeling.annotations import Annotation, Origin
-from sightsmith_labeling.auto_split import DEFAULT_TEST_FRACTION, AutoSplit
+from sightsmith.names import ImageName
+from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, Origin
 from sightsmith_labeling.datasets import Dataset, Split
-from sightsmith_labeling.images import Image, ImageState
+from sightsmith_labeling.image_filter import ImageFilter, ImageOrder
+from sightsmith_labeling.images import Image, ImageState, etag_of
 from sightsmith_labeling.projects import Project
-from sightsmith_labeling.snapshots import Snapshot, SnapshotRequest
-from sightsmith_labeling.uploads.answers import Answer, RefusedImage
-from sightsmith_labeling.uploads.assembler import Part
-from sightsmith_labeling.uploads.header import ImageHeader
 
 _SPLITS = {dataset_pb2.SPLIT_TRAIN: Split.TRAIN, dataset_pb2.SPLIT_TEST: Split.TEST}
 _IMAGE_STATES = {
@@ -44,7 +37,10 @@ _PROTO_SPLITS = {split: proto for proto, split in _SPLITS.items()}
 def project_to_proto(project: Project) -> project_pb2.Project:
     """A project as a client sees it."""
     return project_pb2.Project(
-        name=str(project.name), display_name=project.display_name, create_time=timestamp(project.create_time)
+        name=str(project.name),
+        display_name=project.display_name,
+        tags=project.tags,
+        create_time=timestamp(project.create_time),
     )
 
 
@@ -58,6 +54,11 @@ def split_from_proto(split: dataset_pb2.Split.ValueType) -> Split:
         names = " or ".join(dataset_pb2.Split.Name(known) for known in _SPLITS)
         raise InvalidArgumentError.of_field("dataset.split", f"must be {names}, not {split}")
     return _SPLITS[split]
+
+
+def split_to_proto(split: Split) -> dataset_pb2.Split.ValueType:
+    """A split as a client sees it."""
+    return _PROTO_SPLITS[split]
 
 
 def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
@@ -77,13 +78,14 @@ def dataset_to_proto(dataset: Dataset) -> dataset_pb2.Dataset:
 
 def image_to_proto(image: Image) -> image_pb2.Image:
     """An image as a client sees it."""
+    name = str(image.name)
     return image_pb2.Image(
-        name=str(image.name),
+        name=name,
         state=_IMAGE_STATES[image.state],
         sha256=image.sha256 or "",
         source=image.source,
         labels=image.labels,
-        annotations=[annotation_to_proto(image.name, annotation) for annotation in image.annotations],
+        annotations=[annotation_to_proto(name, annotation) for annotation in image.annotations],
         problems=[image_pb2.Image.Problem(**vars(problem)) for problem in image.problems],
         width=image.width or 0,
         height=image.height or 0,
@@ -95,13 +97,55 @@ def image_to_proto(image: Image) -> image_pb2.Image:
     )
 
 
-def etag_of(revision: int) -> str:
-    """The etag of an image's revision."""
-    return f'"{revision}"'
+def image_filter_from_proto(wanted: labeling_service_pb2.ImageFilter) -> ImageFilter:
+    """Reads which images a list is about.
+
+    Raises:
+        InvalidArgumentError: naming the field that is wrong.
+    """
+    has_time = wanted.HasField("created_after")
+    return ImageFilter(
+        labels=[check_text("filter.labels", label) for label in wanted.labels],
+        labelled=wanted.labelled if wanted.HasField("labelled") else None,
+        has_problems=wanted.has_problems if wanted.HasField("has_problems") else None,
+        states=[_image_state_from_proto(state).value for state in wanted.states],
+        source_contains=check_text("filter.source_contains", wanted.source_contains),
+        origins=[origin_from_proto(origin, "filter.origins") for origin in wanted.origins],
+        authors=[check_text("filter.authors", author) for author in wanted.authors],
+        created_after=time_from_proto("filter.created_after", wanted.created_after) if has_time else None,
+        sha256s=[check_text("filter.sha256s", digest) for digest in wanted.sha256s],
+    )
 
 
-def annotation_to_proto(image: ImageName, annotation: Annotation) -> annotation_pb2.Annotation:
-    """An annotation as a client sees it."""
+def image_order_from_proto(order_by: str) -> ImageOrder:
+    """Reads the order of a list of images.
+
+    Raises:
+        InvalidArgumentError: if there is no such order.
+    """
+    try:
+        return ImageOrder(" ".join(order_by.split()) or ImageOrder.CREATE_TIME)
+    except ValueError:
+        orders = ", ".join(order.value for order in ImageOrder)
+        raise InvalidArgumentError.of_field("order_by", f"must be one of {orders}, not {order_by[:80]!r}") from None
+
+
+def _image_state_from_proto(state: image_pb2.Image.State.ValueType) -> ImageState:
+    for known, proto in _IMAGE_STATES.items():
+        if proto == state:
+            return known
+    names = ", ".join(image_pb2.Image.State.Name(proto) for proto in _IMAGE_STATES.values())
+    raise InvalidArgumentError.of_field("filter.states", f"must be {names}, not {state}")
+
+
+def annotation_to_proto(image: ImageName | str, annotation: Annotation, etag: str = "") -> annotation_pb2.Annotation:
+    """An annotation as a client sees it.
+
+    Args:
+        image: name of the image that it is on.
+        annotation: the annotation.
+        etag: of the image; empty inside the image, which has it.
+    """
     box = annotation.box
     return annotation_pb2.Annotation(
         name=f"{image}/annotations/{annotation.id}",
@@ -111,96 +155,68 @@ def annotation_to_proto(image: ImageName, annotation: Annotation) -> annotation_
         author=annotation.author,
         confidence=annotation.confidence,
         create_time=timestamp(annotation.create_time),
+        etag=etag,
     )
 
 
-async def upload_parts(requests: AsyncIterator[labeling_service_pb2.UploadImagesRequest]) -> AsyncIterator[Part]:
-    """The parts of an upload as they come.
+def new_annotation_from_proto(
+    annotation: annotation_pb2.Annotation, field: str, default_origin: Origin = Origin.PERSON
+) -> NewAnnotation:
+    """Reads an annotation that a client wants to make.
+
+    Args:
+        annotation: as it came.
+        field: of the request that holds it.
+        default_origin: who made it if it does not say.
 
     Raises:
-        InvalidArgumentError: if a message holds none of the parts.
+        InvalidArgumentError: if its origin is none that is known here; a newer client may know more.
     """
-    async for request in requests:
-        match request.WhichOneof("part"):
-            case "parent":
-                yield DatasetName.parse(request.parent, "parent")
-            case "header":
-                yield ImageHeader(request.header.source, tuple(request.header.labels))
-            case "chunk":
-                yield request.chunk
-            case _:
-                raise InvalidArgumentError.of_field("part", "must be parent, header or chunk")
+    box = annotation.box
+    return NewAnnotation(
+        label=annotation.label,
+        box=Box(box.left, box.top, box.width, box.height) if annotation.HasField("box") else None,
+        origin=origin_from_proto(annotation.origin, f"{field}.origin") if annotation.origin else default_origin,
+        author=annotation.author,
+        confidence=annotation.confidence if annotation.HasField("confidence") else None,
+    )
 
 
-async def upload_parent(parts: AsyncIterator[Part]) -> DatasetName:
-    """Reads the dataset that an upload begins with.
+def request_id_from_proto(text: str) -> uuid.UUID | None:
+    """Reads a request's `request_id`; None if it was left out.
 
     Raises:
-        InvalidArgumentError: if it begins with something else, or is empty.
+        InvalidArgumentError: if it is no UUID.
     """
-    first = await anext(parts, None)
-    if not isinstance(first, DatasetName):
-        raise InvalidArgumentError.of_field("parent", "must be the first message of the upload")
-    return first
-
-
-def answer_to_proto(answer: Answer) -> labeling_service_pb2.UploadImagesResponse:
-    """What became of an image of an upload, as a client sees it."""
-    response = labeling_service_pb2.UploadImagesResponse
-    if isinstance(answer, RefusedImage):
-        return response(
-            index=answer.index,
-            source=answer.source,
-            outcome=response.OUTCOME_REJECTED,
-            error=to_status(answer.error),
-        )
-    return response(
-        index=answer.index,
-        source=answer.source,
-        outcome=response.OUTCOME_CREATED if answer.is_new else response.OUTCOME_UNCHANGED,
-        image=image_to_proto(answer.image),
-    )
-
-
-def snapshot_request_from_proto(request: labeling_service_pb2.CreateSnapshotRequest) -> SnapshotRequest:
-    """Reads the request for a new snapshot.
-
-    Raises:
-        InvalidArgumentError: naming the field that is wrong.
-    """
-    # A fraction of 0 is one that was left out.
-    fraction = request.auto_split.test_fraction or DEFAULT_TEST_FRACTION
-    return SnapshotRequest(
-        project=ProjectName.parse(request.parent, "parent"),
-        auto_split=AutoSplit(fraction, request.auto_split.seed),
-        request_id=_uuid("request_id", request.request_id) if request.request_id else None,
-    )
-
-
-def snapshot_to_proto(snapshot: Snapshot) -> snapshot_pb2.Snapshot:
-    """A snapshot as a client sees it."""
-    return snapshot_pb2.Snapshot(
-        name=str(snapshot.name),
-        manifest_sha256=snapshot.manifest_sha256,
-        manifest_key=snapshot.manifest_key,
-        train_image_count=snapshot.train_image_count,
-        test_image_count=snapshot.test_image_count,
-        label_counts=[snapshot_pb2.SnapshotLabelCount(**vars(count)) for count in snapshot.label_counts],
-        unready_image_count=snapshot.unready_image_count,
-        auto_split=_auto_split_to_proto(snapshot.auto_split) if snapshot.auto_split else None,
-        create_time=timestamp(snapshot.create_time),
-    )
-
-
-def _auto_split_to_proto(split: AutoSplit) -> snapshot_pb2.AutoSplit:
-    return snapshot_pb2.AutoSplit(test_fraction=split.test_fraction, seed=split.seed)
-
-
-def _uuid(field: str, text: str) -> uuid.UUID:
+    if not text:
+        return None
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise InvalidArgumentError.of_field(field, f"must be a UUID, not {text[:80]!r}") from None
+        raise InvalidArgumentError.of_field("request_id", f"must be a UUID, not {text[:80]!r}") from None
+
+
+def check_text(field: str, text: str) -> str:
+    """Returns a text to look for, if the database can hold one like it.
+
+    Raises:
+        InvalidArgumentError: naming `field`, if it has a NUL in it.
+    """
+    if "\0" in text:
+        raise InvalidArgumentError.of_field(field, "must not have the character NUL")
+    return text
+
+
+def time_from_proto(field: str, time: Timestamp) -> datetime:
+    """Reads a moment.
+
+    Raises:
+        InvalidArgumentError: naming `field`, if it is not between the years 1 and 9999.
+    """
+    try:
+        return time.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidArgumentError.of_field(field, "must be a moment between the years 1 and 9999") from None
 
 
 def timestamp(time: datetime) -> Timestamp:
@@ -208,3 +224,16 @@ def timestamp(time: datetime) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromDatetime(time)
     return timestamp
+
+
+def origin_from_proto(origin: annotation_pb2.Annotation.Origin.ValueType, field: str) -> Origin:
+    """Reads who made an annotation.
+
+    Raises:
+        InvalidArgumentError: naming `field`, if it is none that is known here; a newer client may know more.
+    """
+    for known, proto in _ORIGINS.items():
+        if proto == origin:
+            return known
+    names = ", ".join(annotation_pb2.Annotation.Origin.Name(proto) for proto in _ORIGINS.values())
+    raise InvalidArgumentError.of_field(field, f"must be {names}, not {origin}")

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
-from sightsmith.errors import AlreadyExistsError, NotFoundError
+from sightsmith.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from sightsmith.names import DatasetName, ProjectName
 from sightsmith.paging import PageRequest, page_of
+from sightsmith_labeling import changes
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.page_keys import id_after
 from sightsmith_labeling.projects import require_project
@@ -62,6 +63,7 @@ class Datasets:
         try:
             async with self._database.transaction() as session:
                 session.add(row)
+                changes.record(session, name.project, name, "datasets.create", split=split.value)
         except IntegrityError as error:
             if violated_constraint(error) == "fk_datasets_project":
                 raise NotFoundError(str(ProjectName(name.project))) from error
@@ -87,6 +89,28 @@ class Datasets:
         """
         async with self._database.transaction() as session:
             return DatasetKey(name, (await _find(session, name)).key)
+
+    async def delete(self, name: DatasetName, force: bool) -> None:
+        """Deletes a dataset. The bytes of its images stay, because snapshots refer to them.
+
+        Args:
+            name: of the dataset.
+            force: deletes its images too.
+
+        Raises:
+            NotFoundError: if it does not exist.
+            FailedPreconditionError: with the reason IN_USE, if it has images and `force` is not set.
+        """
+        async with self._database.transaction() as session:
+            row = await _find(session, name, for_deletion=True)
+            (dataset,) = await _with_counts(session, [row])
+            images = dataset.statistics.image_count
+            if images and not force:
+                message = f"{name} has {images} images: delete it with force"
+                raise FailedPreconditionError(message, reason="IN_USE", metadata={"name": str(name)})
+            changes.record(session, name.project, name, "datasets.delete", split=row.split, image_count=images)
+            # By itself, not through the session: the database takes the images along.
+            await session.execute(delete(DatasetRow).where(DatasetRow.key == row.key))
 
     async def list(self, project: ProjectName, page: PageRequest) -> tuple[Sequence[Dataset], str]:
         """Returns a page of a project's datasets, ordered by id, and the token of the next page.
@@ -115,10 +139,9 @@ class Datasets:
         )
 
 
-async def _find(session: AsyncSession, name: DatasetName) -> DatasetRow:
-    row = await session.scalar(
-        select(DatasetRow).where(DatasetRow.project == name.project, DatasetRow.id == name.dataset)
-    )
+async def _find(session: AsyncSession, name: DatasetName, for_deletion: bool = False) -> DatasetRow:
+    wanted = select(DatasetRow).where(DatasetRow.project == name.project, DatasetRow.id == name.dataset)
+    row = await session.scalar(wanted.with_for_update() if for_deletion else wanted)
     if row is None:
         raise NotFoundError(str(name))
     return row

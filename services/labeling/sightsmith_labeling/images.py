@@ -1,24 +1,28 @@
 """Images of a dataset: the rows, not the bytes."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Select, Text, and_, any_, cast, literal, or_, select
 
 from sightsmith.database import Database
 from sightsmith.errors import NotFoundError
-from sightsmith.names import DatasetName, ImageName
+from sightsmith.names import DatasetName, ImageName, ProjectName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling.annotations import Annotation, read_all, whole_image_labels
 from sightsmith_labeling.datasets import DatasetKey
+from sightsmith_labeling.image_filter import ImageFilter, ImageOrder, page_of_images
 from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.reading import one_moment
 from sightsmith_labeling.tables import DatasetRow, ImageRow
 
 # 80 random bits: the unique key on (dataset, id) has nothing to do in practice.
 _ID_DIGITS = 20
+_ALL = ImageFilter()
 
 
 class ImageState(StrEnum):
@@ -88,28 +92,74 @@ class Images:
         Raises:
             NotFoundError: if it does not exist.
         """
-        wanted = (
-            select(ImageRow)
-            .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
-            .where(DatasetRow.project == name.project, DatasetRow.id == name.dataset, ImageRow.id == name.image)
-        )
-        async with self._database.transaction() as session:
-            row = await session.scalar(wanted)
-            if row is None:
-                raise NotFoundError(str(name))
-            names = await label_names(session, name.project)
-        return to_image(DatasetName(name.project, name.dataset), row, names)
+        (image,) = await self.get_all(ProjectName(name.project), [name])
+        return image
 
-    async def list(self, dataset: DatasetKey, page: PageRequest) -> tuple[Sequence[Image], str]:
-        """Returns a page of a dataset's images in the order of their arrival, and the token of the next page."""
-        wanted = select(ImageRow).where(ImageRow.dataset == dataset.key).order_by(ImageRow.sequence)
-        if page.after is not None:
-            wanted = wanted.where(ImageRow.sequence > page.after_number)
-        async with self._database.transaction() as session:
-            rows = (await session.scalars(wanted.limit(page.size + 1))).all()
-            names = await label_names(session, dataset.name.project)
-        rows, token = page_of(rows, page, key=lambda row: row.sequence)
-        return [to_image(dataset.name, row, names) for row in rows], token
+    async def get_all(self, project: ProjectName, names: Sequence[ImageName]) -> Sequence[Image]:
+        """Returns images of one project, in the order of their names.
+
+        Raises:
+            NotFoundError: if one of them does not exist.
+        """
+        async with one_moment(self._database) as session:
+            rows = (await session.execute(images_named(project, names))).all()
+            labels = await label_names(session, project.project)
+        images = [to_image(DatasetName(project.project, dataset), row, labels) for row, dataset in rows]
+        return in_order(names, images)
+
+    async def list(
+        self,
+        dataset: DatasetKey,
+        page: PageRequest,
+        wanted: ImageFilter = _ALL,
+        order: ImageOrder = ImageOrder.CREATE_TIME,
+    ) -> tuple[Sequence[Image], str]:
+        """Returns a page of a dataset's images, and the token of the next page.
+
+        Raises:
+            InvalidArgumentError: if the page's token is of another list or order.
+        """
+        async with one_moment(self._database) as session:
+            labels = await label_names(session, dataset.name.project)
+            keys = [key for key, name in labels.items() if name in wanted.labels] if wanted.labels else None
+            rows = (await session.scalars(page_of_images(dataset.key, page, wanted, keys, order))).all()
+        rows, token = page_of(rows, page, key=order.key_of)
+        return [to_image(dataset.name, row, labels) for row in rows], token
+
+
+def images_named(project: ProjectName, names: Sequence[ImageName]) -> Select[ImageRow, str]:
+    """The rows of images of a project, each with the id of its dataset; those that are not there are left out."""
+    ids = defaultdict(list)
+    for name in names:
+        ids[name.dataset].append(name.image)
+    # An array each and not a parameter for each image: there may be more images than parameters.
+    chosen = (
+        and_(DatasetRow.id == dataset, ImageRow.id == any_(cast(literal(images, ARRAY(Text)), ARRAY(Text))))
+        for dataset, images in ids.items()
+    )
+    return (
+        select(ImageRow, DatasetRow.id)
+        .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
+        .where(DatasetRow.project == project.project, or_(False, *chosen))
+    )
+
+
+def in_order(names: Sequence[ImageName], images: Iterable[Image]) -> Sequence[Image]:
+    """Images in the order of their names.
+
+    Raises:
+        NotFoundError: if there is none of one of the names.
+    """
+    found = {image.name: image for image in images}
+    for name in names:
+        if name not in found:
+            raise NotFoundError(str(name))
+    return [found[name] for name in names]
+
+
+def etag_of(revision: int) -> str:
+    """The etag of an image's revision."""
+    return f'"{revision}"'
 
 
 def new_image_id() -> str:

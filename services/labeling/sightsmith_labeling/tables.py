@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from sqlalchemy import (
@@ -24,10 +25,16 @@ from sightsmith.database import TableBase, schema_metadata, utc_now
 from sightsmith.events.tables import OutboxColumns
 
 SCHEMA = "labeling"
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Ordered by code point whatever the database's locale is: pages and manifests come out the same everywhere.
 OrderedText = Annotated[str, mapped_column(Text(collation="C"))]
 Key = Annotated[int, mapped_column(BigInteger, Identity(always=True), primary_key=True)]
+
+
+# Who made an image's annotations, as the database indexes it.
+ORIGINS = "jsonb_path_query_array(annotations, '$[*].origin'::jsonpath)"
+AUTHORS = "jsonb_path_query_array(annotations, '$[*].author'::jsonpath)"
 
 
 class Base(TableBase):
@@ -83,11 +90,28 @@ class ImageRow(Base):
         CheckConstraint("(state = 'ready') = (sha256 IS NOT NULL)", name="bytes"),
         Index("ix_images_dataset_sequence", "dataset", "sequence"),
         Index("ix_images_dataset_file_name", "dataset", "file_name"),
-        Index("ix_images_dataset_labelled", "dataset", "is_labelled", "sequence"),
-        Index("ix_images_erroneous", "dataset", "sequence", postgresql_where=text("has_errors")),
+        # With the source in it, so that looking for a part of a source reads this index alone.
+        Index("ix_images_arrival", "dataset", "create_time", "sequence", postgresql_include=["source_head"]),
+        Index("ix_images_source", "dataset", "source_head", "sequence"),
+        Index("ix_images_labelled", "dataset", "is_labelled", "create_time", "sequence"),
+        Index("ix_images_erroneous", "dataset", "create_time", "sequence", postgresql_where=text("has_errors")),
+        Index(
+            "ix_images_unready",
+            "dataset",
+            "state",
+            "create_time",
+            "sequence",
+            postgresql_where=text("state <> 'ready'"),
+        ),
+        Index("ix_images_origins", text(f"({ORIGINS}) jsonb_path_ops"), postgresql_using="gin"),
+        Index("ix_images_authors", text(f"({AUTHORS}) jsonb_path_ops"), postgresql_using="gin"),
         Index("ix_images_pending", "sequence", postgresql_where=text("state = 'pending'")),
-        Index("ix_images_labels", "labels", postgresql_using="gin"),
         Index("ix_images_sha256", "sha256"),
+        Index(
+            "ix_images_unmeasured",
+            "sequence",
+            postgresql_where=text("signals IS NULL AND state = 'ready' AND NOT has_errors"),
+        ),
         # One row for each thing referred to, until it is known by its bytes.
         Index(
             "uq_images_reference",
@@ -106,6 +130,8 @@ class ImageRow(Base):
     source: Mapped[str]
     # The last part of the source, as annotation files name images; cut, because an index entry must stay short.
     file_name: Mapped[str] = mapped_column(Computed("left(regexp_replace(source, '^.*/', ''), 200)", persisted=True))
+    # What lists are ordered and searched by; cut for the same reason.
+    source_head: Mapped[OrderedText] = mapped_column(Computed("left(source, 500)", persisted=True))
     width: Mapped[int | None]
     height: Mapped[int | None]
     size_bytes: Mapped[int | None]
@@ -126,6 +152,21 @@ class ImageRow(Base):
     signals: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     update_time: Mapped[datetime] = mapped_column(server_default=func.now(), default=utc_now)
+
+
+class ImageLabelRow(Base):
+    """A label that an image carries, in the order of lists. Triggers on `images` keep the rows true.
+
+    It says what `ImageRow.labels` says, but gives the first images of a label without reading all of them.
+    """
+
+    __tablename__ = "image_labels"
+
+    # Without foreign keys: the triggers alone write it.
+    dataset: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    label: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    create_time: Mapped[datetime] = mapped_column(primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
 
 
 class LabelRow(Base):
@@ -205,6 +246,9 @@ class SnapshotRow(Base):
     test_image_count: Mapped[int]
     # Labelled images that are not in it, because their bytes were not there.
     unready_image_count: Mapped[int] = mapped_column(server_default="0", default=0)
+    # Whether images without annotations were asked for, and how many are in it.
+    includes_unlabelled: Mapped[bool] = mapped_column(server_default="false", default=False)
+    unlabelled_image_count: Mapped[int] = mapped_column(server_default="0", default=0)
     label_counts: Mapped[list[dict[str, Any]]]
     # Files of embeddings that go with the manifest: `backbone`, `key`, `sha256`, `image_count`.
     embeddings: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)

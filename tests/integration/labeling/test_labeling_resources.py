@@ -11,6 +11,7 @@ from grpc import StatusCode
 from grpc_status import rpc_status
 
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
+from sightsmith.api.labeling.v1 import snapshot_service_pb2 as snapshot_pb
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST, SPLIT_TRAIN, Dataset
 from sightsmith.api.labeling.v1.project_pb2 import Project
 
@@ -91,8 +92,8 @@ async def test_what_does_not_exist_is_named(client: LabelingClient, project: str
     calls: list[tuple[Any, Message, str]] = [
         (client.stub.GetProject, pb.GetProjectRequest(name=nowhere), nowhere),
         (client.stub.ListDatasets, pb.ListDatasetsRequest(parent=nowhere), nowhere),
-        (client.stub.ListSnapshots, pb.ListSnapshotsRequest(parent=nowhere), nowhere),
-        (client.stub.CreateSnapshot, pb.CreateSnapshotRequest(parent=nowhere), nowhere),
+        (client.snapshots.ListSnapshots, snapshot_pb.ListSnapshotsRequest(parent=nowhere), nowhere),
+        (client.snapshots.CreateSnapshot, snapshot_pb.CreateSnapshotRequest(parent=nowhere), nowhere),
         (
             client.stub.CreateDataset,
             pb.CreateDatasetRequest(parent=nowhere, dataset_id="d", dataset=Dataset(split=SPLIT_TRAIN)),
@@ -107,7 +108,7 @@ async def test_what_does_not_exist_is_named(client: LabelingClient, project: str
             ]
         ),
         *(
-            (client.stub.GetSnapshot, pb.GetSnapshotRequest(name=f"{project}/snapshots/{number}"), number)
+            (client.snapshots.GetSnapshot, snapshot_pb.GetSnapshotRequest(name=f"{project}/snapshots/{number}"), number)
             for number in ("1", "01", "x", "9" * 30)
         ),
     ]
@@ -144,7 +145,11 @@ async def test_malformed_requests_name_the_field(client: LabelingClient, project
         (stub.ListProjects, pb.ListProjectsRequest(page_token="nonsense"), ["page_token"]),
         (stub.ListProjects, pb.ListProjectsRequest(page_token="WyJcdTAwMDAiXQ=="), ["page_token"]),
         (stub.ListImages, pb.ListImagesRequest(parent=dataset, page_token="WyJhIl0="), ["page_token"]),
-        (stub.ListSnapshots, pb.ListSnapshotsRequest(parent=project, page_token="WyJhIl0="), ["page_token"]),
+        (
+            client.snapshots.ListSnapshots,
+            snapshot_pb.ListSnapshotsRequest(parent=project, page_token="WyJhIl0="),
+            ["page_token"],
+        ),
     ]
     for call, request, fields in calls:
         with Failure(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as failure:

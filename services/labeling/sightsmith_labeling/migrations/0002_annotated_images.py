@@ -83,6 +83,9 @@ def upgrade() -> None:
     _create_tallies()
     _create_changes()
     op.add_column("snapshots", _count("unready_image_count"), schema=_SCHEMA)
+    includes = sa.Column("includes_unlabelled", sa.Boolean, nullable=False, server_default="false")
+    op.add_column("snapshots", includes, schema=_SCHEMA)
+    op.add_column("snapshots", _count("unlabelled_image_count"), schema=_SCHEMA)
     op.add_column("snapshots", _json("embeddings", "[]"), schema=_SCHEMA)
 
 
@@ -147,6 +150,13 @@ def _index_images() -> None:
     )
     op.create_index("ix_images_labels", "images", ["labels"], schema=_SCHEMA, postgresql_using="gin")
     op.create_index("ix_images_sha256", "images", ["sha256"], schema=_SCHEMA)
+    op.create_index(
+        "ix_images_unmeasured",
+        "images",
+        ["sequence"],
+        schema=_SCHEMA,
+        postgresql_where=sa.text("signals IS NULL AND state = 'ready' AND NOT has_errors"),
+    )
     op.create_index(
         "uq_images_reference",
         "images",

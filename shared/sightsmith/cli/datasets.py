@@ -1,0 +1,161 @@
+"""`sightsmith projects`, `datasets`, `images`, `history` and `delete`."""
+
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.labeling.v1 import change_service_pb2, dataset_pb2, image_pb2, labeling_service_pb2
+from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.client import Client
+from sightsmith.names import DatasetName, ProjectName
+
+ProjectArgument = Annotated[str, typer.Argument(help="Id of the project.")]
+DatasetArgument = Annotated[str, typer.Argument(help="Id of the dataset.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Delete what is in it too.")]
+_MOST_IMAGES_AT_ONCE = 1000
+
+
+class Order(StrEnum):
+    """The orders of a list of images."""
+
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    SOURCE = "source"
+
+
+_ORDERS = {Order.OLDEST: "create_time", Order.NEWEST: "create_time desc", Order.SOURCE: "source"}
+
+
+def projects_command(as_json: JsonOption = False) -> None:
+    """List all projects."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        projects = list(client.images.projects())
+    table = Table()
+    for heading in ("project", "called", "tags"):
+        table.add_column(heading, overflow="fold")
+    for project in projects:
+        tags = ", ".join(f"{name}={value}" for name, value in sorted(project.tags.items()))
+        table.add_row(_last(project.name), escape(project.display_name), escape(tags))
+    output.result({"projects": list_of(projects)}, table if projects else "no projects yet")
+
+
+def datasets_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
+    """List the datasets of a project with their counts."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        datasets = client.datasets(project)
+    table = Table()
+    table.add_column("dataset")
+    table.add_column("split")
+    for heading in ("images", "labelled", "with problems", "without bytes", "labels"):
+        table.add_column(heading, justify="right")
+    for dataset in datasets:
+        counts = (
+            dataset.image_count,
+            dataset.labelled_image_count,
+            dataset.erroneous_image_count,
+            dataset.unready_image_count,
+            len(dataset.label_counts),
+        )
+        split = dataset_pb2.Split.Name(dataset.split).removeprefix("SPLIT_").lower()
+        table.add_row(_last(dataset.name), split, *map(str, counts))
+    output.result({"datasets": list_of(datasets)}, table if datasets else "no datasets yet")
+
+
+def images_command(
+    project: ProjectArgument,
+    dataset: DatasetArgument = "train",
+    label: Annotated[list[str] | None, typer.Option(help="Only images with this label, or another one given.")] = None,
+    labelled: Annotated[bool | None, typer.Option(help="Only images with labels, or without.")] = None,
+    problems: Annotated[bool | None, typer.Option(help="Only images with problems, or without.")] = None,
+    source: Annotated[str, typer.Option(help="Only images with this in their source.")] = "",
+    author: Annotated[list[str] | None, typer.Option(help="Only images that this author labelled.")] = None,
+    after: Annotated[datetime | None, typer.Option(help="Only images that came later.")] = None,
+    order: Annotated[Order, typer.Option(help="Which come first.")] = Order.OLDEST,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List the images of a dataset."""
+    output = Output(as_json)
+    wanted = labeling_service_pb2.ImageFilter(
+        labels=label, labelled=labelled, has_problems=problems, source_contains=source, authors=author
+    )
+    if after is not None:
+        wanted.created_after.FromDatetime(after.astimezone())
+    with output.failing_clearly(), Client.connect() as client:
+        found = client.images.list(str(DatasetName(project, dataset)), wanted, _ORDERS[order])
+        images = list(islice(found, limit))
+    output.result({"images": list_of(images)}, _images_table(images) if images else "no such images")
+
+
+def history_command(
+    project: ProjectArgument,
+    resource: Annotated[str, typer.Option(help="Only what was done to this: its full name.")] = "",
+    action: Annotated[str, typer.Option(help="Only this action, as labels.rename, or a kind of it, as labels.*.")] = "",
+    actor: Annotated[str, typer.Option(help="Only what this person or program did.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """Show who did what to a project, newest first."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        trail = client.changes.list(str(ProjectName(project)), resource=resource, action=action, actor=actor)
+        changes = list(islice(trail, limit))
+    output.result({"changes": list_of(changes)}, _changes_table(changes) if changes else "nothing yet")
+
+
+def delete_command(
+    project: ProjectArgument,
+    dataset: Annotated[str, typer.Option(help="Delete this dataset and not the project.")] = "",
+    image: Annotated[list[str] | None, typer.Option(help="Delete this image of the dataset, by id.")] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a project, one of its datasets, or images of a dataset."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        if image:
+            name = str(DatasetName(project, dataset or "train"))
+            names = [f"{name}/images/{_last(one)}" for one in image]
+            for begin in range(0, len(names), _MOST_IMAGES_AT_ONCE):
+                client.images.delete(name, names[begin : begin + _MOST_IMAGES_AT_ONCE])
+            output.result({"deleted": names}, f"deleted: {len(names)} images")
+            return
+        name = str(DatasetName(project, dataset)) if dataset else str(ProjectName(project))
+        (client.images.delete_dataset if dataset else client.images.delete_project)(name, force)
+    output.result({"deleted": [name]}, f"deleted: {name}")
+
+
+def _images_table(images: list[image_pb2.Image]) -> Table:
+    table = Table()
+    for heading in ("image", "source", "labels"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("boxes", "problems"):
+        table.add_column(heading, justify="right")
+    for image in images:
+        boxes = sum(annotation.HasField("box") for annotation in image.annotations)
+        labels = sorted({annotation.label for annotation in image.annotations})
+        names = (_last(image.name), escape(image.source), escape(", ".join(labels)))
+        table.add_row(*names, str(boxes), str(len(image.problems)))
+    return table
+
+
+def _changes_table(changes: list[change_service_pb2.Change]) -> Table:
+    table = Table()
+    for heading in ("when", "who", "what", "to", "details"):
+        table.add_column(heading, overflow="fold")
+    for change in changes:
+        when = change.create_time.ToDatetime().isoformat(" ", "seconds")
+        details = ", ".join(f"{name}: {value}" for name, value in sorted(fields_of(change.details).items()))
+        table.add_row(when, escape(change.actor), change.action, escape(change.resource), escape(details))
+    return table
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
