@@ -1,7 +1,8 @@
 """Encoded images: what is accepted, and how one becomes the pixels that a model sees.
 
-Labeling checks uploads with `inspect`; training, the check of exports and inference decode with `decode_square`. There
-is one decoder so that a model is served exactly the pixels it was trained on. Only Pillow and numpy are needed here.
+Labeling checks images and makes thumbnails with `inspect_and_shrink`; training, the check of exports and inference
+decode with `decode_square`. There is one decoder so that a model is served exactly the pixels it was trained on. Only
+Pillow and numpy are needed here.
 """
 
 import io
@@ -112,12 +113,37 @@ def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageInfo:
         ImageError: if the bytes are not such an image.
     """
     with _open(data, limits) as image:
-        media_type = _MEDIA_TYPES[str(image.format)]
         _to_rgb(image)
-        width, height = image.size
-        if _orientation(image) in _LYING:
-            width, height = height, width
-        return ImageInfo(width, height, media_type)
+        return _info(image, image.size)
+
+
+def inspect_and_shrink(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[ImageInfo, Image.Image]:
+    """Does what `inspect` does, and makes a small picture from the same decoding.
+
+    A large JPEG is decoded at a fraction of its size. Its compressed data is read to the end all the same, so a cut or
+    damaged file is found as `inspect` finds it.
+
+    Args:
+        data: an encoded JPEG, PNG, WebP, BMP, TIFF or GIF image.
+        side: the longest side of the small picture in pixels, at least 1; a smaller image is not enlarged.
+        limits: what is accepted.
+
+    Returns:
+        The upright size and the media type of the image; and the small picture, upright RGB, transparent parts over
+        white.
+
+    Raises:
+        ImageError: if the bytes are not such an image.
+    """
+    with _open(data, limits) as image:
+        size = image.size
+        is_reduced = image.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side)) is not None
+        small = _to_rgb(image)
+        if not is_reduced:
+            size = image.size  # Pillow turned a TIFF upright while loading it.
+        small.thumbnail((side, side), Image.Resampling.HAMMING, reducing_gap=_REDUCING_GAP)
+        turn = _UPRIGHT.get(_orientation(image))
+        return _info(image, size), small.transpose(turn) if turn is not None else small
 
 
 def decode_square(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
@@ -242,6 +268,14 @@ def _convert(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", picture.size, "white")
         return Image.alpha_composite(white, picture).convert("RGB")
     return image.convert("RGB")
+
+
+def _info(image: Image.Image, size: tuple[int, int]) -> ImageInfo:
+    """What there is to tell of a loaded image; `size` is that of its stored pixels."""
+    width, height = size
+    if _orientation(image) in _LYING:
+        width, height = height, width
+    return ImageInfo(width, height, _MEDIA_TYPES[str(image.format)])
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from sightsmith.images import ImageError, ImageInfo, ImageLimits, decode_square, inspect
+from sightsmith.images import ImageError, ImageInfo, ImageLimits, decode_square, inspect, inspect_and_shrink
 
 SMALL = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, min_side=4)
 
@@ -39,7 +39,9 @@ def error_of(data: bytes, limits: ImageLimits = SMALL) -> ImageError:
         inspect(data, limits)
     with pytest.raises(ImageError) as decoded:
         decode_square(data, 16, limits)
-    assert decoded.value.reason == inspected.value.reason
+    with pytest.raises(ImageError) as shrunk:
+        inspect_and_shrink(data, 16, limits)
+    assert decoded.value.reason == shrunk.value.reason == inspected.value.reason
     return inspected.value
 
 
@@ -282,3 +284,37 @@ def test_tiff_orientation_is_applied_once() -> None:
     assert (
         decode_square(data, 16)[0, 0, 1] > 240
     )  # Turned right: the bottom left corner, the green one, comes to the top left.
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_shrunk_image_stands_upright(file_format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored = gradient(600, 400)
+    options = {"lossless": True} if file_format == "WEBP" else {}
+    data = encode(stored, file_format, exif=exif, **options)
+    info, small = inspect_and_shrink(data, 60, SMALL)
+    assert info == inspect(data, SMALL)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert (info.width, info.height) == upright.size
+    assert small.size == ((60, 40) if info.width > info.height else (40, 60))
+    expected = upright.convert("RGB").resize(small.size, Image.Resampling.HAMMING)
+    assert np.abs(np.asarray(small, float) - np.asarray(expected, float)).mean() < 2
+
+
+def test_a_small_image_is_not_enlarged() -> None:
+    info, small = inspect_and_shrink(encode(gradient(60, 40), "JPEG"), 256, SMALL)
+    assert small.size == (info.width, info.height) == (60, 40)
+
+
+@given(st.data())
+def test_shrinking_finds_the_damage_that_inspecting_finds(data: st.DataObject) -> None:
+    """Decoding at an eighth of the size still reads all of the compressed data."""
+    whole = encode(noise(), "JPEG", quality=90, progressive=data.draw(st.booleans()))
+    cut = whole[: data.draw(st.integers(len(whole) // 10, len(whole) - 3))]
+    with pytest.raises(ImageError) as inspected:
+        inspect(cut, SMALL)
+    with pytest.raises(ImageError) as shrunk:
+        inspect_and_shrink(cut, 16, SMALL)
+    assert shrunk.value.reason == inspected.value.reason

@@ -1,13 +1,14 @@
 """What a client is told about one image of its upload."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightsmith.errors import AlreadyExistsError, FieldViolation, InvalidArgumentError, SightsmithError
 from sightsmith.images import ImageError
 from sightsmith.names import DatasetName
 from sightsmith_labeling.images import Image
-from sightsmith_labeling.joining import Joined
+from sightsmith_labeling.joining import Joined, NewImage, contents_of
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ class RefusedImage:
 Answer = StoredImage | RefusedImage
 
 
-def answer_of(index: int, source: str, labels: tuple[str, ...], joined: Joined) -> Answer:
+def answer_of(index: int, offered: NewImage, joined: Joined) -> Answer:
     """The answer for an image that was offered to a dataset, which may hold it already."""
-    if joined.is_new or set(joined.image.labels) == set(labels):
+    source = offered.kept.source
+    if joined.is_new or contents_of(joined.image.annotations) == offered.contents:
         return StoredImage(index, source, joined.image, joined.is_new)
-    return RefusedImage(index, source, _conflict(source, labels, joined.image))
+    return RefusedImage(index, source, _conflict(offered, joined.image))
+
+
+def wrong_header(violations: Sequence[FieldViolation]) -> InvalidArgumentError:
+    """The error for an image of which something is said that cannot be."""
+    problems = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
+    return InvalidArgumentError(problems, violations=violations)
 
 
 def unacceptable(source: str, error: ImageError) -> InvalidArgumentError:
@@ -57,11 +65,14 @@ def unacceptable(source: str, error: ImageError) -> InvalidArgumentError:
     )
 
 
-def _conflict(source: str, labels: tuple[str, ...], there: Image) -> AlreadyExistsError:
+def _conflict(offered: NewImage, there: Image) -> AlreadyExistsError:
+    source, labels = offered.kept.source, offered.labels
+    is_labelled_alike = set(there.labels) == set(labels)
+    sent = "other boxes" if is_labelled_alike else _listed(labels)
     problem = (
         f"the same image is in {DatasetName(there.name.project, there.name.dataset)} already as {there.source!r} "
         f"with {_listed(there.labels)}, "
-        f"and was now sent with {_listed(labels)}"
+        f"and was now sent with {sent}"
     )
     return AlreadyExistsError(
         f"{source}: {problem}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.images import ImageError
 from sightsmith.names import DatasetName
-from sightsmith_labeling.uploads.answers import RefusedImage, unacceptable
+from sightsmith_labeling.uploads.answers import RefusedImage, unacceptable, wrong_header
 from sightsmith_labeling.uploads.header import HeaderLimits, ImageHeader, header_violations
 
 # One message of an upload: its dataset, the beginning of an image, or bytes of the image begun last.
@@ -75,8 +75,7 @@ class Assembler:
         self._size = 0
         self._header = header
         if violations := header_violations(header, self._header_limits):
-            problems = "; ".join(f"{violation.field} {violation.description}" for violation in violations)
-            self._refusal = InvalidArgumentError(problems, violations=violations)
+            self._refusal = wrong_header(violations)
 
     def _add(self, chunk: bytes) -> None:
         self._size += len(chunk)
