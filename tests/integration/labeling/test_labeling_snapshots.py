@@ -11,7 +11,7 @@ from grpc import StatusCode
 from nats.js import JetStreamContext
 
 from sightsmith.api.events.v1.event_pb2 import Event
-from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
+from sightsmith.api.labeling.v1 import snapshot_service_pb2 as snapshot_pb
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST, SPLIT_TRAIN, Split
 from sightsmith.api.labeling.v1.snapshot_pb2 import AutoSplit, Snapshot, SnapshotEntry
 from sightsmith.database import Database
@@ -28,8 +28,8 @@ SAMPLES = [Sample(f"{seed}.jpg", jpeg(seed), ("cat" if seed < 10 else "dog",)) f
 
 
 async def take(client: LabelingClient, project: str, **fields: object) -> Snapshot:
-    request = pb.CreateSnapshotRequest(parent=project, **fields)  # type: ignore[arg-type]
-    return await client.stub.CreateSnapshot(request, metadata=client.metadata)
+    request = snapshot_pb.CreateSnapshotRequest(parent=project, **fields)  # type: ignore[arg-type]
+    return await client.snapshots.CreateSnapshot(request, metadata=client.metadata)
 
 
 async def read(settings: Settings, snapshot: Snapshot) -> list[SnapshotEntry]:
@@ -69,8 +69,8 @@ async def test_a_snapshot_holds_every_labelled_image(
         assert (entry.sha256, entry.labels, entry.source) == (image.sha256, image.labels, image.source)
         assert entry.split == (SPLIT_TEST if image.name.startswith(test) else SPLIT_TRAIN)
         assert entry.key == f"images/{entry.sha256[:2]}/{entry.sha256}"
-    request = pb.GetSnapshotRequest(name=snapshot.name)
-    assert await client.stub.GetSnapshot(request, metadata=client.metadata) == snapshot
+    request = snapshot_pb.GetSnapshotRequest(name=snapshot.name)
+    assert await client.snapshots.GetSnapshot(request, metadata=client.metadata) == snapshot
 
 
 async def test_test_images_are_set_aside_where_there_are_none(
@@ -101,8 +101,8 @@ async def test_a_snapshot_never_changes(
     before = await read(server_settings, snapshot)
     await client.upload(dataset, SAMPLES)
     assert (await take(client, project)).manifest_sha256 != snapshot.manifest_sha256
-    request = pb.GetSnapshotRequest(name=snapshot.name)
-    assert await client.stub.GetSnapshot(request, metadata=client.metadata) == snapshot
+    request = snapshot_pb.GetSnapshotRequest(name=snapshot.name)
+    assert await client.snapshots.GetSnapshot(request, metadata=client.metadata) == snapshot
     assert await read(server_settings, snapshot) == before
 
 
@@ -148,11 +148,11 @@ async def test_numbers_count_up_without_gaps(client: LabelingClient, dataset: st
     await client.upload(dataset, SAMPLES[:3])
     taken = await asyncio.gather(*(take(client, project) for _ in range(8)))
     assert sorted(snapshot.name for snapshot in taken) == [f"{project}/snapshots/{number}" for number in range(1, 9)]
-    first = await client.stub.ListSnapshots(
-        pb.ListSnapshotsRequest(parent=project, page_size=5), metadata=client.metadata
+    first = await client.snapshots.ListSnapshots(
+        snapshot_pb.ListSnapshotsRequest(parent=project, page_size=5), metadata=client.metadata
     )
-    request = pb.ListSnapshotsRequest(parent=project, page_size=5, page_token=first.next_page_token)
-    second = await client.stub.ListSnapshots(request, metadata=client.metadata)
+    request = snapshot_pb.ListSnapshotsRequest(parent=project, page_size=5, page_token=first.next_page_token)
+    second = await client.snapshots.ListSnapshots(request, metadata=client.metadata)
     numbers = [int(snapshot.name.rpartition("/")[2]) for snapshot in [*first.snapshots, *second.snapshots]]
     assert numbers == list(range(8, 0, -1))
 

@@ -9,7 +9,7 @@ from sightsmith.api.labeling.v1.snapshot_pb2 import SnapshotEntry
 from sightsmith.database import utc_now
 from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, numbered
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.manifest import Entry, ManifestWriter, SnapshotLabelCount, manifest_line
+from sightsmith_labeling.snapshots.manifest import Entry, ManifestWriter, SnapshotLabelCount, manifest_line
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 SIDES = st.integers(1, 10_000)

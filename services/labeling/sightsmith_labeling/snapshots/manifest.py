@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class Manifest:
     sha256: str
     train_image_count: int
     test_image_count: int
+    unlabelled_image_count: int
     label_counts: Sequence[SnapshotLabelCount]
 
     @property
@@ -79,7 +80,14 @@ class ManifestWriter:
         train.file.seek(0)
         sha256 = hashlib.file_digest(train.file, "sha256").hexdigest()
         train.file.close()
-        return Manifest(train.path, sha256, train.image_count, test.image_count, _label_counts(train, test))
+        return Manifest(
+            path=train.path,
+            sha256=sha256,
+            train_image_count=train.image_count,
+            test_image_count=test.image_count,
+            unlabelled_image_count=train.unlabelled_image_count + test.unlabelled_image_count,
+            label_counts=_label_counts(train, test),
+        )
 
 
 class _Part:
@@ -89,12 +97,14 @@ class _Part:
         self.path = path
         self.file = path.open("w+b")
         self.image_count = 0
+        self.unlabelled_image_count = 0
         self.label_counts: Counter[str] = Counter()
         self.box_counts: Counter[str] = Counter()
 
     def add(self, entry: Entry) -> None:
         self.file.write(manifest_line(entry))
         self.image_count += 1
+        self.unlabelled_image_count += not entry.annotations
         self.label_counts.update({annotation.label for annotation in entry.annotations})
         self.box_counts.update(annotation.label for annotation in entry.annotations if annotation.box is not None)
 
@@ -112,17 +122,22 @@ def manifest_line(entry: Entry) -> bytes:
         "split": f"SPLIT_{entry.split.name}",
         "labels": whole_image_labels(entry.annotations),
         "source": entry.source,
-        "boxes": [{"label": label, "box": vars(box)} for label, box in _boxes(entry)],
+        "boxes": [{"label": label, "box": _pixels(box)} for label, box in ordered_boxes(entry.annotations)],
         "width": entry.width,
         "height": entry.height,
     }
     return _JSON.encode(fields).encode() + b"\n"
 
 
-def _boxes(entry: Entry) -> list[tuple[str, Box]]:
+def ordered_boxes(annotations: Iterable[Annotation]) -> list[tuple[str, Box]]:
     """The boxes in an order that does not depend on who made them when, so that equal data makes equal manifests."""
-    boxes = [(annotation.label, annotation.box) for annotation in entry.annotations if annotation.box is not None]
+    boxes = [(annotation.label, annotation.box) for annotation in annotations if annotation.box is not None]
     return sorted(boxes, key=lambda found: (found[0], found[1].left, found[1].top, found[1].width, found[1].height))
+
+
+def _pixels(box: Box) -> dict[str, float]:
+    # JSON has two ways to write 2.0, and equal data must make equal manifests.
+    return {side: float(pixels) for side, pixels in vars(box).items()}
 
 
 def _label_counts(train: _Part, test: _Part) -> Sequence[SnapshotLabelCount]:
