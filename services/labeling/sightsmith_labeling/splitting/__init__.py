@@ -1,0 +1,1 @@
+"""Who learns and who tests: choosing test images, and moving them."""

@@ -1,0 +1,118 @@
+"""The images of a project as they stand at one moment, whatever their state, and how each looks in a manifest."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.database import Database
+from sightsmith.names import DatasetName, ProjectName
+from sightsmith.objects import image_key
+from sightsmith_labeling.datasets import Split
+from sightsmith_labeling.formats.ground_truth import ground_truth_line
+from sightsmith_labeling.formats.records import ExportedImage
+from sightsmith_labeling.images import Image, to_image
+from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.tables import DatasetRow, ImageRow
+
+_ROWS_AT_ONCE = 1000
+_S3 = "s3://"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image with the split that it is in and what its pixels say."""
+
+    image: Image
+    split: Split
+    signals: Mapping[str, Any] | None
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Upright width and height in pixels; None while they are not known."""
+        if self.image.width is None or self.image.height is None:
+            return None
+        return self.image.width, self.image.height
+
+
+class StoredImages:
+    """The images of a project, the same however often they are asked for."""
+
+    def __init__(self, session: AsyncSession, project: ProjectName, names: Mapping[int, str]) -> None:
+        self._session = session
+        self._project = project
+        self._names = names
+
+    @property
+    def class_ids(self) -> dict[str, int]:
+        """A number for each label of the project."""
+        return {label: number for number, label in enumerate(sorted(self._names.values()))}
+
+    async def count(self) -> int:
+        """How many there are."""
+        counted = select(func.count()).select_from(ImageRow).join(DatasetRow, DatasetRow.key == ImageRow.dataset)
+        return await self._session.scalar(counted.where(DatasetRow.project == self._project.project)) or 0
+
+    async def has_test_images(self) -> bool:
+        """Whether there are labelled images to be judged by, so that none are to be split off."""
+        labelled = (
+            select(ImageRow.sequence)
+            .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
+            .where(DatasetRow.project == self._project.project, DatasetRow.split == Split.TEST.value)
+            .where(ImageRow.is_labelled)
+            .limit(1)
+        )
+        return await self._session.scalar(labelled) is not None
+
+    async def batches(self) -> AsyncIterator[Sequence[StoredImage]]:
+        """Reads them: first those to learn from, each dataset in the order of arrival."""
+        wanted = (
+            select(ImageRow, DatasetRow.id, DatasetRow.split)
+            .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
+            .where(DatasetRow.project == self._project.project)
+            .order_by(DatasetRow.split.desc(), ImageRow.sequence)
+        )
+        rows = await self._session.stream(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
+        async for batch in rows.partitions():
+            yield [self._stored(row, dataset, split) for row, dataset, split in batch]
+            self._session.expunge_all()
+
+    def _stored(self, row: ImageRow, dataset: str, split: str) -> StoredImage:
+        image = to_image(DatasetName(self._project.project, dataset), row, self._names)
+        return StoredImage(image, Split(split), row.signals)
+
+
+@asynccontextmanager
+async def stored_images(database: Database, project: ProjectName) -> AsyncIterator[StoredImages]:
+    """Opens the images of a project as they stand now; what is changed meanwhile is not seen."""
+    async with database.transaction() as session:
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ", "postgresql_readonly": True})
+        yield StoredImages(session, project, await label_names(session, project.project))
+
+
+def manifest_line(stored: StoredImage, class_ids: dict[str, int], object_store_url: str) -> bytes:
+    """The line that an image has in a manifest. Boxes are left out while the size of the image is not known.
+
+    Args:
+        stored: the image.
+        class_ids: a number for each label.
+        object_store_url: where its bytes are; an image in a folder is referred to by its resource name.
+    """
+    image = stored.image
+    is_in_bucket = object_store_url.startswith(_S3) and image.sha256 is not None
+    url = f"{object_store_url.rstrip('/')}/{image_key(image.sha256 or '')}" if is_in_bucket else str(image.name)
+    exported = ExportedImage(
+        file_name="",
+        source=image.source,
+        url=url,
+        width=image.width,
+        height=image.height,
+        split=stored.split,
+        annotations=tuple(
+            annotation for annotation in image.annotations if annotation.box is None or stored.size is not None
+        ),
+    )
+    return ground_truth_line(exported, class_ids).rstrip(b"\n")
