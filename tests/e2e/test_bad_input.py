@@ -91,7 +91,7 @@ def test_the_service_too_asks_for_two_labels(client: Client, folder: Path) -> No
     cats = [ImageToUpload(file, file.name, ["cat"]) for file in sorted((folder / "cat").iterdir())]
     assert len(list(client.upload(dataset, cats, on_unreadable=lambda image, _: pytest.fail(image.source)))) == 4
     with pytest.raises(SightsmithError) as raised:
-        client.train("single", client.take_snapshot("single").name)
+        client.train("single", client.snapshots.take("single").name)
     assert raised.value.reason == "NOT_ENOUGH_DATA"
     assert "found 'cat'" in raised.value.violations[0].description
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sightsmith.demo.atomic_file import write_atomically
-from tests.perf import demo, inference, labeling, stack_start, training
+from tests.perf import demo, inference, labeling, listing, similarity, stack_start, training, transfers, uploads
 from tests.perf.figures import Measured, as_json, as_table
 from tests.perf.photos import ARCHIVE, unpacked_photos
 from tests.perf.progress import PROGRESS
@@ -29,7 +29,7 @@ class Part:
     """A part of the benchmark.
 
     Attributes:
-        name: of the part; its figures begin with it.
+        name: of the part.
         without_photos: measures what needs no photographs.
         with_photos: measures what needs them, given their folder.
     """
@@ -42,6 +42,10 @@ class Part:
 PARTS = (
     Part("stack", without_photos=stack_start.measure),
     Part("labeling", without_photos=labeling.measure_upload, with_photos=labeling.measure_import),
+    Part("uploads", without_photos=uploads.measure),
+    Part("lists", without_photos=listing.measure),
+    Part("transfers", without_photos=transfers.measure),
+    Part("similarity", with_photos=similarity.measure),
     Part("training", with_photos=training.measure),
     Part("inference", with_photos=inference.measure),
     Part("demo", with_photos=demo.measure),

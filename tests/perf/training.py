@@ -26,7 +26,7 @@ def measure(photos: Path) -> Measured:
     """Trains twice from one snapshot; the figures are the second model's unless they are called cold."""
     with running_stack() as (_, client):
         import_photos(client, photos)
-        snapshot = client.take_snapshot(PROJECT)
+        snapshot = client.snapshots.take(PROJECT)
         # The first training of a stack exports the pretrained backbones, which all later ones use.
         _, cold_seconds = _train(client, snapshot)
         model, seconds = _train(client, snapshot)

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sightsmith.client import Client, Connection
 from sightsmith.client.labelled_folder import read_labelled_folder
 from sightsmith.stack.endpoints import Endpoints
 from sightsmith.stack.settings import StackSettings
-from sightsmith.stack.stack import Stack
+from sightsmith.stack.stack import PARTS, Stack
 from tests.perf.progress import tell
 
 PROJECT = "bench"
@@ -28,21 +28,22 @@ _START_TIMEOUT_SECONDS = 180
 
 
 @contextmanager
-def new_stack() -> Iterator[Stack]:
-    """A whole stack on free ports, not yet started, in a data folder that is removed at the end."""
+def new_stack(parts: Collection[str] = PARTS) -> Iterator[Stack]:
+    """A stack on free ports, not yet started, in a data folder that is removed at the end; a whole one by default."""
     # Not below a folder that only its owner may enter: PostgreSQL's system user has to reach it.
     folder = Path(tempfile.mkdtemp(prefix="sightsmith-bench-"))
     try:
-        yield Stack(StackSettings(data_dir=folder, free_ports=True, start_timeout_seconds=_START_TIMEOUT_SECONDS))
+        settings = StackSettings(data_dir=folder, free_ports=True, start_timeout_seconds=_START_TIMEOUT_SECONDS)
+        yield Stack(settings, parts=parts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def running_stack() -> Iterator[tuple[Endpoints, Client]]:
-    """A whole stack that has just been started for the first time, and a client of it."""
+def running_stack(parts: Collection[str] = PARTS) -> Iterator[tuple[Endpoints, Client]]:
+    """A stack that has just been started for the first time, a whole one by default, and a client of it."""
     tell("starting a stack")
-    with new_stack() as stack, stack, Client(_connection(stack.endpoints)) as client:
+    with new_stack(parts) as stack, stack, Client(connection_of(stack.endpoints)) as client:
         yield stack.endpoints, client
 
 
@@ -73,7 +74,8 @@ def deploy(client: Client, deployment: str, model: Model, runtime: Deployment.Ru
     client.wait_for_deployment(client.deploy(PROJECT, deployment, model.name, runtime).name)
 
 
-def _connection(endpoints: Endpoints) -> Connection:
+def connection_of(endpoints: Endpoints) -> Connection:
+    """How a client reaches a stack."""
     # Not `Client.connect`: what the environment names may be another stack.
     token = SecretStr(endpoints.token_file.read_text().strip())
     return Connection(endpoints.labeling, endpoints.training, endpoints.inference, token)

@@ -69,7 +69,7 @@ def _forget_other_stacks() -> None:
 
 def _run(client: Client, imported: ImportReport, output: Output, begin: float, folder: Path) -> DemoReport:
     """From the snapshot to the answers of the served model."""
-    snapshot = client.take_snapshot(PROJECT)
+    snapshot = client.snapshots.take(PROJECT)
     train_begin = time.monotonic()
     job = follow_training(client, client.train(PROJECT, snapshot.name), output)
     train_seconds = time.monotonic() - train_begin

@@ -7,11 +7,32 @@ from typing import Annotated
 
 import typer
 
+from sightsmith.cli.datasets import (
+    datasets_command,
+    delete_command,
+    history_command,
+    images_command,
+    projects_command,
+)
 from sightsmith.cli.demo import demo_command
+from sightsmith.cli.exporting import export_command
+from sightsmith.cli.import_jobs import imports_command
 from sightsmith.cli.importing import import_command
+from sightsmith.cli.labels import labels_app
+from sightsmith.cli.reviews import review_app
 from sightsmith.cli.serving import deploy_command, predict_command
+from sightsmith.cli.similarity import (
+    duplicates_command,
+    embeddings_command,
+    label_like_command,
+    label_next_command,
+    similar_command,
+)
+from sightsmith.cli.snapshots import snapshots_app
+from sightsmith.cli.suggestions import suggest_command, suggestions_app
 from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, models_command, train_command
 from sightsmith.cli.up import up_command
+from sightsmith.cli.validation import split_command, validate_command
 
 app = typer.Typer(
     help="Custom vision models on your own machines: label, train, evaluate, deploy, predict.",
@@ -37,7 +58,18 @@ def common(
 
 
 app.command("up")(up_command)
+app.command("projects")(projects_command)
+app.command("datasets")(datasets_command)
+app.command("images")(images_command)
+app.add_typer(labels_app, name="labels")
+app.command("history")(history_command)
+app.command("delete")(delete_command)
 app.command("import")(import_command)
+app.command("imports")(imports_command)
+app.command("export")(export_command)
+app.add_typer(snapshots_app, name="snapshots")
+app.command("validate")(validate_command)
+app.command("split")(split_command)
 app.command("train")(train_command)
 app.command("jobs")(jobs_command)
 app.command("cancel")(cancel_command)
@@ -45,4 +77,12 @@ app.command("models")(models_command)
 app.command("evaluate")(evaluate_command)
 app.command("deploy")(deploy_command)
 app.command("predict")(predict_command)
+app.command("embeddings")(embeddings_command)
+app.command("similar")(similar_command)
+app.command("duplicates")(duplicates_command)
+app.command("label-like")(label_like_command)
+app.command("label-next")(label_next_command)
+app.command("suggest")(suggest_command)
+app.add_typer(suggestions_app, name="suggestions")
+app.add_typer(review_app, name="review")
 app.command("demo")(demo_command)

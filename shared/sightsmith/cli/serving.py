@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sightsmith.api.inference.v1.deployment_pb2 import Deployment
+from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
 from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictResponse
 from sightsmith.cli.output import JsonOption, Output, fields_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
@@ -33,12 +33,19 @@ def deploy_command(
     model: Annotated[str, typer.Argument(help="Id of the model, such as v1.")] = LATEST,
     name: Annotated[str, typer.Option(help="Name under which the model answers.")] = DEFAULT_DEPLOYMENT,
     runtime: Annotated[Runtime, typer.Option(help="What runs the model.")] = Runtime.ONNX,
+    sample_share: Annotated[
+        float | None, typer.Option(help="Share of all predictions, 0 to 1, that goes into the review queue.")
+    ] = None,
+    sample_below: Annotated[
+        float | None, typer.Option(help="Predictions below this confidence, 0 to 1, go into the review queue.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model into service, or another one behind the same name without a gap."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        deployment = deploy(client, project, name, model_name(client, project, model), output, runtime)
+        sampling = _sampling(sample_share, sample_below)
+        deployment = deploy(client, project, name, model_name(client, project, model), output, runtime, sampling)
     output.result(fields_of(deployment), f"{deployment.name} serves {deployment.serving_model}")
 
 
@@ -68,12 +75,25 @@ def predict_command(
 
 
 def deploy(
-    client: Client, project: str, name: str, model: str, output: Output, runtime: Runtime = Runtime.ONNX
+    client: Client,
+    project: str,
+    name: str,
+    model: str,
+    output: Output,
+    runtime: Runtime = Runtime.ONNX,
+    sampling: SamplingPolicy | None = None,
 ) -> Deployment:
     """Deploys a model and waits until it serves."""
     with output.console.status(f"deploying {model}"):
-        started = client.deploy(project, name, model, Deployment.Runtime.Value(f"RUNTIME_{runtime.name}"))
+        started = client.deploy(project, name, model, Deployment.Runtime.Value(f"RUNTIME_{runtime.name}"), sampling)
         return client.wait_for_deployment(started.name)
+
+
+def _sampling(share: float | None, below: float | None) -> SamplingPolicy | None:
+    """The policy that options ask for; None if they say nothing, which leaves it as it is."""
+    if share is None and below is None:
+        return None
+    return SamplingPolicy(share=share or 0.0, below_confidence=below or 0.0)
 
 
 def _wait_until_it_answers(client: Client, project: str, deployment: str, output: Output) -> None:

@@ -43,7 +43,7 @@ def train_command(
     """Take a snapshot of a project and train a model from it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        snapshot = client.take_snapshot(project, test_fraction, seed)
+        snapshot = client.snapshots.take(project, test_fraction, seed)
         job = client.train(project, snapshot.name, seed)
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")

@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 from sightsmith.api.inference.v1 import deployment_pb2, deployment_service_pb2, prediction_service_pb2
 from sightsmith.api.inference.v1.deployment_service_pb2_grpc import DeploymentServiceStub
 from sightsmith.api.inference.v1.prediction_service_pb2_grpc import PredictionServiceStub
-from sightsmith.api.labeling.v1 import dataset_pb2, labeling_service_pb2, project_pb2, snapshot_pb2
+from sightsmith.api.labeling.v1 import dataset_pb2, labeling_service_pb2, project_pb2
 from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceStub
 from sightsmith.api.training.v1 import (
     evaluation_pb2,
@@ -23,9 +23,19 @@ from sightsmith.api.training.v1 import (
 )
 from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
 from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
+from sightsmith.client.annotations import Annotations
 from sightsmith.client.calls import all_pages, calling, open_channel
+from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
+from sightsmith.client.images import Images
+from sightsmith.client.labels import Labels
+from sightsmith.client.reviews import Reviews
+from sightsmith.client.similarity import Similarity
+from sightsmith.client.snapshots import Snapshots
+from sightsmith.client.suggestions import Suggestions
+from sightsmith.client.transfers import Transfers
 from sightsmith.client.uploads import ImageToUpload, upload_requests
+from sightsmith.client.validation import Validation
 from sightsmith.errors import SightsmithError
 from sightsmith.names import DatasetName, DeploymentName, ProjectName
 from sightsmith.rpc.status import from_status
@@ -49,6 +59,9 @@ class Client:
 
     Attributes:
         labeling, training, models, deployments, predictions: the generated stubs.
+        snapshots: what is labelled, fixed at one moment.
+        transfers: imports and exports.
+        validation: validations and splits.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -58,6 +71,16 @@ class Client:
             for target in {connection.labeling, connection.training, connection.inference}
         }
         self.labeling = LabelingServiceStub(self._channels[connection.labeling])
+        self.images = Images(self._channels[connection.labeling])
+        self.annotations = Annotations(self._channels[connection.labeling])
+        self.labels = Labels(self._channels[connection.labeling])
+        self.changes = Changes(self._channels[connection.labeling])
+        self.snapshots = Snapshots(self._channels[connection.labeling])
+        self.suggestions = Suggestions(self._channels[connection.labeling])
+        self.reviews = Reviews(self._channels[connection.labeling])
+        self.similarity = Similarity(self._channels[connection.labeling])
+        self.transfers = Transfers(self._channels[connection.labeling])
+        self.validation = Validation(self._channels[connection.labeling])
         self.training = TrainingServiceStub(self._channels[connection.training])
         self.models = ModelServiceStub(self._channels[connection.training])
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
@@ -153,21 +176,14 @@ class Client:
             answer = self.labeling.DownloadImage(labeling_service_pb2.DownloadImageRequest(name=image))
             return b"".join(part.chunk for part in answer)
 
-    def take_snapshot(self, project: str, test_fraction: float = 0.2, seed: int = 0) -> snapshot_pb2.Snapshot:
-        """Takes a snapshot; test images are set aside where the project has none of its own.
+    def thumbnail(self, image: str) -> bytes:
+        """A small picture of an image, a JPEG.
 
         Args:
-            project: id of the project.
-            test_fraction: share of each label's images to set aside, above 0 and at most 0.5.
-            seed: decides which ones.
+            image: `projects/{project}/datasets/{dataset}/images/{image}`.
         """
-        request = labeling_service_pb2.CreateSnapshotRequest(
-            parent=str(ProjectName(project)),
-            auto_split=snapshot_pb2.AutoSplit(test_fraction=test_fraction, seed=seed),
-            request_id=str(uuid.uuid4()),
-        )
         with calling():
-            return self.labeling.CreateSnapshot(request)
+            return self.labeling.DownloadThumbnail(labeling_service_pb2.DownloadThumbnailRequest(name=image)).jpeg
 
     # Training
 
@@ -280,10 +296,19 @@ class Client:
         deployment: str,
         model: str,
         runtime: deployment_pb2.Deployment.Runtime.ValueType = deployment_pb2.Deployment.RUNTIME_ONNX,
+        sampling: deployment_pb2.SamplingPolicy | None = None,
     ) -> deployment_pb2.Deployment:
-        """Puts a model behind a deployment's name, creating the deployment if it is not there. Does not wait."""
+        """Puts a model behind a deployment's name, creating the deployment if it is not there. Does not wait.
+
+        Args:
+            project: id of the project.
+            deployment: id of the deployment.
+            model: `projects/{project}/models/{model}`.
+            runtime: what runs it.
+            sampling: which predictions go into the review queue; None leaves that as it is.
+        """
         name = str(DeploymentName(project, deployment))
-        wanted = deployment_pb2.Deployment(name=name, model=model, runtime=runtime)
+        wanted = deployment_pb2.Deployment(name=name, model=model, runtime=runtime, sampling=sampling)
         create = deployment_service_pb2.CreateDeploymentRequest(
             parent=str(ProjectName(project)), deployment_id=deployment, deployment=wanted
         )

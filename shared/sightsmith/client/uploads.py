@@ -4,17 +4,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightsmith.api.labeling.v1.annotation_pb2 import Annotation
 from sightsmith.api.labeling.v1.labeling_service_pb2 import UploadImagesRequest
 from sightsmith.objects import CHUNK_BYTES
 
 
 @dataclass(frozen=True)
 class ImageToUpload:
-    """An image file with its labels. `source` is what the image will be recognised by in reports."""
+    """An image file with what is annotated on it. `source` is what the image will be recognised by in reports.
+
+    Attributes:
+        labels: of the whole image.
+        annotations: boxes, and labels of the whole image whose maker is to be told.
+    """
 
     path: Path
     source: str
-    labels: Sequence[str]
+    labels: Sequence[str] = ()
+    annotations: Sequence[Annotation] = ()
 
 
 def upload_requests(
@@ -35,6 +42,7 @@ def upload_requests(
             on_unreadable(image, error)
             continue
         with file:
-            yield UploadImagesRequest(header=UploadImagesRequest.Header(source=image.source, labels=image.labels))
+            header = UploadImagesRequest.Header(source=image.source, labels=image.labels, annotations=image.annotations)
+            yield UploadImagesRequest(header=header)
             while chunk := file.read(CHUNK_BYTES):
                 yield UploadImagesRequest(chunk=chunk)

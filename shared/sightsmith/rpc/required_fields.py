@@ -26,6 +26,9 @@ def _missing(message: Message, prefix: str) -> Iterator[str]:
     for field in _required_fields(message.DESCRIPTOR):
         if not _is_set(message, field):
             yield prefix + field.name
+    if "update_mask" in message.DESCRIPTOR.fields_by_name:
+        # An update leaves out what it does not change (AIP-134).
+        return
     for field, value in message.ListFields():
         if field.message_type is None or field.message_type.GetOptions().map_entry:
             continue

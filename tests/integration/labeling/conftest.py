@@ -11,7 +11,7 @@ from sightsmith.stack import Endpoints
 from tests.integration.conftest import TOKEN
 
 from .labeling_client import LabelingClient
-from .labeling_process import LabelingProcess
+from .labeling_process import LabelingProcess, WorkerProcess
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +56,35 @@ def labeling(make_process: MakeProcess) -> LabelingProcess:
     return process
 
 
+MakeWorker = Callable[[Mapping[str, str]], WorkerProcess]
+
+
+@pytest.fixture(scope="session")
+def make_worker(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeWorker]:
+    """Makes labeling workers that differ from the shared one in some settings, and are not started yet."""
+    made: list[WorkerProcess] = []
+
+    def make(changes: Mapping[str, str]) -> WorkerProcess:
+        folder = tmp_path_factory.mktemp("labeling-worker")
+        quick = {"SIGHTSMITH_JOB_POLL_SECONDS": "0.1", "SIGHTSMITH_JOB_HEARTBEAT_SECONDS": "0.2"}
+        own = {**environment, **quick, "SIGHTSMITH_WORK_DIR": str(folder / "work"), **changes}
+        made.append(WorkerProcess(own, folder / "log.jsonl"))
+        return made[-1]
+
+    yield make
+    for process in made:
+        if process.is_running:
+            assert process.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def worker(labeling: LabelingProcess, make_worker: MakeWorker) -> WorkerProcess:
+    """The labeling worker that does the jobs of most tests."""
+    process = make_worker({})
+    process.start()
+    return process
+
+
 @pytest.fixture(scope="session")
 async def client(labeling: LabelingProcess) -> AsyncIterator[LabelingClient]:
     client = LabelingClient(labeling.target, TOKEN)
@@ -66,10 +95,18 @@ async def client(labeling: LabelingProcess) -> AsyncIterator[LabelingClient]:
 @pytest.fixture
 def empty_database(servers: Endpoints) -> str:
     """A database of its own."""
+    return make_database(servers)
+
+
+def make_database(servers: Endpoints) -> str:
+    """Makes an empty database beside the shared one; returns its URL."""
     url, name = make_url(servers.database_url), f"test_{uuid.uuid4().hex[:8]}"
     socket = str(url.query["host"])
     with psycopg.connect(host=socket, user="postgres", dbname="postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} OWNER {url.username}".encode())
+    # Only a superuser may add an extension.
+    with psycopg.connect(host=socket, user="postgres", dbname=name, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
     return url.set(database=name).render_as_string(hide_password=False)
 
 

@@ -13,6 +13,7 @@ from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TRAIN, Dataset, Split
 from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceStub
 from sightsmith.api.labeling.v1.project_pb2 import Project
+from sightsmith.api.labeling.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.channel import channel_options, error_of
 from sightsmith.rpc.status import from_status
@@ -39,6 +40,7 @@ class LabelingClient:
         self.target = target
         self.channel = aio.insecure_channel(target, channel_options())
         self.stub = LabelingServiceStub(self.channel)
+        self.snapshots = SnapshotServiceStub(self.channel)
         self.metadata = (("authorization", f"Bearer {token}"),)
 
     async def new_project(self) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import CheckConstraint, create_engine, inspect
 
 import sightsmith_labeling
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
+from sightsmith.api.labeling.v1 import snapshot_service_pb2 as snapshot_pb
 from sightsmith.api.labeling.v1.snapshot_pb2 import SnapshotEntry
 from sightsmith.objects import Objects
 from sightsmith.stack import Endpoints
@@ -102,8 +103,8 @@ async def test_s3_keeps_images_and_manifests(make_process: MakeProcess, s3: Mapp
         assert [answer.outcome for answer in answers] == [CREATED] * 20
         assert [await client.download(answer.image.name) for answer in answers] == [sample.data for sample in samples]
         project = dataset.partition("/datasets/")[0]
-        request = pb.CreateSnapshotRequest(parent=project)
-        snapshot = await client.stub.CreateSnapshot(request, metadata=client.metadata)
+        request = snapshot_pb.CreateSnapshotRequest(parent=project)
+        snapshot = await client.snapshots.CreateSnapshot(request, metadata=client.metadata)
         entries = await _manifest(s3, snapshot.manifest_key)
         assert sorted(entry.image for entry in entries) == sorted(answer.image.name for answer in answers)
     assert process.stop() == 0

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -52,7 +52,7 @@ class EmbeddingRow(Base):
     direction: Mapped[str | None] = mapped_column(HalfVector())
     sketch: Mapped[str | None] = mapped_column(HalfVector(SKETCH_DIMENSIONS))
     problem: Mapped[str | None]
-    create_time: Mapped[datetime] = mapped_column(default=utc_now)
+    create_time: Mapped[datetime] = mapped_column(server_default=func.now(), default=utc_now)
 
 
 class EmbeddingQueueRow(Base):
@@ -63,6 +63,6 @@ class EmbeddingQueueRow(Base):
 
     key: Mapped[Key]
     sha256: Mapped[str] = mapped_column(Text(collation="C"))
-    queue_time: Mapped[datetime] = mapped_column(default=utc_now)
+    queue_time: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), default=utc_now)
     # Whoever embeds it has it to itself until then.
     claim_expire_time: Mapped[datetime | None]

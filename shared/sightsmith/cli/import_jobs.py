@@ -1,0 +1,182 @@
+"""Imports by a job of the server: sending the files, following the job, telling what became of every line."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.labeling.v1 import annotation_format_pb2 as formats
+from sightsmith.api.labeling.v1 import job_pb2
+from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
+from sightsmith.api.labeling.v1.job_pb2 import JobFinding, JobProgress
+from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.client import Client
+from sightsmith.client.packing import pack
+from sightsmith.client.transfers import has_ended, require_success
+from sightsmith.errors import InvalidArgumentError
+from sightsmith.names import ProjectName
+
+_SHOWN = 20
+_PREFIX = "ANNOTATION_FORMAT_"
+FORMAT_NAMES = tuple(
+    name.removeprefix(_PREFIX).lower().replace("_", "-") for name in formats.AnnotationFormat.keys()[1:]
+)
+
+
+def format_of(name: str | None) -> formats.AnnotationFormat.ValueType:
+    """The format of a name such as `label-studio`; unspecified if there is none.
+
+    Raises:
+        InvalidArgumentError: if there is no such format.
+    """
+    if name is None:
+        return formats.ANNOTATION_FORMAT_UNSPECIFIED
+    if name not in FORMAT_NAMES:
+        raise InvalidArgumentError.of_field("--format", f"must be one of {', '.join(FORMAT_NAMES)}, not {name}")
+    return formats.AnnotationFormat.Value(f"{_PREFIX}{name.upper().replace('-', '_')}")
+
+
+def import_by_job(
+    client: Client, project: str, source: str, images: Path | None, job: ImportJob, output: Output
+) -> None:
+    """Imports a file, a folder, a URL or a dataset, with a progress bar, and prints what became of it.
+
+    Args:
+        client: of the services.
+        project: id of the project; made if it is not there.
+        source: a path, a URL, or `projects/{project}/datasets/{dataset}`.
+        images: a folder of images that belong to annotation files; None if there is none.
+        job: how to import; its source is filled in here.
+        output: where to print.
+    """
+    name = client.ensure_project(project).name
+    if source.startswith("projects/"):
+        job.source_dataset = source
+    elif "://" in source:
+        job.url = source
+    else:
+        with _one_file(Path(source), images, output) as path:
+            job.uploaded_file = _upload(client, name, path, output)
+    ended = _follow(client, client.transfers.begin_import(name, job), output)
+    findings = list(islice(client.transfers.import_findings(ended.name), _SHOWN + 1))
+    output.result(fields_of(ended), *_summary(ended, findings))
+    require_success(ended)
+
+
+def imports_command(
+    project: Annotated[str, typer.Argument(help="Id of the project.")],
+    job: Annotated[str | None, typer.Argument(help="Id of an import; all are listed if left out.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write every finding of the import here, as JSON Lines.")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Stop the import.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the imports of a project, or show, save or stop one."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        parent = str(ProjectName(project))
+        if job is None:
+            jobs = list(client.transfers.import_jobs(parent))
+            output.result({"import_jobs": list_of(jobs)}, _table_of(jobs))
+            return
+        name = f"{parent}/importJobs/{job}"
+        found = client.transfers.cancel_import(name) if cancel else client.transfers.import_job(name)
+        if report is not None:
+            with report.open("wb") as file:
+                file.writelines(client.transfers.import_report(name))
+        findings = list(islice(client.transfers.import_findings(name), _SHOWN + 1))
+        output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings))
+
+
+@contextmanager
+def _one_file(source: Path, images: Path | None, output: Output) -> Iterator[Path]:
+    """The file to send: the source itself, or an archive of it and its images, which is gone afterwards."""
+    if source.is_file() and images is None:
+        yield source
+        return
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist")
+    with tempfile.TemporaryDirectory(prefix="sightsmith-import-") as folder:
+        archive = Path(folder) / f"{source.stem or 'import'}.zip"
+        with output.console.status("packing"):
+            pack(source, images, archive)
+        yield archive
+
+
+def _upload(client: Client, project: str, path: Path, output: Output) -> str:
+    with output.progress() as progress:
+        task = progress.add_task("uploading", total=path.stat().st_size, note="")
+        return client.transfers.upload(project, path, lambda count: progress.advance(task, count)).name
+
+
+def _follow(client: Client, job: ImportJob, output: Output) -> ImportJob:
+    """Shows a job's progress until it ends; it goes on if the user stops looking."""
+    try:
+        with output.progress() as progress:
+            task = progress.add_task("importing", total=None, note="")
+            for change in client.transfers.watch_import(job.name):
+                job = change
+                progress.update(task, **shown_progress(job.progress), note=_note(job))
+    except KeyboardInterrupt:
+        *_, project, _, job_id = job.name.split("/")
+        output.console.print(f"\nThe import goes on. To stop it: sightsmith imports {project} {job_id} --cancel")
+        raise typer.Exit(130) from None
+    return job
+
+
+def shown_progress(progress: JobProgress) -> dict[str, Any]:
+    """How a progress bar shows how far a job is."""
+    total = progress.total_count or None
+    return {"description": progress.phase or "waiting", "completed": progress.done_count, "total": total}
+
+
+def _note(job: ImportJob) -> str:
+    return f"{job.progress.done_count:,} done" if job.progress.done_count and not job.progress.total_count else ""
+
+
+def _summary(job: ImportJob, findings: Sequence[JobFinding]) -> Iterable[Table | str]:
+    result = job.result
+    if job.HasField("result"):
+        yield (
+            f"[bold]{result.created_count}[/] imported, {result.updated_count} changed, {result.unchanged_count} as "
+            f"they were, {result.rejected_count} of {result.read_count} rejected; "
+            f"{result.problem_count} without some of their annotations"
+        )
+    if findings:
+        table = Table(title="findings", title_justify="left")
+        for heading in ("where", "code", "message"):
+            table.add_column(heading, overflow="fold")
+        for finding in findings[:_SHOWN]:
+            table.add_row(escape(_place(finding)), finding.code, escape(finding.message))
+        yield table
+    if len(findings) > _SHOWN:
+        *_, project, _, job_id = job.name.split("/")
+        yield f"… and more: sightsmith imports {project} {job_id} --report report.jsonl"
+    if not has_ended(job):
+        yield f"{job.name} is {_state(job)}"
+
+
+def _place(finding: JobFinding) -> str:
+    place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+    return " ".join(part for part in (place, finding.path) if part)
+
+
+def _table_of(jobs: Iterable[ImportJob]) -> Table:
+    table = Table()
+    for heading in ("import", "state", "read", "created", "changed", "rejected", "begun"):
+        table.add_column(heading)
+    for job in jobs:
+        counts = job.result
+        numbers = (counts.read_count, counts.created_count, counts.updated_count, counts.rejected_count)
+        begun = job.create_time.ToDatetime().isoformat(" ", "seconds")
+        table.add_row(job.name.rpartition("/")[2], _state(job), *map(str, numbers), begun)
+    return table
+
+
+def _state(job: ImportJob) -> str:
+    return job_pb2.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
