@@ -7,6 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sightsmith.cli.annotating import (
+    annotate_command,
+    annotations_command,
+    describe_command,
+    move_command,
+    unannotate_command,
+)
 from sightsmith.cli.datasets import (
     datasets_command,
     delete_command,
@@ -61,6 +68,11 @@ app.command("up")(up_command)
 app.command("projects")(projects_command)
 app.command("datasets")(datasets_command)
 app.command("images")(images_command)
+app.command("describe")(describe_command)
+app.command("annotations")(annotations_command)
+app.command("annotate")(annotate_command)
+app.command("unannotate")(unannotate_command)
+app.command("move")(move_command)
 app.add_typer(labels_app, name="labels")
 app.command("history")(history_command)
 app.command("delete")(delete_command)

@@ -10,6 +10,8 @@ from sqlalchemy.engine import make_url
 from sightsmith.stack import Endpoints
 from tests.integration.conftest import TOKEN
 
+from .command_line import Run
+from .command_line import run as run_command
 from .labeling_client import LabelingClient
 from .labeling_process import LabelingProcess, WorkerProcess
 
@@ -120,3 +122,13 @@ async def dataset(client: LabelingClient) -> str:
 async def project(dataset: str) -> str:
     """The project of `dataset`."""
     return dataset.partition("/datasets/")[0]
+
+
+@pytest.fixture
+def run(labeling: LabelingProcess, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command of the command line."""
+    monkeypatch.setenv("SIGHTSMITH_TOKEN", TOKEN)
+    monkeypatch.setenv("SIGHTSMITH_ACTOR", "Ada")
+    for service in ("LABELING", "TRAINING", "INFERENCE"):
+        monkeypatch.setenv(f"SIGHTSMITH_{service}_TARGET", labeling.target)
+    return run_command

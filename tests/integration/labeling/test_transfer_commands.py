@@ -2,37 +2,16 @@
 
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
 
-from sightsmith.cli.main import app
-from tests.integration.conftest import TOKEN
-
+from .command_line import Run, result_of
 from .labeling_client import LabelingClient
-from .labeling_process import LabelingProcess
 from .sample_images import jpeg
 from .transfer_client import TransferClient, boxes_of, manifest, manifest_line
 
 pytestmark = pytest.mark.usefixtures("worker")
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(labeling: LabelingProcess, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("SIGHTSMITH_TOKEN", TOKEN)
-    for service in ("LABELING", "TRAINING", "INFERENCE"):
-        monkeypatch.setenv(f"SIGHTSMITH_{service}_TARGET", labeling.target)
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def result_of(done: Result) -> Any:
-    assert done.exit_code == 0, done.output
-    return json.loads(done.stdout)
 
 
 @pytest.fixture

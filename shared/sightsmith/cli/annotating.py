@@ -1,0 +1,129 @@
+"""`sightsmith annotations`, `annotate`, `unannotate`, `move` and `describe`: editing by hand."""
+
+import math
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.labeling.v1.annotation_pb2 import Annotation, BoundingBox
+from sightsmith.cli.datasets import ProjectArgument
+from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.client import Client
+from sightsmith.names import DatasetName, ImageName, ProjectName
+
+ImageArgument = Annotated[str, typer.Argument(help="Id of the image, as 'sightsmith images' lists it.")]
+DatasetOption = Annotated[str, typer.Option(help="Id of the dataset that the image is in.")]
+EtagOption = Annotated[str, typer.Option(help="Edit only if this is still the image's etag.")]
+_BOX_EDGES = 4
+
+
+def annotations_command(
+    project: ProjectArgument, image: ImageArgument, dataset: DatasetOption = "train", as_json: JsonOption = False
+) -> None:
+    """List what is annotated on an image, with who did it."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        annotations = list(client.annotations.list(str(ImageName(project, dataset, image))))
+    output.result({"annotations": list_of(annotations)}, _table(annotations) if annotations else "nothing yet")
+
+
+def annotate_command(
+    project: ProjectArgument,
+    image: ImageArgument,
+    label: Annotated[str, typer.Argument(help="The label; made if the project does not have it.")],
+    box: Annotated[
+        str, typer.Option(help="LEFT,TOP,WIDTH,HEIGHT in pixels of the upright image; the whole image if left out.")
+    ] = "",
+    dataset: DatasetOption = "train",
+    etag: EtagOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Put a label on an image, or on a box in it."""
+    output = Output(as_json)
+    annotation = Annotation(label=label, box=_box(box) if box else None)
+    with output.failing_clearly(), Client.connect() as client:
+        made = client.annotations.create(str(ImageName(project, dataset, image)), annotation, etag)
+    output.result(fields_of(made), made.name)
+
+
+def unannotate_command(
+    project: ProjectArgument,
+    image: ImageArgument,
+    numbers: Annotated[list[int], typer.Argument(help="Numbers of the annotations.", min=1)],
+    dataset: DatasetOption = "train",
+    as_json: JsonOption = False,
+) -> None:
+    """Take annotations off an image."""
+    output = Output(as_json)
+    names = [f"{ImageName(project, dataset, image)}/annotations/{number}" for number in numbers]
+    with output.failing_clearly(), Client.connect() as client:
+        client.annotations.delete_all(str(DatasetName(project, dataset)), names)
+    output.result({"deleted": names}, f"taken off: {len(names)}")
+
+
+def move_command(
+    project: ProjectArgument,
+    images: Annotated[list[str], typer.Argument(help="Ids of the images.")],
+    source: Annotated[str, typer.Option("--from", help="Id of the dataset that they are in.")] = "train",
+    destination: Annotated[str, typer.Option("--to", help="Id of the dataset to move them to.")] = "test",
+    as_json: JsonOption = False,
+) -> None:
+    """Move images to the project's other dataset."""
+    output = Output(as_json)
+    names = [str(ImageName(project, source, image)) for image in images]
+    with output.failing_clearly(), Client.connect() as client:
+        moved = client.images.move(str(DatasetName(project, source)), names, str(DatasetName(project, destination)))
+    output.result({"images": list_of(moved)}, f"moved: {len(moved)} images")
+
+
+def describe_command(
+    project: ProjectArgument,
+    called: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; all tags are replaced by those given.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a project if it is not there, and set its display name and tags."""
+    output = Output(as_json)
+    tags = dict(_tag(one) for one in tag) if tag is not None else None
+    with output.failing_clearly(), Client.connect() as client:
+        found = client.ensure_project(project)
+        if called is not None or tags is not None:
+            found = client.images.update_project(str(ProjectName(project)), display_name=called, tags=tags)
+    output.result(fields_of(found), f"{found.name}: {escape(found.display_name)}")
+
+
+def _box(text: str) -> BoundingBox:
+    try:
+        edges = [float(edge) for edge in text.split(",")]
+    except ValueError:
+        edges = []
+    if len(edges) != _BOX_EDGES or not all(map(math.isfinite, edges)):
+        raise typer.BadParameter(f"must be four numbers LEFT,TOP,WIDTH,HEIGHT, not {text!r}", param_hint="--box")
+    left, top, width, height = edges
+    return BoundingBox(left=left, top=top, width=width, height=height)
+
+
+def _tag(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise typer.BadParameter(f"must be NAME=VALUE, not {text!r}", param_hint="--tag")
+    return name, value
+
+
+def _table(annotations: list[Annotation]) -> Table:
+    table = Table()
+    for heading in ("number", "label", "box", "made by", "when"):
+        table.add_column(heading, overflow="fold")
+    for annotation in annotations:
+        box = annotation.box
+        where = f"{box.left:g}, {box.top:g}, {box.width:g}, {box.height:g}" if annotation.HasField("box") else ""
+        origin = Annotation.Origin.Name(annotation.origin).removeprefix("ORIGIN_").lower()
+        confidence = f", {annotation.confidence:.2f}" if annotation.HasField("confidence") else ""
+        when = annotation.create_time.ToDatetime().isoformat(" ", "seconds")
+        number = annotation.name.rpartition("/")[2]
+        table.add_row(
+            number, escape(annotation.label), where, escape(f"{origin} {annotation.author}{confidence}"), when
+        )
+    return table
