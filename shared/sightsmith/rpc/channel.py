@@ -44,6 +44,8 @@ def channel_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[st
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.service_config", _RETRIES),
         ("grpc.keepalive_time_ms", 30_000),
+        # gRPC's own two minutes are long after a server is back.
+        ("grpc.max_reconnect_backoff_ms", 3_000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
 

@@ -45,6 +45,8 @@ def prepare(folder: DataFolder, repository: Path, *, grpc_port: int, http_port: 
             "--model-control-mode=explicit",
             # Every model here says all about itself; asking its backend first would take a process more at each load.
             "--disable-auto-complete-config",
+            # Ready means that the server answers: one model that does not load is that model's trouble.
+            "--strict-readiness=false",
             f"--backend-directory={folder.triton_backends}",
             f"--cache-directory={server / 'caches'}",
             f"--grpc-address={_HOST}",
