@@ -1,6 +1,9 @@
-"""`sightsmith annotations`, `annotate`, `unannotate`, `move` and `describe`: editing by hand."""
+"""`sightsmith annotations`, `annotate`, `unannotate`, `move`, `describe`, `create-dataset`, `download`."""
 
 import math
+import mimetypes
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.api.labeling.v1.annotation_pb2 import Annotation, BoundingBox
+from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.cli.datasets import ProjectArgument
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
@@ -17,6 +21,13 @@ ImageArgument = Annotated[str, typer.Argument(help="Id of the image, as 'sightsm
 DatasetOption = Annotated[str, typer.Option(help="Id of the dataset that the image is in.")]
 EtagOption = Annotated[str, typer.Option(help="Edit only if this is still the image's etag.")]
 _BOX_EDGES = 4
+
+
+class Purpose(StrEnum):
+    """What the images of a dataset are for."""
+
+    TRAIN = "train"
+    TEST = "test"
 
 
 def annotations_command(
@@ -92,6 +103,41 @@ def describe_command(
         if called is not None or tags is not None:
             found = client.images.update_project(str(ProjectName(project)), display_name=called, tags=tags)
     output.result(fields_of(found), f"{found.name}: {escape(found.display_name)}")
+
+
+def create_dataset_command(
+    project: ProjectArgument,
+    dataset: Annotated[str, typer.Argument(help="Id of the dataset.")],
+    split: Annotated[Purpose, typer.Option(help="What its images are for.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Create a dataset without any image; imports make those that they need."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        made = client.images.create_dataset(str(ProjectName(project)), dataset, Split.Value(f"SPLIT_{split.name}"))
+    output.result(fields_of(made), made.name)
+
+
+def download_command(
+    project: ProjectArgument,
+    images: Annotated[list[str], typer.Argument(help="Ids of the images.")],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write them to, named by id.")],
+    thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Small copies in place of the images.")] = False,
+    dataset: DatasetOption = "train",
+    as_json: JsonOption = False,
+) -> None:
+    """Write images to files."""
+    output = Output(as_json)
+    written: list[str] = []
+    with output.failing_clearly(), Client.connect() as client:
+        folder.mkdir(parents=True, exist_ok=True)
+        for image in images:
+            found = client.images.get(str(ImageName(project, dataset, image)))
+            kind = "image/jpeg" if thumbnails else found.media_type
+            path = folder / f"{image}{mimetypes.guess_extension(kind) or ''}"
+            path.write_bytes(client.thumbnail(found.name) if thumbnails else client.download(found.name))
+            written.append(str(path))
+    output.result({"files": written}, *written)
 
 
 def _box(text: str) -> BoundingBox:

@@ -10,7 +10,9 @@ import typer
 from sightsmith.cli.annotating import (
     annotate_command,
     annotations_command,
+    create_dataset_command,
     describe_command,
+    download_command,
     move_command,
     unannotate_command,
 )
@@ -37,6 +39,7 @@ from sightsmith.cli.similarity import (
 )
 from sightsmith.cli.snapshots import snapshots_app
 from sightsmith.cli.suggestions import suggest_command, suggestions_app
+from sightsmith.cli.tasks import tasks_command
 from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, models_command, train_command
 from sightsmith.cli.up import up_command
 from sightsmith.cli.validation import split_command, validate_command
@@ -73,10 +76,13 @@ app.command("annotations")(annotations_command)
 app.command("annotate")(annotate_command)
 app.command("unannotate")(unannotate_command)
 app.command("move")(move_command)
+app.command("create-dataset")(create_dataset_command)
+app.command("download")(download_command)
 app.add_typer(labels_app, name="labels")
 app.command("history")(history_command)
 app.command("delete")(delete_command)
 app.command("import")(import_command)
+app.command("tasks")(tasks_command)
 app.command("imports")(imports_command)
 app.command("export")(export_command)
 app.add_typer(snapshots_app, name="snapshots")

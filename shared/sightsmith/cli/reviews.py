@@ -57,6 +57,38 @@ def list_command(
     output.result({"review_items": list_of(items)}, _table(items))
 
 
+@review_app.command("request")
+def request_command(
+    project: ProjectArgument,
+    image: Annotated[Path, typer.Argument(help="The image.", dir_okay=False)],
+    predicted: Annotated[
+        list[str] | None, typer.Option(help="What was predicted, as LABEL=CONFIDENCE; may be repeated.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Which model predicted it, by its full name.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Put an image into the queue, with what was predicted of it."""
+    output = Output(as_json)
+    item = ReviewItem(model=model, predictions=[_prediction(one) for one in predicted or ()])
+    with output.failing_clearly(), Client.connect() as client:
+        made = client.reviews.request(project, image.read_bytes(), item)
+    output.result(fields_of(made), _table([made]))
+
+
+@review_app.command("download")
+def download_command(
+    project: ProjectArgument,
+    item: ItemArgument,
+    path: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    thumbnail: Annotated[bool, typer.Option("--thumbnail", help="A small copy in place of the image.")] = False,
+) -> None:
+    """Write the image of an item to a file."""
+    output = Output(False)
+    with output.failing_clearly(), Client.connect() as client:
+        name = str(ReviewItemName(project, item))
+        path.write_bytes(client.reviews.thumbnail(name) if thumbnail else client.reviews.download(name))
+
+
 @review_app.command("claim")
 def claim_command(
     project: ProjectArgument,
@@ -178,6 +210,14 @@ def _boxed(text: str) -> Answer.Label:
     except ValueError:
         raise typer.BadParameter(f"--box must look like cat=10,20,30,40, not {text[:80]!r}") from None
     return Answer.Label(label=label, box=BoundingBox(left=left, top=top, width=width, height=height))
+
+
+def _prediction(text: str) -> ReviewItem.Prediction:
+    label, _, confidence = text.rpartition("=")
+    try:
+        return ReviewItem.Prediction(label=label, confidence=float(confidence))
+    except ValueError:
+        raise typer.BadParameter(f"--predicted must look like cat=0.4, not {text[:80]!r}") from None
 
 
 def _names(project: str, ids: Sequence[str]) -> Sequence[str]:

@@ -53,6 +53,19 @@ def take_command(
     output.result(fields_of(snapshot), _table([snapshot]))
 
 
+@snapshots_app.command("show")
+def show_command(project: ProjectArgument, number: NumberArgument, as_json: JsonOption = False) -> None:
+    """Show a snapshot, label by label."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        snapshot = client.snapshots.get(_name(project, number))
+    labels = Table("label", "images to learn from", "to test with", "boxes to learn from", "to test with")
+    for count in snapshot.label_counts:
+        numbers = (count.train_image_count, count.test_image_count, count.train_box_count, count.test_box_count)
+        labels.add_row(escape(count.label), *map(str, numbers))
+    output.result(fields_of(snapshot), _table([snapshot]), labels)
+
+
 @snapshots_app.command("diff")
 def diff_command(
     project: ProjectArgument, base: NumberArgument, other: NumberArgument, as_json: JsonOption = False

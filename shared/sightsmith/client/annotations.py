@@ -55,6 +55,14 @@ class Annotations:
         with calling():
             return self.stub.UpdateAnnotation(request)
 
+    def update_all(self, dataset: str, annotations: Iterable[Annotation]) -> Sequence[Annotation]:
+        """Changes what up to 1000 annotations of a dataset's images say, all of them or none."""
+        requests = [pb.UpdateAnnotationRequest(annotation=annotation) for annotation in annotations]
+        with calling():
+            return self.stub.BatchUpdateAnnotations(
+                pb.BatchUpdateAnnotationsRequest(parent=dataset, requests=requests)
+            ).annotations
+
     def delete(self, name: str, etag: str = "") -> None:
         """Takes an annotation off its image."""
         with calling():

@@ -39,6 +39,13 @@ class Images:
         with calling():
             self.stub.DeleteProject(pb.DeleteProjectRequest(name=name, force=force))
 
+    def create_dataset(self, project: str, dataset_id: str, split: dataset_pb2.Split.ValueType) -> dataset_pb2.Dataset:
+        """Creates the dataset of a split; a project has one of each."""
+        dataset = dataset_pb2.Dataset(split=split)
+        request = pb.CreateDatasetRequest(parent=project, dataset_id=dataset_id, dataset=dataset)
+        with calling():
+            return self.stub.CreateDataset(request)
+
     def dataset(self, name: str) -> dataset_pb2.Dataset:
         """A dataset with its counts."""
         with calling():

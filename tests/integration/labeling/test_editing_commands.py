@@ -1,5 +1,7 @@
 """Editing by hand with the command line, on a real service."""
 
+from pathlib import Path
+
 import pytest
 
 from .command_line import Run, result_of
@@ -50,3 +52,52 @@ async def test_images_move_and_projects_are_described(
     moved = result_of(run("move", name, image_id, "--to", "held-out", "--json"))["images"]
     assert [one["name"] for one in moved] == [f"{project}/datasets/held-out/images/{image_id}"]
     assert result_of(run("images", name, "train", "--json"))["images"] == []
+
+
+def test_images_are_written_to_files(run: Run, project: str, image: str, tmp_path: Path) -> None:
+    name, image_id = project.removeprefix("projects/"), image.rpartition("/")[2]
+    (file,) = result_of(run("download", name, image_id, "-o", tmp_path / "whole", "--json"))["files"]
+    assert Path(file) == tmp_path / "whole" / f"{image_id}.jpg"
+    assert Path(file).read_bytes() == jpeg(seed=900)
+    (small,) = result_of(run("download", name, image_id, "-o", tmp_path / "small", "--thumbnails", "--json"))["files"]
+    assert Path(small).read_bytes().startswith(b"\xff\xd8")
+    assert run("download", name, "nothing", "-o", tmp_path).exit_code == 1
+
+
+def test_snapshots_are_shown_and_datasets_created(run: Run, project: str, image: str) -> None:
+    name = project.removeprefix("projects/")
+    result_of(run("snapshots", "take", name, "--json"))
+    assert result_of(run("snapshots", "show", name, 1, "--json"))["label_counts"] == [
+        {"label": "cat", "train_image_count": "1"}
+    ]
+    assert result_of(run("create-dataset", name, "judge", "--split", "test", "--json"))["split"] == "SPLIT_TEST"
+    again = run("create-dataset", name, "other", "--split", "test", "--json")
+    assert again.exit_code == 1
+    assert "ALREADY_EXISTS" in again.stderr
+
+
+@pytest.mark.usefixtures("worker")
+def test_tasks_are_listed_and_stopped(run: Run, project: str, image: str, tmp_path: Path) -> None:
+    name = project.removeprefix("projects/")
+    result_of(run("export", name, "--format", "coco", "-o", tmp_path / "out.zip", "--json"))
+    result_of(run("validate", name, "--json"), exit_code=1)
+    tasks = result_of(run("tasks", name, "--json"))["tasks"]
+    assert [task["name"].split("/")[2] for task in tasks] == ["validationJobs", "exportJobs"]
+    assert {task["state"] for task in tasks} == {"JOB_STATE_SUCCEEDED"}
+    ended = tasks[1]["name"].removeprefix(f"{project}/")
+    assert result_of(run("tasks", name, "--cancel", ended, "--json"))["state"] == "JOB_STATE_SUCCEEDED"
+    wrong = run("tasks", name, "--cancel", "cakes/1")
+    assert wrong.exit_code == 1
+    assert "importJobs" in wrong.stderr
+
+
+def test_an_image_is_put_into_the_review_queue(run: Run, project: str, image: str, tmp_path: Path) -> None:
+    name = project.removeprefix("projects/")
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(seed=901))
+    item = result_of(run("review", "request", name, photo, "--predicted", "cat=0.4", "--json"))
+    assert [(one["label"], one["confidence"]) for one in item["predictions"]] == [("cat", 0.4)]
+    item_id = item["name"].rpartition("/")[2]
+    assert run("review", "download", name, item_id, "-o", tmp_path / "there.jpg").exit_code == 0
+    assert (tmp_path / "there.jpg").read_bytes() == photo.read_bytes()
+    assert run("review", "request", name, photo, "--predicted", "cat").exit_code == 2
