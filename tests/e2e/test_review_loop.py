@@ -44,7 +44,8 @@ def made(client: Client) -> Iterator[list[str]]:
 def test_a_sampled_prediction_becomes_a_labelled_image(
     sightsmith: Command, client: Client, shop: Shop, fresh_photo: Path, made: list[str]
 ) -> None:
-    done = sightsmith("deploy", shop.project, "--name", "watched", "--sample-share", "1", "--json")
+    model = shop.model.rpartition("/")[2]
+    done = sightsmith("deploy", shop.project, model, "--name", "watched", "--sample-share", "1", "--json")
     assert done.code == 0, done.errors
     assert done.json["sampling"] == {"share": 1.0}
     done = sightsmith("predict", shop.project, fresh_photo, "--deployment", "watched", "--json")
