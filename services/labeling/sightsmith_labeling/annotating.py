@@ -149,17 +149,24 @@ class Annotations:
     async def replace(self, name: ImageName, new: Sequence[NewAnnotation], etag: str) -> Image:
         """Makes the annotations of an image exactly these. One that says what it said keeps its id, origin and time.
 
+        What an import found to be wrong with single annotations of it is settled by that.
+
         Raises:
             NotFoundError: if the image does not exist.
             AbortedError: with the reason ETAG_MISMATCH, if the image was changed since the etag was read.
             InvalidArgumentError: with everything that is wrong with the new annotations.
         """
+
+        def change(edited: EditedImage) -> None:
+            edited.replace_all(new)
+            edited.settle_problems()
+
         async with self._database.transaction() as session:
             (image,) = await edit_images(
                 session,
                 ProjectName(name.project),
                 [name],
-                lambda edited: edited.replace_all(new),
+                change,
                 action="annotations.replace",
                 etags={name: etag},
                 quotas=self._quotas,

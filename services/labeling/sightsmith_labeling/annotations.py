@@ -15,6 +15,10 @@ class Origin(StrEnum):
     MODEL = "model"
 
 
+# Quicker than to make an origin from its text anew for each of a million annotations.
+_ORIGINS: Mapping[str, Origin] = {origin.value: origin for origin in Origin}
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle in pixels of the upright image, from its top left corner. Fractions of a pixel are kept."""
@@ -121,7 +125,7 @@ def read(row: StoredAnnotation, label_names: Mapping[int, str]) -> Annotation:
         id=row["id"],
         label=label_names[row["label"]],
         box=Box(*box) if box is not None else None,
-        origin=Origin(row["origin"]),
+        origin=_ORIGINS[row["origin"]],
         author=row["author"],
         confidence=row.get("confidence"),
         create_time=datetime.fromisoformat(row["time"]),

@@ -9,7 +9,7 @@ from sightsmith.database import utc_now
 from sightsmith.errors import AlreadyExistsError, FieldViolation, NotFoundError
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import Annotation, NewAnnotation, Origin, numbered
-from sightsmith_labeling.images import Image
+from sightsmith_labeling.images import Image, Problem
 from sightsmith_labeling.quotas import Quotas
 
 
@@ -33,6 +33,7 @@ class EditedImage:
         self.revision = image.revision
         self.last_annotation = last_annotation
         self._before = image
+        self._problems = image.problems
         self._annotations = {annotation.id: annotation for annotation in image.annotations}
         self._ids = {annotation.content: annotation.id for annotation in image.annotations}
         self._quotas = quotas
@@ -97,10 +98,19 @@ class EditedImage:
         for annotation in new:
             self.add(annotation)
 
+    def settle_problems(self) -> None:
+        """Takes off what an import found to be wrong with single annotations: somebody has given all of them anew."""
+        self._problems = tuple(problem for problem in self._problems if not problem.path)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is still wrong with the image."""
+        return self._problems
+
     @property
     def is_changed(self) -> bool:
-        """Whether the annotations are other than they were."""
-        return tuple(self.annotations) != self._before.annotations
+        """Whether the annotations or problems are other than they were."""
+        return tuple(self.annotations) != self._before.annotations or self._problems != self._before.problems
 
     @property
     def image(self) -> Image:
@@ -108,7 +118,11 @@ class EditedImage:
         if not self.is_changed:
             return self._before
         return replace(
-            self._before, annotations=tuple(self.annotations), revision=self.revision + 1, update_time=self._time
+            self._before,
+            annotations=tuple(self.annotations),
+            problems=self._problems,
+            revision=self.revision + 1,
+            update_time=self._time,
         )
 
     @property
@@ -127,10 +141,13 @@ class EditedImage:
     def difference(self) -> Mapping[str, Any]:
         """What the edit took away and what it brought, as JSON values for the audit trail."""
         before, after = set(self._before.annotations), set(self._annotations.values())
-        return {
+        difference: dict[str, Any] = {
             "removed": [_as_json(annotation) for annotation in self._before.annotations if annotation not in after],
             "added": [_as_json(annotation) for annotation in self.annotations if annotation not in before],
         }
+        if settled := [vars(problem) for problem in self._before.problems if problem not in self._problems]:
+            difference["settled_problems"] = settled
+        return difference
 
     def _check(self, new: NewAnnotation) -> None:
         path = f"annotations[{self._given}]"

@@ -134,13 +134,17 @@ async def _write(session: AsyncSession, project: ProjectName, images: _Locked, q
             "sequence": sequence,
             "annotations": [stored(annotation, keys) for annotation in image.annotations],
             "last_annotation": image.last_annotation,
+            "problems": [vars(problem) for problem in image.problems],
         }
         for sequence, image in images.items()
     ]
     new = (
         func.jsonb_to_recordset(literal(rows, JSONB))
         .table_valued(
-            column("sequence", BigInteger), column("annotations", JSONB), column("last_annotation", BigInteger)
+            column("sequence", BigInteger),
+            column("annotations", JSONB),
+            column("last_annotation", BigInteger),
+            column("problems", JSONB),
         )
         .render_derived(name="new", with_types=True)
     )
@@ -150,6 +154,7 @@ async def _write(session: AsyncSession, project: ProjectName, images: _Locked, q
         .values(
             annotations=new.c.annotations,
             last_annotation=new.c.last_annotation,
+            problems=new.c.problems,
             revision=ImageRow.revision + 1,
             update_time=utc_now(),
         ),

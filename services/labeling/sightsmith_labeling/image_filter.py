@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sightsmith.paging import PageRequest
 from sightsmith_labeling.annotations import Origin
+from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.page_keys import position_key, text_position_after, time_position_after
 from sightsmith_labeling.tables import AUTHORS, ORIGINS, ImageLabelRow, ImageRow
 
@@ -112,7 +113,7 @@ class ImageFilter:
         if self.created_after is not None:
             found.append(ImageRow.create_time > self.created_after)
         if self.sha256s:
-            found.append(ImageRow.sha256.in_(self.sha256s))
+            found.append(is_one_of_texts(ImageRow.sha256, self.sha256s))
         return found
 
 

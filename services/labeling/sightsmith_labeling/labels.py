@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.quotas import require_room
 from sightsmith_labeling.tables import LabelRow
 
@@ -56,6 +57,8 @@ async def require_room_for_labels(session: AsyncSession, project: str, new: int,
 
 
 async def _find(session: AsyncSession, project: str, names: list[str]) -> dict[str, int]:
-    found = select(LabelRow.name, LabelRow.key).where(LabelRow.project == project, LabelRow.name.in_(names))
+    found = select(LabelRow.name, LabelRow.key).where(
+        LabelRow.project == project, is_one_of_texts(LabelRow.name, names)
+    )
     kept = found.order_by(LabelRow.key).with_for_update(read=True, key_share=True)
     return dict((await session.execute(kept)).tuples().all())

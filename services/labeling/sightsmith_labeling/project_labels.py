@@ -15,6 +15,7 @@ from sightsmith.names import LabelName, ProjectName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotation_rules import check_label
+from sightsmith_labeling.arrays import is_one_of_keys, is_one_of_texts
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.labels import require_room_for_labels
@@ -107,7 +108,7 @@ class Labels:
         """
         wanted = select(LabelRow).where(LabelRow.project == project.project).order_by(LabelRow.name)
         if display_names:
-            wanted = wanted.where(LabelRow.name.in_(display_names))
+            wanted = wanted.where(is_one_of_texts(LabelRow.name, display_names))
         if (after := text_after(page)) is not None:
             wanted = wanted.where(LabelRow.name > after)
         async with one_moment(self._database) as session:
@@ -254,7 +255,7 @@ async def _counts_of(session: AsyncSession, project: str, labels: Sequence[int])
         select(
             LabelTallyRow.label, LabelTallyRow.dataset, func.sum(LabelTallyRow.images), func.sum(LabelTallyRow.boxes)
         )
-        .where(LabelTallyRow.dataset.in_(splits), LabelTallyRow.label.in_(labels))
+        .where(LabelTallyRow.dataset.in_(splits), is_one_of_keys(LabelTallyRow.label, labels))
         .group_by(LabelTallyRow.label, LabelTallyRow.dataset)
     )
     found: dict[int, dict[Split, tuple[int, int]]] = defaultdict(dict)

@@ -148,7 +148,7 @@ def similarity_servicer(
         similar,
         NearDuplicateSearch(database, backbone),
         LabellingByExample(database, similar, backbone, Quotas.of(settings)),
-        LabellingOrder(database, objects, inference, backbone),
+        LabellingOrder(database, objects, inference, backbone, settings.max_message_bytes),
     )
 
 

@@ -54,6 +54,8 @@ class LabelingSettings(Settings):
     # New images are embedded once none has come for a while, or when one has waited for so long.
     embedding_quiet_seconds: float = Field(default=2.0, ge=0)
     embedding_patience_seconds: float = Field(default=60.0, ge=0)
+    # With the pauses in between, an image that fails each time is given up after about ten hours.
+    embedding_attempts: int = Field(default=20, ge=1)
     embedding_poll_seconds: float = Field(default=1.0, gt=0)
     # While inference is away, it is asked again later and later, up to this.
     embedding_longest_pause_seconds: float = Field(default=15.0, gt=0)

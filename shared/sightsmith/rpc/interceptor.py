@@ -24,7 +24,7 @@ from sightsmith.actor import ACTOR_HEADER, acting_as
 from sightsmith.errors import InternalError, SightsmithError, UnauthenticatedError
 from sightsmith.logs import REQUEST_ID, bind_request_id, current_request_id, get_logger
 from sightsmith.rpc import Context
-from sightsmith.rpc.required_fields import check_required_fields
+from sightsmith.rpc.required_fields import check_required_fields, check_texts
 from sightsmith.rpc.status import to_status
 
 AUTHORIZATION = "authorization"
@@ -38,7 +38,7 @@ _log = get_logger(__name__)
 
 
 class CallInterceptor(aio.ServerInterceptor):
-    """Authenticates, checks required fields, turns errors into statuses, logs and counts: for all four call kinds."""
+    """Authenticates, checks fields, turns errors into statuses, logs and counts: for all four call kinds."""
 
     def __init__(self, token: str) -> None:
         self._authorization = f"Bearer {token}".encode()
@@ -109,7 +109,7 @@ class _Call:
         if not self._allowed:
             raise UnauthenticatedError("a valid bearer token is needed in the metadata 'authorization: Bearer …'")
         if isinstance(request, Message):
-            check_required_fields(request)
+            _check(request)
             return request
         return _checked_stream(request)
 
@@ -152,5 +152,10 @@ class _Outcome:
 
 async def _checked_stream(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
     async for request in requests:
-        check_required_fields(request)
+        _check(request)
         yield request
+
+
+def _check(request: Message) -> None:
+    check_required_fields(request)
+    check_texts(request)

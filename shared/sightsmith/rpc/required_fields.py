@@ -1,6 +1,6 @@
-"""Checks every field that the protos mark REQUIRED, so that no servicer has to."""
+"""Checks every field that the protos mark REQUIRED, and every text, so that no servicer has to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from google.api import field_behavior_pb2
@@ -22,6 +22,18 @@ def check_required_fields(request: Message) -> None:
         raise InvalidArgumentError(f"missing in the request: {names}", violations=violations)
 
 
+def check_texts(request: Message) -> None:
+    """Looks for NUL characters in the texts of a request and of the messages inside it: PostgreSQL can keep none.
+
+    Raises:
+        InvalidArgumentError: with one violation for each such text.
+    """
+    violations = [FieldViolation(path, "must not contain a NUL character") for path in _with_nul(request, "")]
+    if violations:
+        names = ", ".join(violation.field for violation in violations)
+        raise InvalidArgumentError(f"NUL characters in the request: {names}", violations=violations)
+
+
 def _missing(message: Message, prefix: str) -> Iterator[str]:
     for field in _required_fields(message.DESCRIPTOR):
         if not _is_set(message, field):
@@ -37,6 +49,42 @@ def _missing(message: Message, prefix: str) -> Iterator[str]:
                 yield from _missing(item, f"{prefix}{field.name}[{index}].")
         else:
             yield from _missing(value, f"{prefix}{field.name}.")
+
+
+def _with_nul(message: Message, prefix: str) -> Iterator[str]:
+    if not _can_hold_text(message.DESCRIPTOR):
+        return
+    for field, value in message.ListFields():
+        is_map = field.message_type is not None and field.message_type.GetOptions().map_entry
+        if is_map:
+            yield from _map_with_nul(value, prefix + field.name)
+        elif field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
+            continue
+        elif field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _value_with_nul(item, f"{prefix}{field.name}[{index}]")
+        else:
+            yield from _value_with_nul(value, prefix + field.name)
+
+
+def _map_with_nul(entries: Mapping[object, object], path: str) -> Iterator[str]:
+    for key, value in entries.items():
+        # The key itself is not safe to be named.
+        yield from _value_with_nul(key, path)
+        yield from _value_with_nul(value, f"{path}[{key!r}]")
+
+
+def _value_with_nul(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, Message):
+        yield from _with_nul(value, f"{path}.")
+    elif isinstance(value, str) and "\0" in value:
+        yield path
+
+
+@cache
+def _can_hold_text(descriptor: Descriptor) -> bool:
+    """Whether there is anything to look at: a message of numbers and bytes only is passed over."""
+    return any(field.type in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE) for field in descriptor.fields)
 
 
 def _is_set(message: Message, field: FieldDescriptor) -> bool:

@@ -321,7 +321,7 @@ async def test_requests_that_make_no_sense_are_refused(
     with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
         await transfers.begin_import(project, uploaded_file=f"{project}/uploadedFiles/f-1")
     with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
-        await transfers.begin_import(project, source_dataset=f"{project}/datasets/nothing")
+        await transfers.begin_import(project, source_dataset=f"{other}/datasets/nothing")
 
 
 async def test_a_file_that_was_damaged_on_its_way_is_refused(transfers: TransferClient, project: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import code_pb2
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from sightsmith.api.labeling.v1 import label_service_pb2
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
@@ -26,7 +26,7 @@ from sightsmith_labeling.tables import (
 )
 from sightsmith_labeling.tally_folding import TallyFolding
 
-from .annotating_client import AnnotatingClient
+from .annotating_client import AnnotatingClient, annotation
 from .labeling_client import LabelingClient
 
 
@@ -128,6 +128,19 @@ async def test_counts_stay_exact_under_many_writers(
     assert len(await images_of(client, test)) == 6
     for name in (dataset, test):
         await assert_exact(client, name, database)
+
+
+async def test_an_image_that_was_corrected_has_no_errors_any_more(
+    ann: AnnotatingClient, client: LabelingClient, dataset: str, database: Database
+) -> None:
+    (name,) = await ann.images(dataset, ["cat"])
+    problem = {"code": "ERROR_INVALID_BOUNDING_BOX", "message": "is outside", "path": "bb.annotations[0]"}
+    broken = update(ImageRow).where(ImageRow.id == name.rpartition("/")[2]).values(problems=[problem])
+    async with database.transaction() as session:
+        await session.execute(broken)
+    assert (await client.dataset(dataset)).erroneous_image_count == 1
+    assert not (await ann.replace(name, annotation("cat"))).problems
+    assert (await client.dataset(dataset)).erroneous_image_count == 0
 
 
 async def test_folding_leaves_one_tally_of_each(ann: AnnotatingClient, dataset: str, database: Database) -> None:

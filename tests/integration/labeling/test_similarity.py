@@ -1,6 +1,7 @@
 """Similar images, near-duplicates, labels by example and an order for labelling, on a real database with pgvector."""
 
 import asyncio
+import hashlib
 import io
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -33,6 +34,7 @@ DIVERSITY = pb.OrderForLabellingRequest.STRATEGY_DIVERSITY
 UNCERTAINTY = pb.OrderForLabellingRequest.STRATEGY_UNCERTAINTY
 RED, BLUE, VIOLET = (220, 30, 30), (30, 30, 220), (125, 30, 125)
 _WAIT_SECONDS = 30.0
+_ATTEMPTS = 3
 
 
 def picture(colour: tuple[int, int, int], seed: int = 0, noise: int = 8) -> bytes:
@@ -121,6 +123,7 @@ async def client(
     settings = {
         "SIGHTSMITH_DATABASE_URL": database_url,
         "SIGHTSMITH_INFERENCE_TARGET": inference[1],
+        "SIGHTSMITH_EMBEDDING_ATTEMPTS": str(_ATTEMPTS),
         "SIGHTSMITH_EMBEDDING_QUIET_SECONDS": "0",
         "SIGHTSMITH_EMBEDDING_POLL_SECONDS": "0.05",
         "SIGHTSMITH_EMBEDDING_LONGEST_PAUSE_SECONDS": "0.2",
@@ -220,6 +223,22 @@ async def test_a_dataset_is_usable_while_inference_is_away(
         inference[0].is_away = False
     await client.wait_for_embeddings(project)
     assert await client.find(project, image=image.name) == []
+
+
+async def test_one_image_holds_up_no_other(
+    client: Client, dataset: str, inference: tuple[InferenceStandIn, str]
+) -> None:
+    stand_in, _ = inference
+    bad, good = picture(RED, 810), picture(BLUE, 811)
+    digest = hashlib.sha256(bad).hexdigest()
+    stand_in.troubling.add(digest)
+    await client.add(dataset, Sample("bad.png", bad, ()))
+    await client.add(dataset, Sample("good.png", good, ()))
+    project = dataset.partition("/datasets")[0]
+    progress = await client.wait_for_embeddings(project)
+    # Only once it was tried often enough is it given up.
+    assert (progress.embedded_image_count, progress.failed_image_count) == (1, 1)
+    assert stand_in.embedded.count(digest) == _ATTEMPTS
 
 
 async def test_near_duplicates_within_and_across_datasets(client: Client, dataset: str) -> None:

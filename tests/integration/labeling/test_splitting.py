@@ -1,13 +1,19 @@
 """Test images set aside for good, on a real database."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from sqlalchemy import select
 
 from sightsmith.api.labeling.v1 import change_service_pb2
 from sightsmith.api.labeling.v1.change_service_pb2_grpc import ChangeServiceStub
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
+from sightsmith.database import Database
+from sightsmith.stack import Endpoints
+from sightsmith_labeling.arrays import is_one_of_keys, is_one_of_texts
+from sightsmith_labeling.tables import ImageRow
 
 from .labeling_client import Failure, LabelingClient, Sample
 from .sample_images import jpeg
@@ -17,6 +23,13 @@ from .validation_client import ValidationClient
 @pytest.fixture
 def splits(client: LabelingClient) -> ValidationClient:
     return ValidationClient(client)
+
+
+@pytest.fixture
+async def database(servers: Endpoints) -> AsyncIterator[Database]:
+    database = Database(servers.database_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture
@@ -99,3 +112,16 @@ async def test_nonsense_is_refused(splits: ValidationClient, client: LabelingCli
     assert failure.fields == ["test_fraction"]
     with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
         await splits.distribute("projects/none-such")
+
+
+async def test_a_statement_can_name_more_images_than_it_has_parameters(
+    client: LabelingClient, dataset: str, database: Database
+) -> None:
+    (answer,) = await client.upload(dataset, [Sample("0.jpg", jpeg(seed=1), ("cat",))])
+    found = select(ImageRow.sequence).where(ImageRow.id == answer.image.name.rpartition("/")[2])
+    async with database.transaction() as session:
+        key = await session.scalar(found)
+        by_key = found.where(is_one_of_keys(ImageRow.sequence, [key, *range(-70_000, 0)]))
+        by_text = found.where(is_one_of_texts(ImageRow.sha256, [answer.image.sha256, *map(str, range(70_000))]))
+        assert await session.scalar(by_key) == await session.scalar(by_text) == key
+        assert await session.scalar(found.where(is_one_of_keys(ImageRow.sequence, []))) is None

@@ -76,7 +76,7 @@ class SuggestionClient:
         """Runs a job to its end, and watches it meanwhile."""
         job = await self.create_job(**fields)
         revisions = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             async for change in self.stub.WatchSuggestionJob(
                 pb.WatchSuggestionJobRequest(name=job.name), metadata=self.metadata
             ):

@@ -207,6 +207,18 @@ async def test_the_rules_of_custom_labels_can_be_asked_for(
     assert counts(theirs)["ERROR_TOO_MANY_BOUNDING_BOXES"] == 1
 
 
+async def test_stored_images_can_keep_the_rules_of_custom_labels(
+    client: LabelingClient, validations: ValidationClient
+) -> None:
+    project = await client.new_project()
+    train = await client.new_dataset(project)
+    samples = [Sample(f"{seed}.jpg", photo(seed), ("cat" if seed % 2 else "dog",)) for seed in range(4)]
+    await client.upload(train, [*samples, Sample("s3://elsewhere/9.jpg", photo(9), ("cat",))])
+    job = await validations.validate(project, rule_set=ValidationJob.RULE_SET_CUSTOM_LABELS)
+    assert job.result.train.valid_count == 5
+    assert not [code for code in counts(job) if code.startswith("ERROR")]
+
+
 async def test_requests_that_make_no_sense_are_refused(
     client: LabelingClient, transfers: TransferClient, validations: ValidationClient
 ) -> None:

@@ -1,5 +1,6 @@
 """Edits of an image, without a database."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,7 @@ from sightsmith.errors import AlreadyExistsError, NotFoundError
 from sightsmith.names import ImageName
 from sightsmith_labeling.annotations import Box, NewAnnotation, Origin, numbered
 from sightsmith_labeling.edited_image import EditedImage
-from sightsmith_labeling.images import Image, ImageState
+from sightsmith_labeling.images import Image, ImageState, Problem
 from sightsmith_labeling.quotas import Quotas
 
 NAME = ImageName("p", "train", "i")
@@ -150,3 +151,15 @@ def test_an_image_has_no_more_than_it_may() -> None:
         "an image may have at most 1 boxes, not 2",
         "an image may have at most 1 labels, not 2",
     ]
+
+
+def test_settling_leaves_what_is_wrong_with_the_whole_image() -> None:
+    box, whole = Problem("ERROR_INVALID_BOUNDING_BOX", "x", "bb.annotations[0]"), Problem("ERROR_INVALID_IMAGE", "y")
+    found = EditedImage(replace(image(NewAnnotation("a")), problems=(box, whole)), 1, Quotas())
+    found.add(NewAnnotation("a"))
+    found.replace_all([NewAnnotation("a")])
+    assert not found.is_changed
+    found.settle_problems()
+    assert found.is_changed
+    assert found.image.problems == (whole,)
+    assert found.difference == {"removed": [], "added": [], "settled_problems": [vars(box)]}

@@ -1,11 +1,11 @@
-"""Farthest first: each next point is the one that is least like everything before it."""
+"""Farthest first: each next point is least like everything before it. And how images are shared out among calls."""
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sightsmith_labeling.embeddings.labelling_order import farthest_first
+from sightsmith_labeling.embeddings.labelling_order import calls_of, farthest_first
 from sightsmith_labeling.embeddings.sketches import Vectors
 
 points = arrays(np.float32, st.tuples(st.integers(1, 12), st.just(3)), elements=st.floats(-4, 4, width=16))
@@ -35,3 +35,13 @@ def test_without_candidates_there_is_no_order() -> None:
     assert (list(order), len(distances)) == ([], 0)
     order, _ = farthest_first(np.empty((0, 3), np.float32), np.empty((0, 3), np.float32), 5)
     assert list(order) == []
+
+
+@given(st.lists(st.integers(0, 12)), st.integers(1, 4), st.integers(1, 10))
+def test_no_call_is_too_large_and_no_image_is_lost(sizes: list[int], max_images: int, max_bytes: int) -> None:
+    images = [(str(number), size) for number, size in enumerate(sizes)]
+    calls = list(calls_of(images, max_images, max_bytes))
+    assert [image for call in calls for image in call] == [image for image, size in images if size <= max_bytes]
+    for call in calls:
+        assert 1 <= len(call) <= max_images
+        assert sum(sizes[int(image)] for image in call) <= max_bytes

@@ -1,7 +1,7 @@
 """Embeds images in the background, once for each image and backbone, as inference has time for it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from google.rpc import code_pb2
 from sqlalchemy import select
@@ -12,13 +12,14 @@ from sightsmith.logs import get_logger
 from sightsmith.rpc.channel import service_channel
 from sightsmith_labeling.embeddings.inference import InferenceService
 from sightsmith_labeling.embeddings.queue import Claimed, EmbeddingQueue
-from sightsmith_labeling.embeddings.sketches import Vectors
 from sightsmith_labeling.embeddings.store import NewEmbedding, keep
 from sightsmith_labeling.embeddings.tables import EmbeddingRow
 from sightsmith_labeling.settings import LabelingSettings
 
 # What says that the image itself cannot be embedded, now or later.
 _HOPELESS = {code_pb2.INVALID_ARGUMENT, code_pb2.NOT_FOUND}
+# By SHA-256: an embedding, or None where there is one already.
+_Answers = Mapping[str, NewEmbedding | None]
 _log = get_logger(__name__)
 
 
@@ -65,30 +66,29 @@ class Embedder:
         except SightsmithError:
             await self._queue.give_back(claimed)
             raise
+        unfinished = claimed.attempts.keys() - set.intersection(*(set(new) for new in embeddings.values()))
         searched = self._settings.embedding_backbones[0]
         async with self._database.transaction() as session:
             for backbone, new in embeddings.items():
-                await keep(session, backbone, new, searchable=backbone == searched)
-            await self._queue.finish(session, claimed)
+                await keep(
+                    session, backbone, [known for known in new.values() if known], searchable=backbone == searched
+                )
+            await self._queue.finish(session, claimed, unfinished)
         return True
 
-    async def _missing(self, inference: InferenceService, backbone: str, claimed: Claimed) -> Sequence[NewEmbedding]:
-        """The embeddings of those images that have none by this backbone."""
+    async def _missing(self, inference: InferenceService, backbone: str, claimed: Claimed) -> _Answers:
+        """What this backbone says of images; those that are to be tried again later are left out."""
         there = select(EmbeddingRow.sha256).where(
             EmbeddingRow.sha256.in_(claimed.sha256s), EmbeddingRow.backbone == backbone
         )
         async with self._database.transaction() as session:
             known = set(await session.scalars(there))
-        wanted = [sha256 for sha256 in claimed.sha256s if sha256 not in known]
-        if not wanted:
-            return ()
-        results = await inference.embed_stored(backbone, wanted)
-        return [_new(sha256, result) for sha256, result in zip(wanted, results, strict=True)]
-
-
-def _new(sha256: str, result: Vectors | SightsmithError) -> NewEmbedding:
-    if not isinstance(result, SightsmithError):
-        return NewEmbedding(sha256, vector=result)
-    if result.code not in _HOPELESS:
-        raise result
-    return NewEmbedding(sha256, problem=result.message)
+        answers: dict[str, NewEmbedding | None] = dict.fromkeys(known)
+        if wanted := [sha256 for sha256 in claimed.sha256s if sha256 not in known]:
+            results = await inference.embed_stored(backbone, wanted)
+            for sha256, result in zip(wanted, results, strict=True):
+                if not isinstance(result, SightsmithError):
+                    answers[sha256] = NewEmbedding(sha256, vector=result)
+                elif result.code in _HOPELESS or claimed.attempts[sha256] >= self._settings.embedding_attempts:
+                    answers[sha256] = NewEmbedding(sha256, problem=result.message)
+        return answers

@@ -74,15 +74,15 @@ class InferenceService:
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from error
         return [
-            from_status(result.error) if result.HasField("error") else _sound(read_vector(result.vector))
+            from_status(result.error) if result.HasField("error") else _checked(read_vector(result.vector))
             for result in response.results
         ]
 
 
-def _sound(vector: Vectors) -> Vectors:
-    """Makes sure that features are what the square root can be taken of."""
+def _checked(vector: Vectors) -> Vectors | SightsmithError:
+    """The features, if they are what the square root can be taken of. Else it is this image's trouble alone."""
     if len(vector) == 0 or not np.isfinite(vector).all() or (vector < 0).any():
-        raise UnavailableError("inference answered what is no embedding", metadata={"service": "inference"})
+        return UnavailableError("inference answered what is no embedding", metadata={"service": "inference"})
     return vector
 
 

@@ -1,7 +1,7 @@
 """In which order to label images: those first from which most is learned."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +26,8 @@ from sightsmith_labeling.tables import ImageRow
 _MAX_CANDIDATES = 5000
 _MAX_PREDICTED = 256
 _IMAGES_PER_CALL = 16
+# A message holds the deployment's name and where each image begins, too.
+_ROOM_FOR_THE_REST = 4096
 
 
 class Strategy(StrEnum):
@@ -69,8 +71,20 @@ class Order:
 class LabellingOrder:
     """Ranks unlabelled images."""
 
-    def __init__(self, database: Database, objects: Objects, inference: InferenceService, backbone: str) -> None:
+    def __init__(
+        self, database: Database, objects: Objects, inference: InferenceService, backbone: str, max_message_bytes: int
+    ) -> None:
+        """Prepares everything.
+
+        Args:
+            database: where images and embeddings are.
+            objects: where the bytes are.
+            inference: who is asked how sure a model is.
+            backbone: by whose embeddings images are compared.
+            max_message_bytes: how much inference takes at once.
+        """
         self._database = database
+        self._call_bytes = max_message_bytes - _ROOM_FOR_THE_REST
         self._objects = objects
         self._inference = inference
         self._backbone = backbone
@@ -119,13 +133,21 @@ class LabellingOrder:
         if len(sha256s) < _MAX_PREDICTED:
             sha256s = [*sha256s, *await self._others(request.dataset, sha256s, _MAX_PREDICTED - len(sha256s))]
         unsure: dict[str, float] = {}
-        for begin in range(0, len(sha256s), _IMAGES_PER_CALL):
-            part = sha256s[begin : begin + _IMAGES_PER_CALL]
+        sizes = await self._sizes(request.dataset, sha256s)
+        for part in calls_of(sizes, _IMAGES_PER_CALL, self._call_bytes):
             images = await asyncio.gather(*map(self._bytes_of, part))
             found = await self._inference.uncertainties(request.deployment, images)
             unsure |= {sha256: share for sha256, share in zip(part, found, strict=True) if share is not None}
         first = sorted(unsure, key=lambda sha256: -unsure[sha256])[:count]
         return first, [unsure[sha256] for sha256 in first], len(unsure)
+
+    async def _sizes(self, dataset: DatasetName, sha256s: Sequence[str]) -> Sequence[tuple[str, int]]:
+        """How many bytes each image has; those that were deleted or labelled meanwhile are left out."""
+        async with self._database.transaction() as session:
+            scope = await _unlabelled(session, dataset)
+            query = select(ImageRow.sha256, ImageRow.size_bytes).where(scope.condition, ImageRow.sha256.in_(sha256s))
+            sizes = dict((await session.execute(query)).tuples().all())
+        return [(sha256, sizes[sha256] or 0) for sha256 in sha256s if sha256 in sizes]
 
     async def _bytes_of(self, sha256: str) -> bytes:
         """The encoded image; nothing, which is no image, if it was deleted meanwhile."""
@@ -156,6 +178,28 @@ class LabellingOrder:
             query = select(ImageRow.sha256).where(scope.condition, ImageRow.sha256.not_in(chosen))
             found = await session.scalars(query.order_by(ImageRow.sha256).limit(count))
             return [sha256 for sha256 in found if sha256 is not None]
+
+
+def calls_of(sizes: Sequence[tuple[str, int]], max_images: int, max_bytes: int) -> Iterator[Sequence[str]]:
+    """Shares images out among calls that are not too large. What is too large even by itself is left out.
+
+    Args:
+        sizes: SHA-256 and size in bytes of each image.
+        max_images: in one call.
+        max_bytes: of all images of a call together.
+    """
+    part: list[str] = []
+    room = max_bytes
+    for sha256, size in sizes:
+        if size > max_bytes:
+            continue
+        if len(part) == max_images or size > room:
+            yield part
+            part, room = [], max_bytes
+        part.append(sha256)
+        room -= size
+    if part:
+        yield part
 
 
 def farthest_first(candidates: Vectors, covered: Vectors, count: int) -> tuple[Sequence[int], npt.NDArray[np.float64]]:

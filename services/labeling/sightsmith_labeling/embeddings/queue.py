@@ -1,6 +1,6 @@
 """Images that wait for their embeddings."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -12,14 +12,26 @@ from sightsmith_labeling.embeddings.tables import EmbeddingQueueRow, EmbeddingRo
 from sightsmith_labeling.tables import ImageRow
 
 _CLAIM = timedelta(seconds=120)
+_FIRST_PAUSE = timedelta(seconds=0.5)
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """Images that one worker has to itself for a while, and their places in the queue."""
+    """Images that one worker has to itself for a while, and their places in the queue.
+
+    Attributes:
+        keys: of the places.
+        attempts: how often each image was handed out, this time included, by its SHA-256.
+    """
 
     keys: Sequence[int]
-    sha256s: Sequence[str]
+    attempts: Mapping[str, int]
+
+    @property
+    def sha256s(self) -> Sequence[str]:
+        """The images, each once, ordered."""
+        return sorted(self.attempts)
 
 
 class EmbeddingQueue:
@@ -51,25 +63,42 @@ class EmbeddingQueue:
         claim = (
             update(row)
             .where(row.key.in_(oldest))
-            .values(claim_expire_time=now + _CLAIM)
-            .returning(row.key, row.sha256)
+            .values(claim_expire_time=now + _CLAIM, attempts=row.attempts + 1)
+            .returning(row.key, row.sha256, row.attempts)
             .execution_options(synchronize_session=False)
         )
         async with self._database.transaction() as session:
             if not await session.scalar(is_time):
-                return Claimed((), ())
+                return Claimed((), {})
             claimed = (await session.execute(claim)).tuples().all()
-        return Claimed([key for key, _ in claimed], sorted({sha256 for _, sha256 in claimed}))
+        attempts: dict[str, int] = {}
+        for _, sha256, count in claimed:
+            attempts[sha256] = max(count, attempts.get(sha256, 0))
+        return Claimed([key for key, _, _ in claimed], attempts)
 
     async def give_back(self, claimed: Claimed) -> None:
-        """Lets the images be claimed again at once."""
+        """Lets the images be claimed again at once, as if they had never been handed out."""
         row = EmbeddingQueueRow
+        given_back = update(row).where(row.key.in_(claimed.keys))
         async with self._database.transaction() as session:
-            await session.execute(update(row).where(row.key.in_(claimed.keys)).values(claim_expire_time=None))
+            await session.execute(given_back.values(claim_expire_time=None, attempts=row.attempts - 1))
 
-    async def finish(self, session: AsyncSession, claimed: Claimed) -> None:
-        """Takes images off the queue, in the transaction that keeps their embeddings."""
-        await session.execute(delete(EmbeddingQueueRow).where(EmbeddingQueueRow.key.in_(claimed.keys)))
+    async def finish(self, session: AsyncSession, claimed: Claimed, unfinished: Collection[str] = ()) -> None:
+        """Takes images off the queue, in the transaction that keeps their embeddings.
+
+        Args:
+            session: the transaction.
+            claimed: the images.
+            unfinished: those that stay. Each waits twice as long as the last time, so that it stands in nobody's way.
+        """
+        row = EmbeddingQueueRow
+        is_unfinished = row.sha256.in_(unfinished)
+        await session.execute(delete(row).where(row.key.in_(claimed.keys), ~is_unfinished))
+        if unfinished:
+            # The exponent is bounded as well: 2 to the power of many attempts is no interval any more.
+            pause = func.least(func.power(2, func.least(row.attempts, 20)) * _FIRST_PAUSE, _LONGEST_PAUSE)
+            waiting = update(row).where(row.key.in_(claimed.keys), is_unfinished)
+            await session.execute(waiting.values(claim_expire_time=func.clock_timestamp() + pause))
 
     async def refill(self, backbones: Collection[str]) -> None:
         """Adds the images that lack the embedding of a backbone and are not waiting: as after a change of backbones."""

@@ -66,3 +66,5 @@ class EmbeddingQueueRow(Base):
     queue_time: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), default=utc_now)
     # Whoever embeds it has it to itself until then.
     claim_expire_time: Mapped[datetime | None]
+    # How often it was handed out.
+    attempts: Mapped[int] = mapped_column(server_default="0", default=0)

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from hashlib import blake2b
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from sightsmith_labeling.formats.image_files import IMAGE_SUFFIXES
 
@@ -18,34 +18,44 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "
 
 
 class FileNames:
-    """Gives out names, none of them twice, also not in another case."""
+    """Gives out names, none of them twice, also not in another case or with another suffix."""
 
     def __init__(self) -> None:
-        # A digest in place of the name: a million long names would not fit.
-        self._given: set[bytes] = set()
+        # By a digest of the name without suffix, because a million long names would not fit: the number to try next.
+        self._next: dict[bytes, int] = {}
 
     def give(self, source: str, media_type: str | None) -> str:
         """A name for an image.
 
         Args:
-            source: where the image came from: a path or URL. Its folders are kept, those of a URL are not.
+            source: where the image came from: a path, or a URL, of which the path is taken. Folders are kept.
             media_type: of the bytes; None if they are not there.
         """
-        path = PurePosixPath("/".join(_parts(source)))
-        suffix = path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else ""
-        stem = str(path).removesuffix(suffix)
+        path = "/".join(_parts(source))
+        stem, suffix = splitext(path)
+        if suffix.lower() not in IMAGE_SUFFIXES:
+            stem, suffix = path, ""
         suffix = suffix or _SUFFIXES.get(media_type or "", ".jpg" if media_type is None else ".img")
-        name, number = f"{stem}{suffix}", 1
-        while (digest := _digest(name)) in self._given:
+        return f"{self._unused(stem)}{suffix}"
+
+    def _unused(self, stem: str) -> str:
+        first = _digest(stem)
+        number = self._next.get(first, 1)
+        unused, digest = stem, first
+        while digest in self._next:
+            # Somebody else may be called like the next in line.
             number += 1
-            name = f"{stem}-{number}{suffix}"
-        self._given.add(digest)
-        return name
+            unused = f"{stem}-{number}"
+            digest = _digest(unused)
+        self._next[digest] = 1
+        self._next[first] = number
+        return unused
 
 
 def _parts(source: str) -> list[str]:
     """The parts of a source that may be a path anywhere: the last ones, where there are very many."""
-    path = source.partition("://")[2].rpartition("/")[2] if "://" in source else source
+    # Of a URL the part behind the host or bucket.
+    path = source.partition("://")[2].partition("/")[2] if "://" in source else source
     parts = [_part(part) for part in path.replace("\\", "/").split("/") if part.strip(". ")]
     return parts[-_PARTS:] or ["image"]
 

@@ -98,6 +98,7 @@ class ChosenImages:
             height=height,
             split=Split(split),
             annotations=read_all(annotations, self._names),
+            is_packed=self._request.with_images and sha256 is not None,
         )
         return ChosenImage(image, sha256)
 

@@ -141,8 +141,15 @@ def columns_of(first: Sequence[str]) -> tuple[Columns, bool]:
 
 def delimiter_of(line: str) -> str:
     """What is between the cells of a line: comma, semicolon or tab, whichever makes most of them."""
-    counts = {delimiter: len(next(csv.reader([line], delimiter=delimiter), [])) for delimiter in ",;\t"}
-    return max(counts, key=lambda delimiter: counts[delimiter])
+    return max(",;\t", key=lambda delimiter: _cell_count(line, delimiter))
+
+
+def _cell_count(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:
+        # A cell that is too long; who reads the line tells of it.
+        return 0
 
 
 def _place(names: Sequence[str], known: Sequence[str]) -> int | None:

@@ -2,6 +2,8 @@
 
 from decimal import Context, Decimal, DecimalException
 
+from sightsmith_labeling.formats.fields import FieldError
+
 # Enough for every sum of two numbers that a float can hold and an image can have.
 _EXACT = Context(prec=400)
 
@@ -15,12 +17,13 @@ def length_between(start: str, end: str) -> float:
     """The length of a stretch from the texts of its edges; what `edge_after` was given, if it made the far one.
 
     Raises:
-        ValueError: if they are no numbers.
+        FieldError: if they are no numbers that a box can have.
     """
     try:
         return float(_EXACT.subtract(Decimal(end), Decimal(start)))
     except DecimalException as error:
-        raise ValueError(f"{start!r} and {end!r} are no numbers with a distance") from error
+        message = f"{start[:80]!r} and {end[:80]!r} are no numbers with a distance"
+        raise FieldError("ERROR_INVALID_BOUNDING_BOX", message) from error
 
 
 def number_text(value: float) -> str:

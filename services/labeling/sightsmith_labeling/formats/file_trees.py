@@ -19,6 +19,8 @@ from sightsmith_labeling.formats.tree_index import IndexedTree, TreeIndex, TreeL
 from sightsmith_labeling.formats.zip_archives import ZipTree, is_zip
 
 _PACKED_SUFFIXES = (".gz", ".bz2", ".xz")
+# A reader is one thread of several: each time it asks for more, it gives the interpreter away and waits for it again.
+_BUFFER_BYTES = 1024 * 1024
 
 
 class ReportingTree(FileTree, Protocol):
@@ -81,7 +83,7 @@ class SingleFile(IndexedTree[Path]):
         Raises:
             FileNotFoundError: if it has another name.
         """
-        return self._index.where(name).open("rb")
+        return self._index.where(name).open("rb", buffering=_BUFFER_BYTES)
 
 
 class FolderTree(IndexedTree[Path]):

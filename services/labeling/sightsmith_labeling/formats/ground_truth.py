@@ -145,7 +145,9 @@ def _path_of(source: str) -> str:
 
 def _source_ref(image: ExportedImage) -> str:
     """Where the bytes are: inside the export, where they were when they were imported, or in our object store."""
-    return image.source if image.source.startswith(_S3) and image.url.startswith(_S3) else image.url
+    if image.is_packed or not (image.source.startswith(_S3) and image.url.startswith(_S3)):
+        return image.url
+    return image.source
 
 
 def _by_authorship(boxes: Sequence[Annotation]) -> Iterator[tuple[str, Sequence[Annotation]]]:
@@ -183,9 +185,9 @@ def _confidence(annotation: Annotation) -> float:
 def _authorship(annotations: Sequence[Annotation]) -> dict[str, str]:
     authors = {annotation.author for annotation in annotations}
     author = authors.pop() if len(authors) == 1 else ""
-    time = max(annotation.create_time for annotation in annotations).astimezone(UTC)
+    time = max(annotation.create_time for annotation in annotations).astimezone(UTC).replace(tzinfo=None)
     said = {
         "human-annotated": "no" if annotations[0].origin is Origin.MODEL else "yes",
-        "creation-date": f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}",
+        "creation-date": time.isoformat(timespec="milliseconds"),
     }
     return said | {"job-name": author} if author else said

@@ -44,6 +44,8 @@ class ImageFiles:
             beside: path of the annotation file: of several images the one that is closest to it is meant.
             split: what the image is for: of several images the one in a folder of that name is meant.
         """
+        if not self._paths:
+            return None
         wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if not wanted:
             return None

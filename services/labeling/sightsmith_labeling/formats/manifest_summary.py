@@ -52,15 +52,17 @@ class ManifestSummary:
         if has_testing:
             self._parts[Split.TEST] = _Part()
 
-    def add(self, split: Split, line: CheckedLine, outcome: Outcome | None = None) -> None:
+    def add(self, split: Split, line: CheckedLine, outcome: Outcome | None = None, is_lost: bool = False) -> None:
         """Counts a line.
 
         Args:
             split: the manifest that it is in.
             line: the line.
             outcome: what becomes of it, if more is known than can be seen in the line.
+            is_lost: whether the image's bytes could not be had.
         """
         self._parts[split].add(line, outcome or line.outcome)
+        self._parts[split].lost += is_lost
 
     @property
     def use_case(self) -> UseCase:
@@ -116,6 +118,8 @@ class ManifestSummary:
                 f"at most {rules.max_invalid_share:.0%} may be. Lines without labels do not count."
             )
             yield ManifestFinding(split, "ERROR_TOO_MANY_INVALID_ROWS_IN_MANIFEST", message)
+        if part.lost == part.total:
+            yield ManifestFinding(split, "ERROR_FAILED_IMAGES_S3_COPY", "Not one of the images could be fetched.")
         if len(part.buckets) > 1:
             message = f"The images are in several buckets, such as {' and '.join(sorted(part.buckets))}."
             yield ManifestFinding(split, "ERROR_IMAGES_IN_MULTIPLE_S3_BUCKETS", message, is_terminal=rules.one_bucket)
@@ -170,6 +174,7 @@ class _Part:
         self.bytes = 0
         self.invalid = 0
         self.ignored = 0
+        self.lost = 0
         self.uses: Counter[Use] = Counter()
         self.images_by_label: dict[Use, Counter[str]] = {Use.IMAGE_LABELS: Counter(), Use.BOXES: Counter()}
         self.buckets: set[str] = set()

@@ -132,6 +132,7 @@ class ExportedImage:
         url: where its bytes lie, as `s3://bucket/key`.
         width: upright width in pixels; None while it is not known.
         height: upright height in pixels; None while it is not known.
+        is_packed: whether the bytes come along in the export.
     """
 
     file_name: str
@@ -141,6 +142,7 @@ class ExportedImage:
     height: int | None
     split: Split
     annotations: tuple[Annotation, ...]
+    is_packed: bool = False
 
 
 class Sink(Protocol):

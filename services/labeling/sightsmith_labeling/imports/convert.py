@@ -68,8 +68,9 @@ def _source_from_proto(project: ProjectName, job: _Proto, places: AllowedPlaces)
             places.check("import_job.url", job.url)
             return {"url": job.url}
         case "source_dataset":
-            DatasetName.parse(job.source_dataset, "import_job.source_dataset")
-            if job.source_dataset == job.dataset:
+            source = DatasetName.parse(job.source_dataset, "import_job.source_dataset")
+            # Without `dataset` the images go to the one of their split, of which a project has a single one.
+            if job.source_dataset == job.dataset or (not job.dataset and source.project == project.project):
                 raise InvalidArgumentError.of_field("import_job.source_dataset", "must be another dataset")
             return {"source_dataset": job.source_dataset}
         case _:

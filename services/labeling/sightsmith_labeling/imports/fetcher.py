@@ -19,6 +19,7 @@ from sightsmith.images import ImageError
 from sightsmith.logs import get_logger
 from sightsmith_labeling.images import ImageState, Problem
 from sightsmith_labeling.imports.incoming import StoredBytes
+from sightsmith_labeling.imports.object_tree import NO_PERMISSION
 from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.intake import Intake
 from sightsmith_labeling.tables import ImageRow
@@ -138,6 +139,8 @@ class Fetcher:
             return Problem("ERROR_IMAGE_NOT_FOUND", f"{source} does not exist")
         except ValueError as error:
             return Problem("ERROR_IMAGE_SOURCE_NOT_ALLOWED", str(error))
+        except NO_PERMISSION:
+            return Problem("ERROR_INVALID_PERMISSIONS_IMAGES_S3_BUCKET", f"this server may not read {source}")
         except (BaseError, OSError) as error:
             return Problem("ERROR_IMAGE_NOT_FETCHED", f"{source} cannot be read: {type(error).__name__}")
 

@@ -90,7 +90,10 @@ class _Import:
     @property
     def result(self) -> Mapping[str, Any]:
         """What became of everything so far."""
-        return {"format": self._source.format, **self._counts.fields()}
+        return self._result_of(self._counts)
+
+    def _result_of(self, counts: ImportCounts) -> Mapping[str, Any]:
+        return {"format": self._source.format, **counts.fields()}
 
     async def run_in_batches(self) -> None:
         """Writes batch by batch; what is written stays whatever comes."""
@@ -104,8 +107,8 @@ class _Import:
                 for finding in findings:
                     step.find(finding)
                 checkpoint["counts"] = counts.fields()
+                step.result = self._result_of(counts)
             self._counts = counts
-            self._job.result = self.result
             await self._job.advance(_PHASE, counts.read, self._source.total)
         self._judge()
         async with self._job.step(self._job.checkpoint) as step:

@@ -1,14 +1,20 @@
 """Everything below a place of an object store, as the files of an import."""
 
 import io
+import re
 from typing import BinaryIO
 
 import obstore
+from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 from obstore.store import ObjectStore
 
 from sightsmith_labeling.formats.records import FormatError, Place
 from sightsmith_labeling.formats.tree_index import IndexedTree, TreeIndex, TreeLimits
 
+# How a store says that it would give the thing to somebody else.
+NO_PERMISSION = (PermissionDeniedError, UnauthenticatedError, PermissionError)
+# Where a listing is refused, only the text of the error tells why.
+_REFUSED = re.compile(r"status code: 40[13]\b")
 _BUFFER = 1024 * 1024
 
 
@@ -27,7 +33,7 @@ class ObjectTree(IndexedTree[str]):
                 for item in page:
                     index.add(item["path"][len(prefix) :], item["size"], item["path"])
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
         index.sort()
         super().__init__(index)
 
@@ -44,7 +50,7 @@ class ObjectTree(IndexedTree[str]):
         except FileNotFoundError:
             raise
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
 
 
 class _Object(io.RawIOBase):
@@ -61,12 +67,18 @@ class _Object(io.RawIOBase):
         try:
             data = bytes(self._reader.read(len(buffer)))
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise _unreadable(self._name, error) from error
+            raise unreadable(self._name, error) from error
         buffer[: len(data)] = data
         return len(data)
 
 
-def _unreadable(name: str, error: Exception) -> FormatError:
-    return FormatError(
-        "ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT", f"{name} cannot be read: {error}", Place(name)
-    )
+def access_code(error: Exception) -> str:
+    """The code of Custom Labels for files that cannot be read."""
+    if isinstance(error, NO_PERMISSION) or _REFUSED.search(str(error)):
+        return "ERROR_INVALID_PERMISSIONS_MANIFEST_S3_BUCKET"
+    return "ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT"
+
+
+def unreadable(name: str, error: Exception) -> FormatError:
+    """What is said of a file or folder that cannot be read."""
+    return FormatError(access_code(error), f"{name} cannot be read: {error}", Place(name))

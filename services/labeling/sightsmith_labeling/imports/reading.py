@@ -1,7 +1,7 @@
 """Reading the files of an import: slow work that waits for disks, done in a thread of its own."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -18,6 +18,8 @@ from sightsmith_labeling.imports.own_images import OwnImages
 # As much as is written by one transaction: enough that its cost is shared, few enough that a job stops soon.
 _BATCH_RECORDS = 2000
 _BATCH_BYTES = 32 * 1024 * 1024
+# What an annotation or a problem takes as an object, measured with boxes and rounded up.
+_PART_BYTES = 400
 
 OpenTree = Callable[[], AbstractContextManager[ReportingTree]]
 
@@ -102,7 +104,7 @@ class FilesSource:
         self._thread.shutdown(wait=False)
 
     def _begin_batch(self) -> "asyncio.Future[list[Record]]":
-        return asyncio.get_running_loop().run_in_executor(self._thread, _batch, self._records)
+        return asyncio.get_running_loop().run_in_executor(self._thread, read_batch, self._records)
 
     def _read(self) -> Generator[Record, None, None]:
         """Every record; what the files left out comes first."""
@@ -132,12 +134,22 @@ def _with_bytes(record: LoadedImage, stored: StoredBytes | None) -> LoadedImage:
     return replace(record, stored=stored) if stored is not None else record
 
 
-def _batch(records: Generator[Record, None, None]) -> list[Record]:
+def read_batch(records: Iterator[Record]) -> list[Record]:
+    """The next records, as many as are worked on at once; none at the end."""
     batch: list[Record] = []
     size = 0
     for record in islice(records, _BATCH_RECORDS):
         batch.append(record)
-        size += len(record.data or b"") if isinstance(record, LoadedImage) else 0
+        size += _size(record)
         if size >= _BATCH_BYTES:
             break
     return batch
+
+
+def _size(record: Record) -> int:
+    """About how many bytes a record takes."""
+    if isinstance(record, Rejection):
+        return _PART_BYTES
+    image = record.image
+    parts = 1 + len(image.annotations) + len(image.problems) + len(image.notes)
+    return len(record.data or b"") + _PART_BYTES * parts

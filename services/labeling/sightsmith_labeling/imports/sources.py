@@ -14,11 +14,11 @@ from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DatasetName, UploadedFileName
 from sightsmith.objects import Objects
 from sightsmith_labeling.datasets import Datasets
-from sightsmith_labeling.formats.file_trees import ReportingTree, open_tree
+from sightsmith_labeling.formats.file_trees import FolderTree, ReportingTree, open_tree
 from sightsmith_labeling.formats.records import ReadLimits
 from sightsmith_labeling.formats.tree_index import TreeLimits
 from sightsmith_labeling.imports.dataset_source import DatasetSource
-from sightsmith_labeling.imports.object_tree import ObjectTree
+from sightsmith_labeling.imports.object_tree import ObjectTree, access_code, unreadable
 from sightsmith_labeling.imports.own_images import OwnImages
 from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.imports.reading import FilesSource, OpenTree, Record
@@ -142,7 +142,13 @@ def tree_limits(settings: LabelingSettings) -> TreeLimits:
 
 
 def _open_folder(place: Place, limits: TreeLimits) -> AbstractContextManager[ReportingTree]:
-    return nullcontext(ObjectTree(store_of(place.scheme, place.bucket), place.key, limits, str(place)))
+    if place.scheme != "file":
+        return nullcontext(ObjectTree(store_of(place.scheme, place.bucket), place.key, limits, str(place)))
+    try:
+        # It follows no link: one inside an allowed folder may lead out of it.
+        return nullcontext(FolderTree(Path(f"/{place.key}"), limits))
+    except OSError as error:
+        raise unreadable(str(place), error) from error
 
 
 def download(place: Place, path: Path, max_bytes: int) -> None:
@@ -160,8 +166,7 @@ def download(place: Place, path: Path, max_bytes: int) -> None:
                     raise _unreadable("ERROR_MANIFEST_SIZE_TOO_LARGE", place, f"has more than {max_bytes} bytes")
                 file.write(chunk)
     except (BaseError, OSError) as error:
-        code = "ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT"
-        raise _unreadable(code, place, f"cannot be read: {error}") from error
+        raise _unreadable(access_code(error), place, f"cannot be read: {error}") from error
 
 
 def _unreadable(code: str, place: Place, problem: str) -> FailedPreconditionError:

@@ -15,7 +15,7 @@ from sightsmith.names import ProjectName
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import NewAnnotation, stored, stored_new
 from sightsmith_labeling.edited_image import EditedImage
-from sightsmith_labeling.images import ImageState, Problem, new_image_id, to_image
+from sightsmith_labeling.images import ImageState, Problem, new_image_ids, to_image
 from sightsmith_labeling.imports.incoming import Incoming, fitted
 from sightsmith_labeling.imports.matching import find_existing
 from sightsmith_labeling.imports.request import ExistingImages
@@ -135,13 +135,13 @@ class BatchWriter:
         keys = await self._label_keys(session, (annotation for one in ready.values() for annotation in one.annotations))
         now = utc_now()
         time = now.isoformat()
-        for place, image in images.items():
+        for (place, image), image_id in zip(images.items(), new_image_ids(len(images)), strict=True):
             if image.bytes is None and not image.is_url:
                 message = f"{image.source} is neither among the files of the import nor in {image.dataset.name}"
                 written[place] = Written(Outcome.NOT_FOUND, message=message)
                 continue
-            row = self._new_row(image, ready[place].annotations, ready[place].problems, keys, time)
-            joining[row["id"]] = place
+            row = self._new_row(image_id, image, ready[place].annotations, ready[place].problems, keys, time)
+            joining[image_id] = place
             rows.append(row)
         for image_id in await _run(session, _INSERT, rows, now):
             place = joining[image_id]
@@ -150,6 +150,7 @@ class BatchWriter:
 
     def _new_row(
         self,
+        image_id: str,
         image: Incoming,
         annotations: Sequence[NewAnnotation],
         problems: Sequence[Problem],
@@ -158,7 +159,7 @@ class BatchWriter:
     ) -> dict[str, Any]:
         return {
             "dataset": image.dataset.key,
-            "id": new_image_id(),
+            "id": image_id,
             "source": image.source,
             "annotations": stored_new(annotations, self._author, keys, time),
             "last_annotation": len(annotations),

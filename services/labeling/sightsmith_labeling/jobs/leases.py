@@ -95,9 +95,14 @@ class Leases:
         _require_running(lease, state)
 
     async def save(
-        self, session: AsyncSession, lease: Lease, checkpoint: Mapping[str, Any], findings: Sequence[Finding]
+        self,
+        session: AsyncSession,
+        lease: Lease,
+        checkpoint: Mapping[str, Any],
+        findings: Sequence[Finding],
+        result: Mapping[str, Any] | None = None,
     ) -> None:
-        """Records, in the transaction of a step's work, what was found and how far the job has come.
+        """Records, in the transaction of a step's work, what was found, how far the job has come and what came out.
 
         It is the last thing in the transaction: the job's row stays locked to its end.
 
@@ -108,8 +113,10 @@ class Leases:
         if findings:
             rows = [{"job": lease.sequence, **asdict(finding)} for finding in findings]
             await session.execute(insert(JobFindingRow), rows)
-        saved = update(JobRow).where(*_mine(lease)).values(checkpoint=dict(checkpoint)).returning(JobRow.state)
-        _require_running(lease, await session.scalar(saved))
+        saved = update(JobRow).where(*_mine(lease)).values(checkpoint=dict(checkpoint))
+        if result is not None:
+            saved = saved.values(result=dict(result))
+        _require_running(lease, await session.scalar(saved.returning(JobRow.state)))
 
     async def succeed(self, lease: Lease, result: Mapping[str, Any]) -> None:
         """Ends the job with what came out. One that was asked to stop when it was just done has still succeeded.
@@ -119,21 +126,21 @@ class Leases:
         """
         await self._end(lease, JobState.SUCCEEDED, result=dict(result))
 
-    async def fail(self, lease: Lease, error: JobError, result: Mapping[str, Any] | None = None) -> None:
-        """Ends the job with an error, and with what came out before it.
+    async def fail(self, lease: Lease, error: JobError) -> None:
+        """Ends the job with an error. What its last step left as its result stays.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
-        await self._end(lease, JobState.FAILED, error=asdict(error), result=result and dict(result))
+        await self._end(lease, JobState.FAILED, error=asdict(error))
 
-    async def confirm_cancelled(self, lease: Lease, result: Mapping[str, Any] | None = None) -> None:
-        """Ends the job as it was asked to be, with what came out before it.
+    async def confirm_cancelled(self, lease: Lease) -> None:
+        """Ends the job as it was asked to be. What its last step left as its result stays.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
-        await self._end(lease, JobState.CANCELLED, result=result and dict(result))
+        await self._end(lease, JobState.CANCELLED)
 
     async def give_back(self, lease: Lease) -> None:
         """Lets another worker go on with the job at once; it does not count as an attempt.
@@ -149,8 +156,8 @@ class Leases:
             row.attempt -= 1
             _requeue(row)
 
-    async def take_from_lost_workers(self) -> int:
-        """Puts jobs whose worker has not been heard of back into the queue, or ends them.
+    async def take_from_lost_workers(self, kinds: Collection[str]) -> int:
+        """Puts jobs of these kinds whose worker has not been heard of back into the queue, or ends them.
 
         Returns:
             How many there were.
@@ -158,6 +165,7 @@ class Leases:
         expired = (
             select(JobRow)
             .where(JobRow.lease_token.is_not(None), JobRow.lease_expire_time < _database_now())
+            .where(JobRow.kind.in_(kinds))
             .with_for_update(skip_locked=True)
         )
         async with self._database.transaction() as session:

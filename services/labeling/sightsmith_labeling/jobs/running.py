@@ -39,11 +39,16 @@ class JobKind(Protocol):
 
 
 class Step:
-    """One transaction of a job."""
+    """One transaction of a job.
+
+    Attributes:
+        result: what the job tells should it end after this step, whatever ends it; None to leave it as it is.
+    """
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
         self.findings: list[Finding] = []
+        self.result: Mapping[str, Any] | None = None
 
     def find(self, finding: Finding) -> None:
         """Adds to what the job has found, in the same transaction."""
@@ -56,7 +61,6 @@ class RunningJob:
     Attributes:
         checkpoint: what the last step that was committed left, by this worker or by one before it; empty at first.
         folder: an empty folder for files of the job; it is gone when the job ends.
-        result: what the job would tell if it had to stop now; kept if it fails or is cancelled.
     """
 
     def __init__(self, lease: Lease, leases: Leases, database: Database, folder: Path) -> None:
@@ -68,7 +72,6 @@ class RunningJob:
         self.folder = folder
         self.checkpoint = lease.checkpoint
         self.progress: JobProgress | None = None
-        self.result: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -117,7 +120,7 @@ class RunningJob:
         async with self._database.transaction() as session:
             step = Step(session)
             yield step
-            await self._leases.save(session, self._lease, checkpoint, step.findings)
+            await self._leases.save(session, self._lease, checkpoint, step.findings, step.result)
         self.checkpoint = dict(checkpoint)
 
     async def report(self, findings: Sequence[Finding]) -> None:

@@ -79,7 +79,7 @@ class JobWorker:
     async def _take_from_lost_workers(self) -> None:
         while True:
             with suppress(UnavailableError):
-                if lost := await self._leases.take_from_lost_workers():
+                if lost := await self._leases.take_from_lost_workers(self._kinds.keys()):
                     _log.warning("jobs of lost workers", jobs=lost)
             await asyncio.sleep(self._settings.heartbeat_seconds)
 
@@ -114,12 +114,12 @@ class JobWorker:
             heartbeat = _Heartbeat(self._leases, lease, job, self._settings)
             result: Mapping[str, Any] = await heartbeat.beside(self._kinds[lease.name.kind].run(job))
         except JobCancelledError:
-            await self._leases.confirm_cancelled(lease, job.result)
+            await self._leases.confirm_cancelled(lease)
             return "cancelled"
         except UnavailableError:
             raise
         except SightsmithError as error:
-            await self._leases.fail(lease, JobError.of(error), job.result)
+            await self._leases.fail(lease, JobError.of(error))
             return "failed"
         await self._leases.succeed(lease, result)
         return "succeeded"

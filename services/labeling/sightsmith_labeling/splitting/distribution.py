@@ -13,6 +13,7 @@ from sightsmith.database import Database, utc_now
 from sightsmith.errors import FailedPreconditionError, FieldViolation
 from sightsmith.names import DatasetName, ProjectName
 from sightsmith_labeling import changes
+from sightsmith_labeling.arrays import is_one_of_keys, is_one_of_texts
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.labelled_images import labelled_images
 from sightsmith_labeling.projects import require_project
@@ -107,7 +108,7 @@ class Distributions:
             # Locked in the order of all writers, so that no two wait for each other.
             wanted = (
                 select(ImageRow.sequence)
-                .where(ImageRow.dataset == source.key, ImageRow.sha256.in_(sha256s), ImageRow.is_labelled)
+                .where(ImageRow.dataset == source.key, is_one_of_texts(ImageRow.sha256, sha256s), ImageRow.is_labelled)
                 .where(ImageRow.sha256.not_in(there))
                 .order_by(ImageRow.sequence)
                 .with_for_update()
@@ -115,7 +116,7 @@ class Distributions:
             locked = (await session.scalars(wanted)).all()
             moved = (
                 update(ImageRow)
-                .where(ImageRow.sequence.in_(locked))
+                .where(is_one_of_keys(ImageRow.sequence, locked))
                 .values(dataset=target.key, revision=ImageRow.revision + 1, update_time=utc_now())
             )
             await session.execute(moved, execution_options={"synchronize_session": False})

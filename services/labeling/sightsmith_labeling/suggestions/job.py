@@ -103,7 +103,6 @@ class SuggestionJobs:
         while batch := await self._next_batch(job.project, spec, counts):
             await job.advance("looking at images", counts.images, total)
             counts = await self._look_at(job, spec, batch, counts)
-            job.result = asdict(counts)
         return asdict(counts)
 
     async def _count(self, project: ProjectName, spec: SuggestionSpec, counts: SuggestionCounts) -> int:
@@ -148,7 +147,8 @@ class SuggestionJobs:
                 suggestions=counts.suggestions + len(made),
                 failed=counts.failed + len(problems),
             )
-            checkpoint.update(asdict(counts))
+            step.result = asdict(counts)
+            checkpoint.update(step.result)
         return counts
 
     async def _ask(

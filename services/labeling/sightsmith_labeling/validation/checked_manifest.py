@@ -43,6 +43,7 @@ class CheckedManifests:
         image: str = "",
         problems: Sequence[Problem] = (),
         outcome: Outcome | None = None,
+        is_lost: bool = False,
     ) -> Iterator[Finding]:
         """Takes a line.
 
@@ -52,12 +53,13 @@ class CheckedManifests:
             image: name of the image that it was written for; empty if it comes from a manifest.
             problems: what is known to be wrong beyond what can be seen in the line.
             outcome: what becomes of it, if more is known than can be seen in the line.
+            is_lost: whether the image's bytes could not be had.
 
         Yields:
             What is wrong with it.
         """
         self._lines[split] += 1
-        self._summary.add(split, checked, outcome)
+        self._summary.add(split, checked, outcome, is_lost)
         self._files[split].write(_written(checked, bool(image), problems).encode(errors="replace") + b"\n")
         file, line = FILE_OF[split].value, self._lines[split]
         for fault in checked.faults:

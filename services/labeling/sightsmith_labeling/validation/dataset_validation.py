@@ -100,7 +100,8 @@ class DatasetValidation:
         image, name = stored.image, str(stored.image.name)
         checked = check_line(manifest_line(stored, self._class_ids, self._object_store_url), self._rules)
         problems = _problems(stored)
-        yield from manifests.add(stored.split, checked, name, problems, _outcome(stored, checked, problems))
+        outcome, is_lost = _outcome(stored, checked, problems), image.state is ImageState.FAILED
+        yield from manifests.add(stored.split, checked, name, problems, outcome, is_lost)
         yield from suspicious_boxes(name, stored.size, image.annotations, self._quality)
         if stored.signals is None:
             self._unmeasured += 1

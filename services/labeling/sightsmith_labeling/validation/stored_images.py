@@ -15,11 +15,11 @@ from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.ground_truth import ground_truth_line
 from sightsmith_labeling.formats.records import ExportedImage
 from sightsmith_labeling.images import Image, to_image
+from sightsmith_labeling.imports.own_images import s3_url_of
 from sightsmith_labeling.labels import label_names
 from sightsmith_labeling.tables import DatasetRow, ImageRow
 
 _ROWS_AT_ONCE = 1000
-_S3 = "s3://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +99,14 @@ def manifest_line(stored: StoredImage, class_ids: dict[str, int], object_store_u
     Args:
         stored: the image.
         class_ids: a number for each label.
-        object_store_url: where its bytes are; an image in a folder is referred to by its resource name.
+        object_store_url: where the bytes of all images are, or will be once they are fetched; a folder is referred to
+            as exports do.
     """
     image = stored.image
-    is_in_bucket = object_store_url.startswith(_S3) and image.sha256 is not None
-    url = f"{object_store_url.rstrip('/')}/{image_key(image.sha256 or '')}" if is_in_bucket else str(image.name)
+    url = f"{s3_url_of(object_store_url)}/{image_key(image.sha256) if image.sha256 else image.name}"
     exported = ExportedImage(
         file_name="",
-        source=image.source,
+        source=url,
         url=url,
         width=image.width,
         height=image.height,

@@ -108,3 +108,16 @@ def test_what_is_written_opens_in_a_spreadsheet():
         "a.jpg,640,480,cat,1,2,11.5,22,train\n"
         "b.jpg,,,,,,,,train\n"
     )
+
+
+@pytest.mark.parametrize("edge", ["0e99999999999999999999", "1e999999999", "sNaN", "Infinity"])
+def test_edges_that_no_box_can_have_are_told(edge):
+    (found,) = read(CsvFiles(), {"a.csv": f"image,xmin,ymin,xmax,ymax,label\na.jpg,{edge},0,4,4,cat\n"})
+    problems = found.problems if isinstance(found, ImportedImage) else (found,)
+    assert [problem.code for problem in problems] == ["ERROR_INVALID_BOUNDING_BOX"]
+
+
+def test_a_giant_cell_is_told():
+    (found,) = read(CsvFiles(), {"a.csv": f"{'x' * 200_000}.jpg,cat\n"})
+    assert isinstance(found, Rejection)
+    assert found.code == "ERROR_INVALID_LINE"

@@ -105,6 +105,13 @@ def test_a_source_in_a_bucket_is_kept_unless_the_bytes_come_along():
     assert written(GroundTruth(), [packed])["train.manifest"] == b'{"source-ref":"images/a.jpg"}\n'
 
 
+def test_what_is_packed_is_named_by_its_place_wherever_it_came_from():
+    packed = ExportedImage("a.jpg", "s3://theirs/a.jpg", "s3://ours/a.jpg", None, None, Split.TRAIN, (), is_packed=True)
+    manifest = written(GroundTruth(), [packed])["train.manifest"]
+    (image,) = read(GroundTruth(), {"train.manifest": manifest, "images/a.jpg": b"bytes"})
+    assert image.file == "images/a.jpg"
+
+
 def test_boxes_of_an_image_of_unknown_size_cannot_be_written():
     box = Annotation(1, "bolt", Box(0, 0, 5, 5), Origin.PERSON, "", None, TIME)
     image = ExportedImage("a.jpg", "a.jpg", "s3://ours/1", None, None, Split.TRAIN, (box,))

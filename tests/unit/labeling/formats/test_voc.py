@@ -33,7 +33,18 @@ def test_edges_become_boxes():
     assert (found.width, found.height) == (100, 50)
 
 
-@pytest.mark.parametrize("edges", [(10, 5, 10, 20), (30, 5, 10, 20), (10, 5, 130, 20), ("x", 5, 10, 20), (1, 2, 3), ()])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (10, 5, 10, 20),
+        (30, 5, 10, 20),
+        (10, 5, 130, 20),
+        ("x", 5, 10, 20),
+        ("0e99999999999999999999", 5, 9, 9),
+        (1, 2, 3),
+        (),
+    ],
+)
 def test_a_bad_object_is_named_and_the_others_stay(edges):
     found = one(xml(thing("cat", 0, 0, 1, 1), thing("cat", *edges)))
     assert len(found.annotations) == 1
