@@ -26,6 +26,8 @@ def export_command(
     """Write a project's images and annotations to an archive in the format of another tool."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
+        if target.is_dir() or not target.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{target} must name a file in a folder that exists")
         wanted = ExportJob(
             format=format_of(format_name),
             dataset=str(DatasetName(project, dataset)) if dataset else "",

@@ -159,6 +159,8 @@ def _summary(job: ImportJob, findings: Sequence[JobFinding]) -> Iterable[Table |
         yield f"… and more: sightsmith imports {project} {job_id} --report report.jsonl"
     if not has_ended(job):
         yield f"{job.name} is {_state(job)}"
+    elif job.HasField("error"):
+        yield f"[bold red]it failed:[/] {escape(job.error.message)}"
 
 
 def _place(finding: JobFinding) -> str:
@@ -169,7 +171,7 @@ def _place(finding: JobFinding) -> str:
 def _table_of(jobs: Iterable[ImportJob]) -> Table:
     table = Table()
     for heading in ("import", "state", "read", "created", "changed", "rejected", "begun"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for job in jobs:
         counts = job.result
         numbers = (counts.read_count, counts.created_count, counts.updated_count, counts.rejected_count)

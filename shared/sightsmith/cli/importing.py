@@ -78,7 +78,10 @@ def import_command(
     dataset: Annotated[
         str | None, typer.Option(help="Id of the dataset; by default what the files say, else train.")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images that the annotations are about.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the images that the annotations are about.", exists=True, file_okay=False),
+    ] = None,
     image_prefix: Annotated[str | None, typer.Option(help="URL below which the server finds the images.")] = None,
     existing: Annotated[
         str, typer.Option(help="What is done with images that are there: merge, replace or keep.")

@@ -81,7 +81,7 @@ def duplicates_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         pairs = list(client.similarity.near_duplicates(str(ProjectName(project)), min_similarity))
-    table = Table("first", "second", "dataset")
+    table = _folded("first", "second", "dataset")
     table.add_column("similarity", justify="right")
     for pair in pairs:
         datasets = dict.fromkeys(image.name.split("/")[3] for image in (pair.first, pair.second))
@@ -123,7 +123,7 @@ def label_next_command(
             deployment=str(DeploymentName(project, deployment)) if deployment else "",
             max_results=count,
         )
-    table = Table("image", "name")
+    table = _folded("image", "name")
     table.add_column(by.value, justify="right")
     for item in order.items:
         table.add_row(escape(item.image.source), item.image.name, f"{item.score:.3f}")
@@ -143,7 +143,7 @@ def _wait(client: Client, project: str, bar: Progress) -> EmbeddingProgress:
 
 
 def _similar_table(found: Iterable[SimilarImage]) -> Table:
-    table = Table("image", "labels", "name")
+    table = _folded("image", "labels", "name")
     table.add_column("similarity", justify="right")
     for similar in found:
         image = similar.image
@@ -153,3 +153,11 @@ def _similar_table(found: Iterable[SimilarImage]) -> Table:
 
 def _labels_of(image: Image) -> str:
     return ", ".join(image.labels)
+
+
+def _folded(*headings: str) -> Table:
+    """A table whose names are whole however narrow the terminal is: the next command needs them."""
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table

@@ -148,7 +148,9 @@ def _report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> 
         if found.code in _ADVICE:
             yield f"[cyan]→[/] {_ADVICE[found.code]}"
     if result.trainable:
-        yield "[bold green]A training would go ahead.[/]"
+        yield "[bold green]Nothing in the data stands against a training.[/]"
+        if result.use_case == ValidationResult.USE_CASE_OBJECT_LOCALIZATION:
+            yield "[yellow]But trainings learn from labels of whole images only, as yet: boxes are left out.[/]"
     else:
         yield "[bold red]A training would be refused.[/]"
 

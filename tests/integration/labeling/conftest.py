@@ -87,6 +87,14 @@ def worker(labeling: LabelingProcess, make_worker: MakeWorker) -> WorkerProcess:
     return process
 
 
+@pytest.fixture(scope="module")
+def no_shared_worker(worker: WorkerProcess) -> Iterator[None]:
+    """Leaves the jobs of a module to workers of its own."""
+    assert worker.stop() == 0
+    yield
+    worker.start()
+
+
 @pytest.fixture(scope="session")
 async def client(labeling: LabelingProcess) -> AsyncIterator[LabelingClient]:
     client = LabelingClient(labeling.target, TOKEN)

@@ -19,7 +19,6 @@ from tests.seaweedfs import BUCKET, s3_server
 
 from .conftest import MakeProcess, MakeWorker
 from .labeling_client import Failure, LabelingClient
-from .labeling_process import WorkerProcess
 from .sample_images import jpeg
 from .transfer_client import FAILED, SUCCEEDED, TransferClient, labels_of, manifest, manifest_line
 from .validation_client import ValidationClient
@@ -35,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bucket(
     folder: Path,
-    worker: WorkerProcess,
+    no_shared_worker: None,
     make_process: MakeProcess,
     make_worker: MakeWorker,
     tmp_path_factory: pytest.TempPathFactory,
@@ -45,7 +44,6 @@ def bucket(
         aws = {name: value for name, value in settings.items() if name.startswith("AWS_")}
         allowed = {"SIGHTSMITH_IMPORT_SOURCES": json.dumps([f"{SHOP}/", f"s3://{BUCKET}-gone/", f"{folder.as_uri()}/"])}
         service, own_worker = make_process({**aws, **allowed}), make_worker({**aws, **allowed})
-        assert worker.stop() == 0
         try:
             service.start()
             own_worker.start()
@@ -60,7 +58,6 @@ def bucket(
             yield store, service.target
         finally:
             own_worker.stop()
-            worker.start()
 
 
 @pytest.fixture

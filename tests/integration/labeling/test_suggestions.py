@@ -304,7 +304,7 @@ async def inference() -> AsyncIterator[tuple[PredictionStandIn, str]]:
 
 @pytest.fixture(scope="module")
 async def predictor(
-    labeling: object, inference: tuple[PredictionStandIn, str], make_worker: MakeWorker
+    no_shared_worker: None, inference: tuple[PredictionStandIn, str], make_worker: MakeWorker
 ) -> AsyncIterator[PredictionStandIn]:
     """What stands in for inference, asked by a labeling worker of its own."""
     stand_in, address = inference

@@ -47,8 +47,7 @@ def recognise(tree: FileTree) -> Format:
             return FORMATS[found]
     if files["other"] and _is_manifest(_glance(tree, files["other"])):
         return FORMATS["ground_truth"]
-    known = ", ".join(FORMATS)
-    message = f"these files are in no format that is recognised; say which it is: {known}"
+    message = "these files are in no format that is recognised; say which format it is"
     raise FormatError("ERROR_UNKNOWN_FORMAT", message, Place(files["other"]))
 
 

@@ -42,6 +42,7 @@ def check_attribute(name: str, value: object, metadata: object, rules: ManifestR
     if not isinstance(metadata, dict):
         check.fault_in_metadata(f"{name}-metadata must be an object, not {shown(metadata)}")
         return check.result((), 0)
+    check.common(metadata)
     type_ = metadata.get("type")
     if type_ == CLASSIFICATION or (type_ == MULTI_LABEL and "class-name" in metadata):
         # AWS's own script, which makes several attributes from a multi-label one, leaves the type as it was.
@@ -53,7 +54,6 @@ def check_attribute(name: str, value: object, metadata: object, rules: ManifestR
     else:
         check.unsupported_type(type_)
         return check.result((), 0)
-    check.common(metadata)
     return checks(value, metadata)
 
 
@@ -128,7 +128,7 @@ class _AttributeCheck:
         annotations = []
         for class_id in dict.fromkeys(map(str, value)):
             confidence = self._confidence(confidences.get(class_id), "a confidence in confidence-map")
-            if class_id in class_map:
+            if class_map is not None and class_id in class_map:
                 annotations.append(self._annotation(class_map[class_id], None, confidence))
         return self.result(annotations, len(value))
 
@@ -145,17 +145,14 @@ class _AttributeCheck:
             entries = []
         class_map = self._class_map(metadata.get("class-map"))
         confidences = self._confidences(metadata.get("objects", []), len(entries))
-        self._check_entries(entries)
-        if not self._is_valid:
-            return self.result((), len(entries), size)
-        self._check_known([entry["class_id"] for entry in entries], class_map)
-        if not self._is_valid or size is None:
-            return self.result((), len(entries), size)
+        complete = self._complete_entries(entries)
+        self._check_known([entry["class_id"] for _, entry in complete], class_map)
         annotations = []
-        for index, (entry, confidence) in enumerate(zip(entries, confidences, strict=True)):
-            box = self._box(entry, size, index)
-            if box is not None:
-                annotations.append(self._annotation(class_map[str(entry["class_id"])], box, confidence))
+        for index, entry in complete:
+            box = self._box(entry, size, index) if size is not None else None
+            # Boxes of an attribute that is not valid are looked at for what else is wrong, and nothing more.
+            if box is not None and class_map is not None and self._is_valid:
+                annotations.append(self._annotation(class_map[str(entry["class_id"])], box, confidences[index]))
         return self.result(annotations, len(entries), size)
 
     def _annotation(self, label: str, box: Box | None, confidence: float | None) -> NewAnnotation:
@@ -179,13 +176,15 @@ class _AttributeCheck:
         self.fault_in_metadata(f"{what} must be a number from 0 to 1, not {shown(value)}")
         return None
 
-    def _class_map(self, value: object) -> dict[str, str]:
+    def _class_map(self, value: object) -> dict[str, str] | None:
         if not isinstance(value, dict):
             self.fault_in_metadata(f"class-map must be an object, not {shown(value)}")
-            return {}
+            return None
         return {class_id: self._label(label, "a label in class-map") for class_id, label in value.items()}
 
-    def _check_known(self, class_ids: Sequence[int], class_map: dict[str, str]) -> None:
+    def _check_known(self, class_ids: Sequence[int], class_map: dict[str, str] | None) -> None:
+        if class_map is None:
+            return
         missing = {class_id for class_id in class_ids if str(class_id) not in class_map}
         if missing:
             message = f"class-map has no {', '.join(str(class_id)[:20] for class_id in sorted(missing)[:10])}"
@@ -217,8 +216,9 @@ class _AttributeCheck:
             return None
         return width, height
 
-    def _check_entries(self, entries: Sequence[Any]) -> None:
-        """Checks that each box has all its numbers, whatever their values."""
+    def _complete_entries(self, entries: Sequence[Any]) -> Sequence[tuple[int, dict[str, Any]]]:
+        """The boxes that have all their numbers, whatever the values, with their places; the others are faults."""
+        complete = []
         for index, entry in enumerate(entries):
             if not isinstance(entry, dict):
                 self.fault_in_value(f"annotations[{index}] must be an object, not {shown(entry)}")
@@ -231,6 +231,9 @@ class _AttributeCheck:
                 and _is_number(entry.get("height"))
             ):
                 self.fault_in_value(f"annotations[{index}] must have left, top, width and height, all numbers")
+            else:
+                complete.append((index, entry))
+        return complete
 
     def _box(self, entry: dict[str, Any], size: tuple[int, int], index: int) -> Box | None:
         left, top, width, height = entry["left"], entry["top"], entry["width"], entry["height"]

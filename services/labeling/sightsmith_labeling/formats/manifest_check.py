@@ -6,7 +6,7 @@ them all. Here no fault hides another, except where there is nothing left to loo
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, Flag
 from typing import Any, NoReturn
 
@@ -133,7 +133,10 @@ def check_line(
     try:
         source = _source(value, rules)
     except FieldError as error:
-        return _rejected(line, codes.CODES[error.code], f"{error}.", place, _SOURCE)
+        rejected = _rejected(line, codes.CODES[error.code], f"{error}.", place, _SOURCE)
+        faults = list(rejected.faults)
+        _check_attributes(value, rules, faults)
+        return replace(rejected, faults=tuple(faults[:_MOST_FAULTS]))
     return _checked(line, value, source, rules, place, split)
 
 
@@ -141,12 +144,7 @@ def _checked(
     text: str, line: dict[str, Any], source: str, rules: ManifestRules, place: Place, split: Split | None
 ) -> CheckedLine:
     faults: list[Fault] = []
-    attributes = [
-        (name, check_attribute(name, line[name], metadata, rules, faults)) for name, metadata in _attributes_of(line)
-    ]
-    size = next((attribute.size for _, attribute in attributes if attribute.size is not None), None)
-    if size is not None:
-        _check_size(size, rules, faults)
+    attributes, size = _check_attributes(line, rules, faults)
     annotations = _within_limits(attributes, rules.limits, faults)
     _check_whole(line, attributes, annotations, faults)
     return CheckedLine(
@@ -167,6 +165,19 @@ def _checked(
         rejection=None,
         faults=tuple(faults),
     )
+
+
+def _check_attributes(
+    line: dict[str, Any], rules: ManifestRules, faults: list[Fault]
+) -> tuple[list[tuple[str, Attribute]], tuple[int, int] | None]:
+    """The attributes of a line by name, and the size of the image if one of them tells."""
+    attributes = [
+        (name, check_attribute(name, line[name], metadata, rules, faults)) for name, metadata in _attributes_of(line)
+    ]
+    size = next((attribute.size for _, attribute in attributes if attribute.size is not None), None)
+    if size is not None:
+        _check_size(size, rules, faults)
+    return attributes, size
 
 
 def _rejected(text: str, code: Code, message: str, place: Place, path: str = "") -> CheckedLine:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
+from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from sightsmith_labeling.datasets import Split
@@ -182,6 +183,8 @@ class _Reader:
             parser.feed(data)
             content: Element = parser.close()
         # defusedxml raises a ValueError for entities and document types; expat a LookupError for unknown encodings.
+        except DefusedXmlException as error:
+            raise FieldError("ERROR_INVALID_XML", "it has a document type or entities, which are refused") from error
         except (ParseError, ValueError, LookupError) as error:
             raise FieldError("ERROR_INVALID_XML", f"it is not plain XML: {shown(str(error))}") from error
         if content.tag != "annotation":

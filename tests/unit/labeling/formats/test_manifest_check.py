@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -213,6 +214,31 @@ def test_faults_are_told_all_at_once():
     }
     # A number cannot hold an error: it goes to the metadata beside it.
     assert {entry["code"] for entry in annotated["grade-metadata"]["errors"]} == {METADATA, VALUE}
+
+
+# Independent faults in a line with a label and boxes, by the code that each must have.
+INJECTIONS = {
+    "ERROR_INVALID_SOURCE_REF_FORMAT": {"source_ref": "https://shop/1.jpg"},
+    "ERROR_INVALID_IMAGE_DIMENSION": {"bb__image_size__0__width": 5000},
+    "ERROR_INVALID_BOUNDING_BOX": {"bb__annotations__0__left": -1},
+    "ERROR_BOUNDING_BOX_TOO_SMALL": {"bb__annotations__1__width": 0.1},
+    "ERROR_MISSING_CLASS_MAP_ID": {"bb__annotations__1__class_id": 9},
+    "ERROR_MISSING_BOUNDING_BOX_CONFIDENCE": {"bb_md__objects": [{"confidence": 1}]},
+    "ERROR_INVALID_LABEL_ATTRIBUTE_METADATA_FORMAT": {"bb_md__human_annotated": "perhaps"},
+    "ERROR_INVALID_LABEL_ATTRIBUTE_FORMAT": {"grade": "x"},
+    "ERROR_UNSUPPORTED_USE_CASE_TYPE": {"grade_md__type": "groundtruth/semantic-segmentation"},
+    "ERROR_INVALID_LABEL_NAME_LENGTH": {"bb_md__class-map__0": "x" * 300},
+}
+
+
+# What a value must look like is not known of a type that is not known.
+UNKNOWABLE = ("ERROR_INVALID_LABEL_ATTRIBUTE_FORMAT", "ERROR_UNSUPPORTED_USE_CASE_TYPE")
+
+
+@pytest.mark.parametrize(("one", "other"), [pair for pair in combinations(INJECTIONS, 2) if pair != UNKNOWABLE])
+def test_no_fault_hides_another(one, other):
+    found = codes(check(changed(LABEL | BOXES, **INJECTIONS[one], **INJECTIONS[other])))
+    assert {one, other} <= set(found)
 
 
 @pytest.mark.parametrize(("side", "is_right"), [(63, False), (64, True), (4096, True), (4097, False)])
