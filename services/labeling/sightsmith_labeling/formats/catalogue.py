@@ -47,7 +47,9 @@ def recognise(tree: FileTree) -> Format:
             return FORMATS[found]
     if files["other"] and _is_manifest(_glance(tree, files["other"])):
         return FORMATS["ground_truth"]
-    message = "these files are in no format that is recognised; say which format it is"
+    # As people write them: the command line takes these names.
+    known = ", ".join(name.replace("_", "-").replace("voc", "pascal-voc") for name in FORMATS)
+    message = f"these files are in no format that is recognised; say which it is: {known}"
     raise FormatError("ERROR_UNKNOWN_FORMAT", message, Place(files["other"]))
 
 
