@@ -13,12 +13,11 @@ from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import stored
 from sightsmith_labeling.edited_image import EditedImage
 from sightsmith_labeling.images import Image, etag_of, images_named, to_image
-from sightsmith_labeling.images import images_named as named
 from sightsmith_labeling.labels import label_keys, label_names
 from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.tables import DatasetRow, ImageRow
 
-__all__ = ["EditedImage", "edit_images", "named"]
+__all__ = ["EditedImage", "edit_images"]
 
 # Locked images, by their place in the order of arrival.
 _Locked = Mapping[int, EditedImage]

@@ -13,7 +13,7 @@ from sightsmith.rpc.channel import service_channel
 from sightsmith.service import run_beside, run_process
 from sightsmith_labeling.embeddings.embedder import Embedder
 from sightsmith_labeling.exports.exporting import ExportJobs
-from sightsmith_labeling.exports.upkeep import ExportUpkeep
+from sightsmith_labeling.exports.request import EXPORT_JOBS, export_key
 from sightsmith_labeling.imports.fetcher import Fetcher, FetchLimits
 from sightsmith_labeling.imports.importing import ImportJobs
 from sightsmith_labeling.imports.places import AllowedPlaces
@@ -21,6 +21,7 @@ from sightsmith_labeling.imports.sources import ImportSources
 from sightsmith_labeling.imports.uploaded_files import uploaded_files
 from sightsmith_labeling.intake import Intake, IntakeLimits
 from sightsmith_labeling.jobs.running import JobKind
+from sightsmith_labeling.jobs.upkeep import ResultUpkeep
 from sightsmith_labeling.jobs.worker import JobWorker, WorkerSettings
 from sightsmith_labeling.measuring import Measuring
 from sightsmith_labeling.quotas import Quotas
@@ -29,7 +30,7 @@ from sightsmith_labeling.settings import LabelingSettings
 from sightsmith_labeling.suggestions.job import SuggestionJobs
 from sightsmith_labeling.tables import MIGRATIONS, SCHEMA
 from sightsmith_labeling.tally_folding import TallyFolding
-from sightsmith_labeling.validation.upkeep import ValidationUpkeep
+from sightsmith_labeling.validation.request import VALIDATION_JOBS, validation_folder
 from sightsmith_labeling.validation.validating import ValidationJobs
 
 
@@ -64,8 +65,13 @@ def background_loops(
         ReviewUpkeep(database, settings.review_item_days),
         Fetcher(database, intake, places, fetch_limits),
         uploaded_files(settings, database, objects),
-        ExportUpkeep(database, objects, settings.export_days),
-        ValidationUpkeep(database, objects, settings.validation_days),
+        ResultUpkeep(database, EXPORT_JOBS, lambda *ids: objects.delete(export_key(*ids)), settings.export_days),
+        ResultUpkeep(
+            database,
+            VALIDATION_JOBS,
+            lambda *ids: objects.delete_prefix(validation_folder(*ids)),
+            settings.validation_days,
+        ),
         TallyFolding(database),
         Measuring(database, objects, intake),
     )

@@ -28,6 +28,7 @@ from sightsmith_labeling.jobs.job import Job, JobState
 from sightsmith_labeling.jobs.jobs import Jobs
 from sightsmith_labeling.jobs.leases import JobCancelledError, LeaseLostError, Leases
 from sightsmith_labeling.jobs.running import RunningJob
+from sightsmith_labeling.jobs.upkeep import ResultUpkeep
 from sightsmith_labeling.jobs.worker import JobWorker, WorkerSettings
 from sightsmith_labeling.tables import MIGRATIONS, SCHEMA, LabelRow, ProjectRow
 
@@ -326,3 +327,21 @@ async def test_a_watch_shows_that_it_lives_and_refuses_the_future(jobs: Jobs, pr
     assert await anext(watch) is None
     await jobs.cancel(job.kind, str(job.name))
     assert [change.state for change in [seen async for seen in watch] if change] == [JobState.CANCELLED]
+
+
+async def test_files_of_old_jobs_are_deleted_once(
+    database: Database, jobs: Jobs, project_name: ProjectName, tmp_path: Path
+) -> None:
+    job = await jobs.create(project_name, KIND, {"to": 1})
+    async with working(JobWorker(database, [Counting()], settings(tmp_path))):
+        await ended(jobs, job)
+    deleted: list[tuple[str, str]] = []
+
+    async def delete(project: str, job_id: str) -> None:
+        deleted.append((project, job_id))
+
+    assert await ResultUpkeep(database, KIND, delete, days=1).sweep() == 0
+    upkeep = ResultUpkeep(database, KIND, delete, days=0)
+    await upkeep.sweep()
+    assert (project_name.project, str(job.name).rpartition("/")[2]) in deleted
+    assert await upkeep.sweep() == 0

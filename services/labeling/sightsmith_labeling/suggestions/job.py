@@ -16,7 +16,7 @@ from sightsmith.errors import NotFoundError, SightsmithError, UnavailableError
 from sightsmith.names import DatasetName, ImageName, ProjectName
 from sightsmith.objects import Objects, image_key
 from sightsmith.rpc.channel import error_of
-from sightsmith_labeling.edits import named
+from sightsmith_labeling.images import images_named
 from sightsmith_labeling.jobs.finding import Finding, Severity
 from sightsmith_labeling.jobs.running import RunningJob
 from sightsmith_labeling.suggestions.making import Predicted, lock_images, suggest
@@ -215,7 +215,7 @@ def _images(project: ProjectName, spec: SuggestionSpec, after: int) -> Select[An
         .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
         .where(DatasetRow.project == project.project)
     )
-    wanted = named(project, [ImageName.parse(name) for name in spec.images]) if spec.images else of_project
+    wanted = images_named(project, [ImageName.parse(name) for name in spec.images]) if spec.images else of_project
     columns = (ImageRow.sequence, DatasetRow.id, ImageRow.id, ImageRow.sha256, ImageRow.size_bytes)
     return wanted.where(*conditions).with_only_columns(*columns)  # type: ignore[return-value]
 

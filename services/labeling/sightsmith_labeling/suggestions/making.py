@@ -12,8 +12,7 @@ from sightsmith.errors import FieldViolation, InvalidArgumentError, NotFoundErro
 from sightsmith.names import DatasetName, ImageName, ProjectName
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import Box, NewAnnotation
-from sightsmith_labeling.edits import named
-from sightsmith_labeling.images import Image, to_image
+from sightsmith_labeling.images import Image, images_named, to_image
 from sightsmith_labeling.labels import label_names
 from sightsmith_labeling.overlaps import Content, unmatched
 from sightsmith_labeling.suggestions.suggestion import Suggestion, SuggestionState, box_of, sides_of, to_suggestion
@@ -91,7 +90,7 @@ async def lock_images(
     session: AsyncSession, project: ProjectName, names: Sequence[ImageName]
 ) -> Mapping[ImageName, tuple[int, Image]]:
     """Locks images until the transaction ends, as every edit does; each comes with its key, if it is there at all."""
-    locked = named(project, names).order_by(ImageRow.sequence).with_for_update(of=ImageRow)
+    locked = images_named(project, names).order_by(ImageRow.sequence).with_for_update(of=ImageRow)
     labels = await label_names(session, project.project)
     images = {}
     for row, dataset in (await session.execute(locked)).tuples():

@@ -1,12 +1,11 @@
-"""Deleting the archives of exports that are old."""
+"""Deleting the files that jobs have written, once they are old."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
 
 from sightsmith.database import Database
-from sightsmith.objects import Objects
-from sightsmith_labeling.exports.request import EXPORT_JOBS, export_key
 from sightsmith_labeling.imports.uploaded_files import sweep_for_ever
 from sightsmith_labeling.jobs.job import JobState
 from sightsmith_labeling.jobs.tables import JobRow
@@ -14,23 +13,35 @@ from sightsmith_labeling.jobs.tables import JobRow
 _SWEPT_AT_ONCE = 100
 
 
-class ExportUpkeep:
-    """Deletes old archives; the jobs stay and say so."""
+class ResultUpkeep:
+    """Deletes the files of old jobs of a kind; the jobs stay and say so."""
 
-    def __init__(self, database: Database, objects: Objects, days: float) -> None:
+    def __init__(
+        self, database: Database, kind: str, delete: Callable[[str, str], Awaitable[None]], days: float
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            database: where the jobs are.
+            kind: the jobs whose files are deleted.
+            delete: deletes the files of a job, by the ids of its project and of itself.
+            days: how long files are kept after the end of their job.
+        """
         self._database = database
-        self._objects = objects
+        self._kind = kind
+        self._delete = delete
         self._lifetime = timedelta(days=days)
 
     async def run(self) -> None:
         """Deletes again and again, until cancelled."""
-        await sweep_for_ever(self._sweep)
+        await sweep_for_ever(self.sweep)
 
-    async def _sweep(self) -> int:
+    async def sweep(self) -> int:
+        """Deletes what is old, up to a hundred jobs at once; returns of how many jobs."""
         old = (
             select(JobRow)
             .where(
-                JobRow.kind == EXPORT_JOBS,
+                JobRow.kind == self._kind,
                 JobRow.state == JobState.SUCCEEDED.value,
                 JobRow.end_time < func.now() - self._lifetime,
                 JobRow.result["is_deleted"].is_(None),
@@ -41,7 +52,7 @@ class ExportUpkeep:
         async with self._database.transaction() as session:
             rows = (await session.scalars(old)).all()
         for row in rows:
-            await self._objects.delete(export_key(row.project, row.id))
+            await self._delete(row.project, row.id)
         async with self._database.transaction() as session:
             for row in rows:
                 deleted = {**(row.result or {}), "is_deleted": True}
