@@ -134,16 +134,19 @@ async def test_what_is_wrong_with_a_list_is_named(
 
 async def test_pages_stay_in_step_while_images_come_and_go(client: LabelingClient, dataset: str) -> None:
     ann = AnnotatingClient(client)
-    names = await ann.images(dataset, *[["x"] for _ in range(6)])
-    request = pb.ListImagesRequest(parent=dataset, page_size=3, filter=pb.ImageFilter(labels=["x"]))
+    await ann.images(dataset, *[["x"] for _ in range(6)])
+    request = pb.ListImagesRequest(parent=dataset, page_size=6, filter=pb.ImageFilter(labels=["x"]))
+    # Images of one upload are beside each other, in whichever order they became durable.
+    before = (await client.stub.ListImages(request, metadata=client.metadata)).images
+    request.page_size = 3
     first = await client.stub.ListImages(request, metadata=client.metadata)
     # The last image of the page goes, and one of the next; a new one comes.
-    for name in (names[2], names[3]):
-        await client.stub.DeleteImage(pb.DeleteImageRequest(name=name), metadata=client.metadata)
+    for image in before[2:4]:
+        await client.stub.DeleteImage(pb.DeleteImageRequest(name=image.name), metadata=client.metadata)
     await ann.images(dataset, ["x"], first=50)
     request.page_token = first.next_page_token
     second = await client.stub.ListImages(request, metadata=client.metadata)
-    assert [image.source for image in second.images] == ["004.jpg", "005.jpg", "050.jpg"]
+    assert [image.source for image in second.images] == [before[4].source, before[5].source, "050.jpg"]
 
 
 async def test_several_images_are_read_at_once(client: LabelingClient, dataset: str) -> None:
