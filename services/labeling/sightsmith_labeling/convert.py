@@ -31,6 +31,8 @@ _ORIGINS = {
     Origin.PERSON: annotation_pb2.Annotation.ORIGIN_PERSON,
     Origin.MODEL: annotation_pb2.Annotation.ORIGIN_MODEL,
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 24 * 60 * 60
 _PROTO_SPLITS = {split: proto for proto, split in _SPLITS.items()}
 
 
@@ -221,9 +223,9 @@ def time_from_proto(field: str, time: Timestamp) -> datetime:
 
 def timestamp(time: datetime) -> Timestamp:
     """A moment as protobuf has it."""
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
+    # What `Timestamp.FromDatetime` does, in a third of the time: a page of images has hundreds of them.
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * _DAY + since.seconds, nanos=since.microseconds * 1000)
 
 
 def origin_from_proto(origin: annotation_pb2.Annotation.Origin.ValueType, field: str) -> Origin:

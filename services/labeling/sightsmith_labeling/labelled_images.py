@@ -13,9 +13,8 @@ from sightsmith.names import ImageName, ProjectName
 from sightsmith_labeling.annotations import Annotation, read_all, whole_image_labels
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.reading import image_batches
 from sightsmith_labeling.tables import DatasetRow, ImageRow
-
-_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -90,11 +89,9 @@ class LabelledImages:
             .join(ImageRow, ImageRow.dataset == DatasetRow.key)
             .where(DatasetRow.project == self._project.project, ImageRow.state == "ready")
             .where(or_(ImageRow.is_labelled, literal(self._include_unlabelled)))
-            .order_by(ImageRow.sha256, DatasetRow.id, ImageRow.id)
         )
-        rows = await self._session.stream(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
-        # By the batch: asking for single rows costs SQLAlchemy a switch of contexts each.
-        async for batch in rows.partitions():
+        order = (ImageRow.sha256, DatasetRow.id, ImageRow.id)
+        async for batch in image_batches(self._session, wanted, order):
             for dataset, split, image, sha256, source, width, height, annotations, signals in batch:
                 name = ImageName(self._project.project, dataset, image)
                 found = read_all(annotations, self._label_names)

@@ -35,6 +35,9 @@ Key = Annotated[int, mapped_column(BigInteger, Identity(always=True), primary_ke
 # Who made an image's annotations, as the database indexes it.
 ORIGINS = "jsonb_path_query_array(annotations, '$[*].origin'::jsonpath)"
 AUTHORS = "jsonb_path_query_array(annotations, '$[*].author'::jsonpath)"
+# The ids of the images that an entry of the audit trail is about, if it is about many.
+CHANGED_IMAGES = "details -> 'images'"
+HAS_CHANGED_IMAGES = "details ? 'images'"
 
 
 class Base(TableBase):
@@ -85,7 +88,6 @@ class ImageRow(Base):
     __tablename__ = "images"
     __table_args__ = (
         UniqueConstraint("dataset", "id"),
-        UniqueConstraint("dataset", "sha256"),
         CheckConstraint("state IN ('pending', 'ready', 'failed')", name="state"),
         CheckConstraint("(state = 'ready') = (sha256 IS NOT NULL)", name="bytes"),
         Index("ix_images_dataset_sequence", "dataset", "sequence"),
@@ -106,7 +108,8 @@ class ImageRow(Base):
         Index("ix_images_origins", text(f"({ORIGINS}) jsonb_path_ops"), postgresql_using="gin"),
         Index("ix_images_authors", text(f"({AUTHORS}) jsonb_path_ops"), postgresql_using="gin"),
         Index("ix_images_pending", "sequence", postgresql_where=text("state = 'pending'")),
-        Index("ix_images_sha256", "sha256"),
+        Index("ix_images_sha256", "sha256", postgresql_where=text("sha256 IS NOT NULL")),
+        Index("uq_images_bytes", "dataset", "sha256", unique=True, postgresql_where=text("sha256 IS NOT NULL")),
         Index(
             "ix_images_unmeasured",
             "sequence",
@@ -116,7 +119,7 @@ class ImageRow(Base):
         Index(
             "uq_images_reference",
             "dataset",
-            func.md5(text("source")),
+            text("(md5(source)::uuid)"),
             unique=True,
             postgresql_where=text("sha256 IS NULL"),
         ),
@@ -129,7 +132,7 @@ class ImageRow(Base):
     sha256: Mapped[str | None] = mapped_column(Text(collation="C"))
     source: Mapped[str]
     # The last part of the source, as annotation files name images; cut, because an index entry must stay short.
-    file_name: Mapped[str] = mapped_column(Computed("left(regexp_replace(source, '^.*/', ''), 200)", persisted=True))
+    file_name: Mapped[OrderedText] = mapped_column(Computed("left(split_part(source, '/', -1), 200)", persisted=True))
     # What lists are ordered and searched by; cut for the same reason.
     source_head: Mapped[OrderedText] = mapped_column(Computed("left(source, 500)", persisted=True))
     width: Mapped[int | None]
@@ -219,6 +222,13 @@ class ChangeRow(Base):
     __table_args__ = (
         Index("ix_changes_project_key", "project", "key"),
         Index("ix_changes_resource", "resource", "key"),
+        # Entries about many images name them, so that the history of each image has them.
+        Index(
+            "ix_changes_images",
+            text(f"({CHANGED_IMAGES}) jsonb_path_ops"),
+            postgresql_using="gin",
+            postgresql_where=text(HAS_CHANGED_IMAGES),
+        ),
     )
 
     key: Mapped[Key]

@@ -1,7 +1,8 @@
 """Connections and transactions."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -50,6 +51,26 @@ class Database:
     async def close(self) -> None:
         """Closes every connection."""
         await self._engine.dispose()
+
+
+class Transactions(Protocol):
+    """What gives transactions: a database, or a transaction that is under way."""
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A session whose work is kept at the end, or undone as a whole if an error leaves the block."""
+
+
+class Within:
+    """A transaction that is under way, in the place of the database: what is done here stays only if it does."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """The session of the transaction; an error that leaves the block undoes what was done in the block alone."""
+        async with self._session.begin_nested():
+            yield self._session
 
 
 def _unavailable() -> UnavailableError:

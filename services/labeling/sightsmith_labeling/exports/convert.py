@@ -7,7 +7,7 @@ from typing import Any
 from sightsmith.api.labeling.v1 import export_job_pb2
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DatasetName, ProjectName
-from sightsmith_labeling.convert import timestamp
+from sightsmith_labeling.convert import check_text, timestamp
 from sightsmith_labeling.exports.request import ExportRequest
 from sightsmith_labeling.formats.convert import format_from_proto, format_to_proto
 from sightsmith_labeling.jobs.convert import error_to_proto, progress_to_proto, state_to_proto
@@ -30,13 +30,13 @@ def export_request_from_proto(project: ProjectName, job: export_job_pb2.ExportJo
     if format_name is None:
         raise InvalidArgumentError.of_field("export_job.format", "is required")
     if format_name == "folders" and not job.with_images:
-        rule = "must be set for folders, where everything is told by where the images lie"
+        rule = "must be set for folders, which tell everything by the places of the images"
         raise InvalidArgumentError.of_field("export_job.with_images", rule)
     return ExportRequest(
         format=format_name,
         dataset=dataset,
         labelled_only=job.labelled_only,
-        labels=tuple(job.labels),
+        labels=tuple(check_text("export_job.labels", label) for label in job.labels),
         with_images=job.with_images,
     )
 

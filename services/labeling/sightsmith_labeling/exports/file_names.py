@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from hashlib import blake2b
 from posixpath import splitext
 
@@ -60,7 +61,9 @@ def _parts(source: str) -> list[str]:
     return parts[-_PARTS:] or ["image"]
 
 
+@lru_cache(1024)
 def _part(part: str) -> str:
+    # Kept, because many images lie in the same few folders.
     clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", part)).encode("utf-8", "replace").decode().strip(" ")
     clean = clean.lstrip(".").rstrip(". ") or "_"
     if _DEVICE.fullmatch(clean):

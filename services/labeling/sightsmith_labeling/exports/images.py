@@ -15,9 +15,8 @@ from sightsmith_labeling.exports.file_names import FileNames
 from sightsmith_labeling.exports.request import ExportRequest
 from sightsmith_labeling.formats.records import ExportedImage
 from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.reading import image_batches
 from sightsmith_labeling.tables import DatasetRow, ImageRow
-
-_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,8 @@ class ChosenImages:
 
     async def batches(self) -> AsyncIterator[Sequence[ChosenImage]]:
         """Reads them; `labels` must have been read before."""
-        wanted = self._wanted().order_by(DatasetRow.split.desc(), ImageRow.sequence)
-        rows = await self._session.stream(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
-        async for batch in rows.partitions():
+        order = (DatasetRow.split.desc(), ImageRow.sequence)
+        async for batch in image_batches(self._session, self._wanted(), order):
             yield [self._chosen(*row) for row in batch]
 
     def _wanted(self) -> Select[*tuple[Any, ...]]:

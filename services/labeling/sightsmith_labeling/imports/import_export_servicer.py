@@ -32,6 +32,8 @@ from sightsmith_labeling.imports.uploaded_files import UploadedFiles, uploaded_f
 from sightsmith_labeling.jobs.convert import finding_to_proto, severity_from_proto
 from sightsmith_labeling.jobs.job import Job, JobState
 from sightsmith_labeling.jobs.jobs import Jobs
+from sightsmith_labeling.project_labels import Labels
+from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.settings import LabelingSettings
 
 
@@ -39,11 +41,18 @@ class ImportExportServicer(ImportExportServiceServicer):
     """Answers the calls of `sightsmith.api.labeling.v1.ImportExportService`; the protos say what each does."""
 
     def __init__(
-        self, settings: LabelingSettings, jobs: Jobs, files: UploadedFiles, datasets: Datasets, objects: Objects
+        self,
+        settings: LabelingSettings,
+        jobs: Jobs,
+        files: UploadedFiles,
+        datasets: Datasets,
+        labels: Labels,
+        objects: Objects,
     ) -> None:
         self._jobs = jobs
         self._files = files
         self._datasets = datasets
+        self._labels = labels
         self._objects = objects
         self._places = AllowedPlaces(settings.import_sources)
         self._max_rejected_fraction = settings.max_rejected_fraction
@@ -101,6 +110,7 @@ class ImportExportServicer(ImportExportServiceServicer):
         wanted = export_request_from_proto(project, request.export_job)
         if wanted.dataset is not None:
             await self._datasets.find(DatasetName(project.project, wanted.dataset))
+        await self._labels.require(project, wanted.labels)
         spec = wanted.model_dump(mode="json")
         return self._export(await self._jobs.create(project, EXPORT_JOBS, spec, _uuid(request.request_id)))
 
@@ -155,7 +165,8 @@ def import_export_servicer(settings: LabelingSettings, database: Database, objec
     """What answers about imports and exports."""
     jobs = Jobs(database, settings.watch_interval_seconds, settings.watch_keepalive_seconds)
     files = uploaded_files(settings, database, objects)
-    return ImportExportServicer(settings, jobs, files, Datasets(database), objects)
+    labels = Labels(database, Quotas.of(settings))
+    return ImportExportServicer(settings, jobs, files, Datasets(database), labels, objects)
 
 
 def _uuid(text: str) -> uuid.UUID | None:

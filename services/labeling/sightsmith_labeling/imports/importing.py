@@ -1,10 +1,8 @@
 """The import job: from files, or from another dataset, into datasets."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Any, ClassVar
 
 from sqlalchemy.exc import IntegrityError
@@ -12,14 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, UnavailableError
-from sightsmith.images import ImageError
 from sightsmith_labeling import changes
-from sightsmith_labeling.datasets import DatasetKey
-from sightsmith_labeling.formats.records import FormatError, ImportedImage, Place, Rejection
+from sightsmith_labeling.formats.records import FormatError, Place, Rejection
 from sightsmith_labeling.images import Problem
+from sightsmith_labeling.imports.ahead import ahead
 from sightsmith_labeling.imports.counts import ImportCounts
-from sightsmith_labeling.imports.incoming import Incoming, StoredBytes, is_url
-from sightsmith_labeling.imports.reading import LoadedImage, Record
+from sightsmith_labeling.imports.incoming import Incoming
+from sightsmith_labeling.imports.receiving import Batch, Receiver
 from sightsmith_labeling.imports.request import IMPORT_JOBS, ImportRequest
 from sightsmith_labeling.imports.sources import ImportSource, ImportSources
 from sightsmith_labeling.imports.targets import Targets
@@ -82,10 +79,9 @@ class _Import:
         self._request = request
         self._source = source
         self._targets = targets
-        self._intake = intake
+        self._receiver = Receiver(request, source, targets, intake)
         self._writer = BatchWriter(job.project, job.name, request.existing_images, quotas)
         self._counts = ImportCounts.stored(job.checkpoint.get("counts", {}))
-        self._seen: set[bytes] = set()
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -97,19 +93,18 @@ class _Import:
 
     async def run_in_batches(self) -> None:
         """Writes batch by batch; what is written stays whatever comes."""
-        async for batch in self._batches():
-            incoming, findings = await self._receive(batch)
-            # A step that fails must leave the counts as they are in the database.
-            counts = replace(self._counts)
-            checkpoint: dict[str, Any] = {"position": self._source.position}
-            async with self._job.step(checkpoint) as step:
-                findings += await self._write(step.session, incoming, len(batch), counts)
-                for finding in findings:
-                    step.find(finding)
-                checkpoint["counts"] = counts.fields()
-                step.result = self._result_of(counts)
-            self._counts = counts
-            await self._job.advance(_PHASE, counts.read, self._source.total)
+        async with aclosing(ahead(self._receiver.batches())) as batches:
+            async for batch in batches:
+                # A step that fails must leave the counts as they are in the database.
+                counts = replace(self._counts)
+                checkpoint: dict[str, Any] = {"position": batch.position}
+                async with self._job.step(checkpoint) as step:
+                    for finding in await self._write(step.session, batch, counts):
+                        step.find(finding)
+                    checkpoint["counts"] = counts.fields()
+                    step.result = self._result_of(counts)
+                self._counts = counts
+                await self._job.advance(_PHASE, counts.read, self._source.total)
         self._judge()
         async with self._job.step(self._job.checkpoint) as step:
             self._record(step.session)
@@ -118,23 +113,13 @@ class _Import:
         """Writes everything in one transaction, or nothing. What is found is on record at once in any case."""
         await self._job.forget_findings()
         async with self._job.step({}) as step:
-            async for batch in self._batches():
-                incoming, findings = await self._receive(batch)
-                findings += await self._write(step.session, incoming, len(batch), self._counts)
-                if findings:
+            self._targets.join(step.session)
+            async for batch in self._receiver.batches():
+                if findings := await self._write(step.session, batch, self._counts):
                     await self._job.report(findings)
                 await self._job.advance(_PHASE, self._counts.read, self._source.total)
             self._judge()
             self._record(step.session)
-
-    async def _batches(self) -> AsyncIterator[Sequence[Record]]:
-        """What is still to be imported."""
-        to_recall = self._source.to_recall
-        while batch := await self._source.next():
-            await self._recall(batch[:to_recall])
-            new, to_recall = batch[to_recall:], max(0, to_recall - len(batch))
-            if new:
-                yield new
 
     def _judge(self) -> None:
         limit = self._request.max_rejected_fraction
@@ -148,74 +133,17 @@ class _Import:
     def _record(self, session: AsyncSession) -> None:
         changes.record(session, self._job.project.project, self._job.name, "imports.end", **self.result)
 
-    async def _receive(self, batch: Sequence[Record]) -> tuple[list[Incoming], list[Finding]]:
-        """Takes the images of a batch in. Those that are refused have a finding."""
-        outcomes = [await self._named(record) for record in batch]
-        with_bytes = [place for place, record in enumerate(batch) if _has_bytes(record)]
-        kept = await asyncio.gather(*(self._kept(outcomes[place], batch[place]) for place in with_bytes))
-        for place, outcome in zip(with_bytes, kept, strict=True):
-            outcomes[place] = outcome
-        incoming = [one for one in outcomes if isinstance(one, Incoming)]
-        return incoming, [_rejected(one) for one in outcomes if isinstance(one, Rejection)]
-
-    async def _named(self, record: Record) -> Incoming | Rejection:
-        """Where an image goes and what it is called there."""
-        if isinstance(record, Rejection):
-            return record
-        dataset = await self._targets.find(record.image.split)
-        source = self._source_of(record.image)
-        if self._source.is_by_name and not self._is_first(dataset, source):
-            message = f"{source} came before in this import; the first one counts"
-            return Rejection(record.image.place, "ERROR_DUPLICATE_SOURCE_REF", message)
-        return Incoming(record.image, dataset, source, record.stored)
-
-    async def _kept(self, image: Incoming | Rejection, record: Record) -> Incoming | Rejection:
-        """The image with its bytes stored, if it came with them."""
-        if isinstance(image, Rejection) or isinstance(record, Rejection) or record.data is None:
-            return image
-        try:
-            kept = await self._intake.keep(image.source, record.data)
-        except ImageError as error:
-            return Rejection(image.image.place, "ERROR_INVALID_IMAGE", f"{image.source}: {error}")
-        return replace(image, bytes=StoredBytes.of(kept))
-
-    def _source_of(self, image: ImportedImage) -> str:
-        prefix = self._request.image_prefix
-        if prefix is None or image.file is not None or is_url(image.source):
-            return image.source
-        return f"{prefix.rstrip('/')}/{image.source.lstrip('/')}"
-
-    def _is_first(self, dataset: DatasetKey, source: str) -> bool:
-        # A digest in place of the name: a million long names would not fit.
-        name = f"{dataset.key} {source}".encode(errors="surrogatepass")
-        digest = blake2b(name, digest_size=_DIGEST_BYTES).digest()
-        if digest in self._seen:
-            return False
-        self._seen.add(digest)
-        return True
-
-    async def _recall(self, batch: Sequence[Record]) -> None:
-        """Sees what was imported before the job was cut off."""
-        for record in batch:
-            await self._named(record)
-
-    async def _write(
-        self, session: AsyncSession, incoming: Sequence[Incoming], lines: int, counts: ImportCounts
-    ) -> list[Finding]:
+    async def _write(self, session: AsyncSession, batch: Batch, counts: ImportCounts) -> list[Finding]:
         """Writes a batch and counts its lines, also those that were refused before."""
-        findings: list[Finding] = []
+        findings = [_rejected(one) for one in batch.rejected]
         # Where the import has images of its own, one that is not among them is no other one of the same file name.
-        outcomes = await self._writer.write(session, incoming, by_file_name=not self._source.has_images)
-        for image, written in zip(incoming, outcomes, strict=True):
+        outcomes = await self._writer.write(session, batch.images, by_file_name=not self._source.has_images)
+        for image, written in zip(batch.images, outcomes, strict=True):
             counts.add(written.outcome)
             counts.problems += bool(written.problems)
             findings += _findings_of(image, written)
-        counts.reject(lines - len(incoming))
+        counts.reject(len(batch.rejected))
         return findings
-
-
-def _has_bytes(record: Record) -> bool:
-    return isinstance(record, LoadedImage) and record.data is not None
 
 
 def _findings_of(image: Incoming, written: Written) -> list[Finding]:

@@ -1,14 +1,15 @@
 """Finding those images of an import that a dataset has already."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Cast, Text, any_, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
+from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.imports.incoming import Incoming, is_url
 from sightsmith_labeling.tables import ImageRow
 
@@ -37,71 +38,85 @@ async def find_existing(session: AsyncSession, images: Sequence[Incoming], by_fi
         The place in the order of arrival (`sequence`) of those that were found, by their place in `images`.
     """
     datasets = {image.dataset.key for image in images}
-    exact = await _by_bytes_or_source(session, datasets, images)
+    same_bytes = await _by_bytes(session, datasets, {image.bytes.sha256 for image in images if image.bytes})
+    namesakes = await _namesakes(session, datasets, {image.file_name for image in images})
+    if not (same_bytes or namesakes):
+        return {}
+    crowded = [image for image in images if namesakes.get((image.dataset.key, image.file_name), ()) is None]
+    by_source = await _by_source(session, datasets, crowded)
     found: dict[int, int] = {}
     for place, image in enumerate(images):
         key = image.dataset.key
-        sequence = exact.get((key, image.bytes.sha256)) if image.bytes else None
-        sequence = sequence or exact.get((key, image.source))
+        sequence = same_bytes.get((key, image.bytes.sha256)) if image.bytes else None
+        if sequence is None:
+            there = namesakes.get((key, image.file_name), ())
+            sequence = by_source.get((key, image.source)) if there is None else _meant(image, there, by_file_name)
         if sequence is not None:
             found[place] = sequence
-    # What comes with its own bytes is another image, whatever it is called.
-    unknown = {place: image for place, image in enumerate(images) if place not in found and image.bytes is None}
-    namesakes = await _namesakes(session, datasets, {image.file_name for image in unknown.values()})
-    for place, image in unknown.items():
-        there = namesakes.get((image.dataset.key, image.file_name), ())
-        if (sequence := _meant(image, there, by_file_name)) is not None:
-            found[place] = sequence
     return found
 
 
-async def _by_bytes_or_source(
+async def _by_bytes(
+    session: AsyncSession, datasets: Collection[int], sha256s: Collection[str]
+) -> Mapping[tuple[int, str | None], int]:
+    """The places of images by dataset and SHA-256."""
+    if not sha256s:
+        return {}
+    wanted = select(ImageRow.dataset, ImageRow.sha256, ImageRow.sequence).where(
+        ImageRow.dataset.in_(datasets), is_one_of_texts(ImageRow.sha256, sorted(sha256s))
+    )
+    return {(dataset, sha256): sequence for dataset, sha256, sequence in await session.execute(wanted)}
+
+
+async def _by_source(
     session: AsyncSession, datasets: Collection[int], images: Sequence[Incoming]
 ) -> Mapping[tuple[int, str], int]:
-    """The places of images by dataset and SHA-256, and by dataset and source."""
-    sha256s = sorted({image.bytes.sha256 for image in images if image.bytes})
-    names, sources = sorted({image.file_name for image in images}), sorted({image.source for image in images})
-    wanted = select(ImageRow.dataset, ImageRow.sequence, ImageRow.sha256, ImageRow.source).where(
-        ImageRow.dataset.in_(datasets),
-        or_(
-            ImageRow.sha256 == any_(_texts(sha256s)),
-            # The index is on file names.
-            (ImageRow.file_name == any_(_texts(names))) & (ImageRow.source == any_(_texts(sources))),
-        ),
+    """The places of images by dataset and source, the first of each."""
+    if not images:
+        return {}
+    names, sources = {image.file_name for image in images}, {image.source for image in images}
+    wanted = (
+        select(ImageRow.dataset, ImageRow.source, func.min(ImageRow.sequence))
+        # The index is on file names.
+        .where(
+            ImageRow.dataset.in_(datasets),
+            is_one_of_texts(ImageRow.file_name, sorted(names)),
+            is_one_of_texts(ImageRow.source, sorted(sources)),
+        )
+        .group_by(ImageRow.dataset, ImageRow.source)
     )
-    found: dict[tuple[int, str], int] = {}
-    for dataset, sequence, sha256, source in await session.execute(wanted.order_by(ImageRow.sequence)):
-        for name in (sha256, source):
-            if name is not None:
-                found.setdefault((dataset, name), sequence)
-    return found
+    return {(dataset, source): sequence for dataset, source, sequence in await session.execute(wanted)}
 
 
 async def _namesakes(
     session: AsyncSession, datasets: Collection[int], file_names: Collection[str]
-) -> Mapping[tuple[int, str], Sequence[_There]]:
-    """The images of each file name, by dataset and file name."""
-    if not file_names:
-        return {}
+) -> Mapping[tuple[int, str], Sequence[_There] | None]:
+    """The images of each file name in the order of arrival, by dataset and file name; None where they are too many."""
     wanted = (
         select(
-            ImageRow.dataset,
-            ImageRow.file_name,
-            func.array_agg(aggregate_order_by(ImageRow.sequence, ImageRow.sequence)),
-            func.array_agg(aggregate_order_by(ImageRow.source, ImageRow.sequence)),
+            ImageRow.dataset, ImageRow.file_name, _unless_crowded(ImageRow.sequence), _unless_crowded(ImageRow.source)
         )
-        .where(ImageRow.dataset.in_(datasets), ImageRow.file_name == any_(_texts(sorted(file_names))))
+        .where(ImageRow.dataset.in_(datasets), is_one_of_texts(ImageRow.file_name, sorted(file_names)))
         .group_by(ImageRow.dataset, ImageRow.file_name)
-        .having(func.count() <= _NAMESAKES)
     )
-    found: dict[tuple[int, str], Sequence[_There]] = defaultdict(tuple)
-    for dataset, file_name, sequences, sources in await session.execute(wanted):
-        found[dataset, file_name] = [_There(*there) for there in zip(sequences, sources, strict=True)]
-    return found
+    return {
+        (dataset, file_name): sequences and [_There(*there) for there in zip(sequences, sources, strict=True)]
+        for dataset, file_name, sequences, sources in await session.execute(wanted)
+    }
+
+
+def _unless_crowded(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """The values of a group in the order of arrival; null if the group is too large."""
+    return case((func.count() <= _NAMESAKES, func.array_agg(aggregate_order_by(column, ImageRow.sequence))))
 
 
 def _meant(image: Incoming, there: Sequence[_There], by_file_name: bool) -> int | None:
     """Which of the images of the same file name is meant; None if there is no telling."""
+    if (same := next((one for one in there if one.source == image.source), None)) is not None:
+        return same.sequence
+    if image.bytes is not None:
+        # What comes with its own bytes is another image, whatever it is called.
+        return None
     alike = [one for one in there if _is_named_alike(image, one.source)]
     if len(alike) == 1:
         return alike[0].sequence
@@ -115,7 +130,3 @@ def _is_named_alike(image: Incoming, source: str) -> bool:
         return image.source == source
     path, other = f"/{image.source}", f"/{source}"
     return path.endswith(other) or other.endswith(path)
-
-
-def _texts(values: Sequence[str]) -> Cast[Any]:
-    return cast(literal(values, ARRAY(Text)), ARRAY(Text))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sightsmith_labeling.imports.incoming import StoredBytes
 from sightsmith_labeling.imports.own_images import OwnImages
 
 # As much as is written by one transaction: enough that its cost is shared, few enough that a job stops soon.
-_BATCH_RECORDS = 2000
+_BATCH_RECORDS = 5000
 _BATCH_BYTES = 32 * 1024 * 1024
 # What an annotation or a problem takes as an object, measured with boxes and rounded up.
 _PART_BYTES = 400
@@ -49,11 +50,10 @@ class FilesSource:
         has_images: whether there are images among the files; known with the first batch.
         to_recall: how many of the first records an earlier worker has dealt with; they come without their bytes.
         position: how many were returned.
+        total: how many there are, as far as the format knows; 0 where only the end tells it.
     """
 
     is_by_name = True
-    # Only the end tells how many there are.
-    total = 0
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class FilesSource:
         self.has_images = False
         self.to_recall = position
         self.position = 0
+        self.total = 0
         # One thread for all of it: a reader may keep things that no other thread may touch.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="import")
         self._records = self._read()
@@ -90,6 +91,8 @@ class FilesSource:
         if batch:
             self._ahead = self._begin_batch()
             self.position += len(batch)
+            if 0 < self.total < self.position:
+                self.total = self.position
         urls = [record.image.source for record in batch if isinstance(record, LoadedImage) and record.data is None]
         own = await self._own.find(urls)
         return [
@@ -114,9 +117,13 @@ class FilesSource:
             self.format = found.name
             left_out = list(tree.skipped)
             yield from left_out
-            for number, record in enumerate(found.read(tree, self._limits, self._scratch), start=len(left_out)):
+            records = found.read(tree, self._limits, self._scratch, partial(self._expect, len(left_out)))
+            for number, record in enumerate(records, start=len(left_out)):
                 is_new = number >= self.to_recall
                 yield record if isinstance(record, Rejection) else self._loaded(tree, record, is_new)
+
+    def _expect(self, left_out: int, count: int) -> None:
+        self.total = left_out + count
 
     def _loaded(self, tree: ReportingTree, image: ImportedImage, with_bytes: bool) -> Record:
         if image.file is None or not with_bytes:

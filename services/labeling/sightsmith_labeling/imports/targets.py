@@ -1,8 +1,9 @@
 """The datasets that an import writes to; those that are missing are made."""
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from sightsmith.database import Database
+from sightsmith.database import Transactions, Within
 from sightsmith.errors import AlreadyExistsError
 from sightsmith.names import DatasetName, ProjectName
 from sightsmith_labeling.datasets import DatasetKey, Datasets, Split
@@ -18,12 +19,20 @@ class Targets:
         dataset: name of the dataset that everything goes to; None to go by what each image is for.
     """
 
-    def __init__(self, database: Database, project: ProjectName, dataset: str | None) -> None:
+    def __init__(self, database: Transactions, project: ProjectName, dataset: str | None) -> None:
         self._database = database
         self._datasets = Datasets(database)
         self._project = project
         self._dataset = dataset
         self._found: dict[Split | None, DatasetKey] = {}
+
+    def join(self, session: AsyncSession) -> None:
+        """Lets a dataset that is made from now on be part of a transaction: it stays only if everything else does.
+
+        From then on `find` must not run beside other work of the same transaction.
+        """
+        self._database = Within(session)
+        self._datasets = Datasets(self._database)
 
     async def find(self, split: Split | None) -> DatasetKey:
         """The dataset that an image goes to.

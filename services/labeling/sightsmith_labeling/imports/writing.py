@@ -1,9 +1,10 @@
 """Writing a batch of an import into datasets: a handful of statements, however many images there are."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,9 @@ from sightsmith.names import ProjectName
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import NewAnnotation, stored, stored_new
 from sightsmith_labeling.edited_image import EditedImage
+from sightsmith_labeling.formats.records import ImportedImage
 from sightsmith_labeling.images import ImageState, Problem, new_image_ids, to_image
+from sightsmith_labeling.imports.ahead import ahead
 from sightsmith_labeling.imports.incoming import Incoming, fitted
 from sightsmith_labeling.imports.matching import find_existing
 from sightsmith_labeling.imports.request import ExistingImages
@@ -24,6 +27,8 @@ from sightsmith_labeling.quotas import Quotas, require_room
 from sightsmith_labeling.statistics import statistics_of
 from sightsmith_labeling.tables import ImageRow
 
+# Rows of one statement: the next ones are put together while the database works on these.
+_ROWS = 1000
 # How often a batch is matched again because somebody else was quicker to add the same images.
 _ROUNDS = 5
 
@@ -51,11 +56,8 @@ _UPDATE = text(
         sequence bigint, state text, sha256 text, width bigint, height bigint, size_bytes bigint,
         media_type text, annotations jsonb, last_annotation bigint, problems jsonb, signals jsonb)
     WHERE images.sequence = new.sequence
-    RETURNING images.id
     """
 )
-
-
 _TURN = text("SELECT pg_advisory_xact_lock(hashtext('labeling.imports'), CAST(:dataset % 2147483647 AS integer))")
 
 
@@ -128,32 +130,29 @@ class BatchWriter:
 
     async def _insert(self, session: AsyncSession, images: Mapping[int, Incoming]) -> dict[int, Written]:
         """Adds images; those that turn out to be there already have no place in the answer."""
-        written: dict[int, Written] = {}
-        joining: dict[str, int] = {}
-        rows: list[dict[str, Any]] = []
-        ready = {place: _sized(image) for place, image in images.items()}
+        homeless = {place: image for place, image in images.items() if image.bytes is None and not image.is_url}
+        ready = {place: _sized(image) for place, image in images.items() if place not in homeless}
         keys = await self._label_keys(session, (annotation for one in ready.values() for annotation in one.annotations))
+        places = dict(zip(new_image_ids(len(ready)), ready, strict=True))
         now = utc_now()
-        time = now.isoformat()
-        for (place, image), image_id in zip(images.items(), new_image_ids(len(images)), strict=True):
-            if image.bytes is None and not image.is_url:
-                message = f"{image.source} is neither among the files of the import nor in {image.dataset.name}"
-                written[place] = Written(Outcome.NOT_FOUND, message=message)
-                continue
-            row = self._new_row(image_id, image, ready[place].annotations, ready[place].problems, keys, time)
-            joining[image_id] = place
-            rows.append(row)
-        for image_id in await _run(session, _INSERT, rows, now):
-            place = joining[image_id]
-            written[place] = Written(Outcome.CREATED, ready[place].problems)
+
+        def rows_of(image_ids: Sequence[str]) -> str:
+            new = ((image_id, places[image_id]) for image_id in image_ids)
+            return _as_json(self._new_row(id_, images[at], ready[at], keys, now.isoformat()) for id_, at in new)
+
+        written = {place: _homeless(image) for place, image in homeless.items()}
+        async with aclosing(ahead(_in_thread(rows_of, list(places)))) as documents:
+            async for rows in documents:
+                for image_id in await session.scalars(_INSERT, {"rows": rows, "now": now}):
+                    place = places[image_id]
+                    written[place] = Written(Outcome.CREATED, ready[place].problems)
         return written
 
     def _new_row(
         self,
         image_id: str,
         image: Incoming,
-        annotations: Sequence[NewAnnotation],
-        problems: Sequence[Problem],
+        said: ImportedImage,
         keys: Mapping[str, int],
         time: str,
     ) -> dict[str, Any]:
@@ -161,9 +160,9 @@ class BatchWriter:
             "dataset": image.dataset.key,
             "id": image_id,
             "source": image.source,
-            "annotations": stored_new(annotations, self._author, keys, time),
-            "last_annotation": len(annotations),
-            "problems": [vars(problem) for problem in problems],
+            "annotations": stored_new(said.annotations, self._author, keys, time),
+            "last_annotation": len(said.annotations),
+            "problems": [vars(problem) for problem in said.problems],
             **_bytes_columns(image),
         }
 
@@ -221,7 +220,8 @@ class BatchWriter:
         if not changed:
             return
         keys = await self._label_keys(session, (made for one in changed for made in one.edited.annotations))
-        await _run(session, _UPDATE, [one.columns(keys) for one in changed], utc_now())
+        rows = _as_json(one.columns(keys) for one in changed)
+        await session.execute(_UPDATE, {"rows": rows, "now": utc_now()})
         for one in changed:
             name = one.edited.name
             changes.record(session, self._project.project, name, "imports.update", **one.edited.difference)
@@ -306,13 +306,21 @@ async def _take_turns(session: AsyncSession, images: Iterable[Incoming]) -> None
         await session.execute(_TURN, {"dataset": dataset})
 
 
-async def _run(session: AsyncSession, statement: Any, rows: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
-    if not rows:
-        return []
-    return list(await session.scalars(statement, {"rows": json.dumps(rows), "now": now}))
+async def _in_thread(rows_of: Callable[[Sequence[str]], str], image_ids: Sequence[str]) -> AsyncIterator[str]:
+    for begin in range(0, len(image_ids), _ROWS):
+        yield await asyncio.to_thread(rows_of, image_ids[begin : begin + _ROWS])
 
 
-def _sized(image: Incoming) -> Any:
+def _as_json(rows: Iterable[Mapping[str, Any]]) -> str:
+    return json.dumps(list(rows), separators=(",", ":"))
+
+
+def _homeless(image: Incoming) -> Written:
+    message = f"{image.source} is neither among the files of the import nor in {image.dataset.name}"
+    return Written(Outcome.NOT_FOUND, message=message)
+
+
+def _sized(image: Incoming) -> ImportedImage:
     stored_bytes = image.bytes
     return fitted(image.image, *((stored_bytes.width, stored_bytes.height) if stored_bytes else (None, None)))
 

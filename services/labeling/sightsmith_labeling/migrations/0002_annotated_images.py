@@ -12,12 +12,19 @@ down_revision = "0001"
 _SCHEMA = "labeling"
 _ORDERED_TEXT = sa.Text(collation="C")
 
+_LABELS_OF_SEVERAL = """
+CREATE FUNCTION labeling.labels_of_several(annotations jsonb) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (SELECT array_agg(DISTINCT (value ->> 'label')::bigint) FROM jsonb_array_elements(annotations))
+"""
+# Most images have one annotation or none. Without a subquery this becomes part of the statement, a call does not.
 _LABELS_OF = """
 CREATE FUNCTION labeling.labels_of(annotations jsonb) RETURNS bigint[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN coalesce(
-    (SELECT array_agg(DISTINCT (value ->> 'label')::bigint) FROM jsonb_array_elements(annotations)), '{}'::bigint[]
-)
+RETURN CASE
+    WHEN jsonb_array_length(annotations) > 1 THEN labeling.labels_of_several(annotations)
+    ELSE translate(jsonb_path_query_array(annotations, '$[*].label')::text, '[]', '{}')::bigint[]
+END
 """
 
 _MOVE_ANNOTATIONS = """
@@ -113,13 +120,14 @@ def _let_projects_go() -> None:
 
 
 def _extend_images() -> None:
+    op.execute(_LABELS_OF_SEVERAL)
     op.execute(_LABELS_OF)
     for column in ("sha256", "width", "height", "size_bytes", "media_type"):
         op.alter_column("images", column, nullable=True, schema=_SCHEMA)
     bigints = postgresql.ARRAY(sa.BigInteger)
     for new in (
         sa.Column("state", sa.Text, nullable=False, server_default="ready"),
-        _computed("file_name", sa.Text, "left(regexp_replace(source, '^.*/', ''), 200)"),
+        _computed("file_name", _ORDERED_TEXT, "left(split_part(source, '/', -1), 200)"),
         sa.Column("revision", sa.BigInteger, nullable=False, server_default="1"),
         _json("annotations", "[]"),
         _count("last_annotation"),
@@ -149,7 +157,12 @@ def _index_images() -> None:
         "ix_images_pending", "images", ["sequence"], schema=_SCHEMA, postgresql_where=sa.text("state = 'pending'")
     )
     op.create_index("ix_images_labels", "images", ["labels"], schema=_SCHEMA, postgresql_using="gin")
-    op.create_index("ix_images_sha256", "images", ["sha256"], schema=_SCHEMA)
+    has_bytes = sa.text("sha256 IS NOT NULL")
+    op.create_index("ix_images_sha256", "images", ["sha256"], schema=_SCHEMA, postgresql_where=has_bytes)
+    op.drop_constraint("uq_images_dataset_sha256", "images", schema=_SCHEMA, type_="unique")
+    op.create_index(
+        "uq_images_bytes", "images", ["dataset", "sha256"], unique=True, schema=_SCHEMA, postgresql_where=has_bytes
+    )
     op.create_index(
         "ix_images_unmeasured",
         "images",
@@ -160,7 +173,7 @@ def _index_images() -> None:
     op.create_index(
         "uq_images_reference",
         "images",
-        ["dataset", sa.text("md5(source)")],
+        ["dataset", sa.text("(md5(source)::uuid)")],
         unique=True,
         schema=_SCHEMA,
         postgresql_where=sa.text("sha256 IS NULL"),

@@ -17,9 +17,8 @@ from sightsmith_labeling.formats.records import ExportedImage
 from sightsmith_labeling.images import Image, to_image
 from sightsmith_labeling.imports.own_images import s3_url_of
 from sightsmith_labeling.labels import label_names
+from sightsmith_labeling.reading import image_batches
 from sightsmith_labeling.tables import DatasetRow, ImageRow
-
-_ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +72,9 @@ class StoredImages:
             select(ImageRow, DatasetRow.id, DatasetRow.split)
             .join(DatasetRow, DatasetRow.key == ImageRow.dataset)
             .where(DatasetRow.project == self._project.project)
-            .order_by(DatasetRow.split.desc(), ImageRow.sequence)
         )
-        rows = await self._session.stream(wanted, execution_options={"yield_per": _ROWS_AT_ONCE})
-        async for batch in rows.partitions():
+        order = (DatasetRow.split.desc(), ImageRow.sequence)
+        async for batch in image_batches(self._session, wanted, order):
             yield [self._stored(row, dataset, split) for row, dataset, split in batch]
             self._session.expunge_all()
 
