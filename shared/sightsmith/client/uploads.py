@@ -42,7 +42,12 @@ def upload_requests(
             on_unreadable(image, error)
             continue
         with file:
-            header = UploadImagesRequest.Header(source=image.source, labels=image.labels, annotations=image.annotations)
+            header = UploadImagesRequest.Header(
+                source=image.source,
+                labels=image.labels,
+                annotations=image.annotations,
+                data=file.read(CHUNK_BYTES),
+            )
             yield UploadImagesRequest(header=header)
             while chunk := file.read(CHUNK_BYTES):
                 yield UploadImagesRequest(chunk=chunk)

@@ -162,6 +162,27 @@ async def test_the_parts_come_in_their_order(client: LabelingClient, dataset: st
     assert failure.error.metadata == {"name": f"{dataset}x"}
 
 
+async def test_the_header_may_have_the_first_bytes_or_all(client: LabelingClient, dataset: str) -> None:
+    def begin(seed: int, size: int | None) -> pb.UploadImagesRequest:
+        header = pb.UploadImagesRequest.Header(source=f"{seed}.jpg", labels=["cat"], data=jpeg(seed)[:size])
+        return pb.UploadImagesRequest(header=header)
+
+    too_large = pb.UploadImagesRequest.Header(source="too large.jpg", data=bytes(3_000_001))
+    requests = [
+        pb.UploadImagesRequest(parent=dataset),
+        begin(1, None),
+        begin(2, 100),
+        pb.UploadImagesRequest(chunk=jpeg(2)[100:]),
+        pb.UploadImagesRequest(header=too_large),
+        begin(3, None),
+    ]
+    whole, split, refused, last = client.send_at_once(requests)
+    assert [answer.image.sha256 for answer in (whole, split, last)] == [
+        hashlib.sha256(jpeg(seed)).hexdigest() for seed in (1, 2, 3)
+    ]
+    assert rejection(refused).reason == "IMAGE_TOO_LARGE"
+
+
 async def test_images_before_a_wrong_part_are_answered(client: LabelingClient, dataset: str) -> None:
     async def requests() -> AsyncIterator[pb.UploadImagesRequest]:
         async for request in upload_requests(dataset, [Sample("a.jpg", jpeg(1)), Sample("b.jpg", jpeg(2))]):

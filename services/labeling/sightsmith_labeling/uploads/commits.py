@@ -2,7 +2,7 @@
 
 import asyncio
 from asyncio import Future
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from contextvars import Context
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ from sightsmith_labeling.quotas import Quotas
 
 # Rows in one transaction at most: enough that its cost is shared, few enough that answers come steadily.
 _ROWS_TOGETHER = 128
-# How long the first row waits for others. Nobody notices it, and it saves most of the transactions.
-_WAIT_SECONDS = 0.1
+# How long the first row waits for others at most, and how long while nothing arrives. Whoever sends one image and waits
+# for its answer notices nothing, and an upload of many needs a tenth of the transactions.
+_WAIT_SECONDS = 0.5
+_QUIET_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Commits:
         self._quotas = quotas
         self._waiting: dict[DatasetKey, list[_Offer]] = defaultdict(list)
         self._transactions: set[asyncio.Task[None]] = set()
+        self._heard = 0.0
+
+    def hear(self) -> None:
+        """Takes note that something of an upload has arrived: more images are on their way."""
+        self._heard = asyncio.get_running_loop().time()
 
     async def join(self, dataset: DatasetKey, image: NewImage, context: Context) -> Joined:
         """Lets an image join a dataset, together with others.
@@ -59,10 +66,17 @@ class Commits:
         waiting = self._waiting[dataset]
         waiting.append(_Offer(image, joined, context))
         if len(waiting) == 1:
-            loop.call_later(_WAIT_SECONDS, self._begin, dataset, waiting)
+            self._begin_when_quiet(dataset, waiting, loop.time() + _WAIT_SECONDS)
         elif len(waiting) == _ROWS_TOGETHER:
             self._begin(dataset, waiting)
         return await joined
+
+    def _begin_when_quiet(self, dataset: DatasetKey, offers: list[_Offer], latest: float) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() >= min(latest, self._heard + _QUIET_SECONDS):
+            self._begin(dataset, offers)
+        elif self._waiting.get(dataset) is offers:
+            loop.call_later(_QUIET_SECONDS, self._begin_when_quiet, dataset, offers, latest)
 
     def _begin(self, dataset: DatasetKey, offers: list[_Offer]) -> None:
         """Begins the transaction of rows that have waited together, unless they were enough before their time."""
@@ -92,8 +106,11 @@ class Commits:
 
 def _record(session: AsyncSession, dataset: DatasetKey, offers: Sequence[_Offer], outcomes: Sequence[Joined]) -> None:
     """Adds an entry for each upload to the audit trail."""
-    created = [offer.context for offer, outcome in zip(offers, outcomes, strict=True) if outcome.is_new]
-    contexts = {id(context): context for context in created}
-    for key, count in Counter(map(id, created)).items():
+    contexts = {id(offer.context): offer.context for offer in offers}
+    created: dict[int, list[str]] = defaultdict(list)
+    for offer, outcome in zip(offers, outcomes, strict=True):
+        if outcome.is_new:
+            created[id(offer.context)].append(outcome.image.name.image)
+    for key, images in created.items():
         project = dataset.name.project
-        contexts[key].run(changes.record, session, project, dataset.name, "images.upload", image_count=count)
+        contexts[key].run(changes.record_images, session, project, dataset.name, "images.upload", images)

@@ -25,6 +25,8 @@ async def upload_parts(requests: AsyncIterator[labeling_service_pb2.UploadImages
                 yield DatasetName.parse(request.parent, "parent")
             case "header":
                 yield _header_from_proto(request.header)
+                if request.header.data:
+                    yield request.header.data
             case "chunk":
                 yield request.chunk
             case _:

@@ -135,6 +135,7 @@ class _Upload:
         """Reads to the end, or to what ends it early, which it returns: the images that came whole are finished."""
         try:
             while (part := await self._next(parts)) is not None:
+                self._store.commits.hear()
                 await self._handle(self._assembler.feed(part), group)
         except SightsmithError as error:
             return error
