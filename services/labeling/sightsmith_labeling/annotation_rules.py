@@ -8,8 +8,9 @@ from sightsmith.actor import MAX_ACTOR_LENGTH
 from sightsmith.errors import FieldViolation, InvalidArgumentError
 from sightsmith_labeling.annotations import Box, NewAnnotation
 
-# Control characters, and the two characters that Unicode has for the ends of lines and paragraphs: a label is one line.
-_FORBIDDEN_IN_LABELS = ("Cc", "Zl", "Zp")
+# Control characters, lone halves of surrogate pairs, and what Unicode has for the ends of lines and paragraphs: a label
+# is one line of text that can be stored.
+_FORBIDDEN_IN_LABELS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # Pixels. Formats that give boxes as ratios come back with sides that are off by a rounding.
 _ROUNDING = 1e-3
 _LARGEST_SIDE = 1e6
@@ -53,8 +54,9 @@ def label_problem(label: str, max_length: int) -> str | None:
         return "must not be empty"
     if len(label) > max_length:
         return f"must have at most {max_length} characters, not {len(label)}"
-    if any(unicodedata.category(character) in _FORBIDDEN_IN_LABELS for character in label):
-        return f"must have no control characters or line ends: {label!r}"
+    # Nearly every label is printable, which is quick to see.
+    if not label.isprintable() and any(unicodedata.category(each) in _FORBIDDEN_IN_LABELS for each in label):
+        return "must have no control characters or line ends"
     return None
 
 

@@ -3,22 +3,35 @@
 import os
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from sightsmith.client.labelled_folder import IMAGE_SUFFIXES
+from sightsmith.client.labelled_folder import IMAGE_SUFFIXES, TEST_NAMES, TRAIN_NAMES, VALIDATION_NAMES
 
 _ANNOTATION_SUFFIXES = frozenset({".json", ".jsonl", ".manifest", ".xml", ".csv", ".tsv", ".yaml", ".yml"})
+# What YOLO's data sets say of themselves.
+_ANNOTATION_FILES = frozenset({"classes.txt", "obj.names", "obj.data", "train.txt", "val.txt", "test.txt"})
 _ANNOTATION_FOLDERS = frozenset({"annotations", "labels", "imagesets"})
+_SPLITS = TRAIN_NAMES | TEST_NAMES | VALIDATION_NAMES
 # What the images lie below in the archive, beside the annotations.
 _IMAGES = "images"
 
 
 def holds_annotations(folder: Path) -> bool:
-    """Whether a folder holds annotation files, and not only images in folders that are named after labels."""
+    """Whether a folder holds annotation files, and not only images in folders that are named after labels.
+
+    Many tools write them into the folders of the training and the test images.
+
+    Raises:
+        OSError: if the folder cannot be read.
+    """
+    entries = list(folder.iterdir())
+    parts = [entry for entry in entries if entry.is_dir() and entry.name.lower() in _SPLITS]
     return any(
         (entry.is_dir() and entry.name.lower() in _ANNOTATION_FOLDERS)
+        or entry.name.lower() in _ANNOTATION_FILES
         or (entry.is_file() and entry.suffix.lower() in _ANNOTATION_SUFFIXES)
-        for entry in folder.iterdir()
+        for entry in chain(entries, *(part.iterdir() for part in parts))
     )
 
 

@@ -13,7 +13,7 @@ from sightsmith_training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[3]
 # The introduction is read as the head of api.md, where its links within the page have their headings.
-PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - {ROOT / "docs" / "api_introduction.md"})
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - {ROOT / "docs" / "api_introduction.md"})
 SETTINGS = (Settings, StackSettings, LabelingSettings, TrainingSettings, InferenceSettings)
 STREAMS = {"SIGHTSMITH_EVENTS", "SIGHTSMITH_DEAD_LETTERS"}
 

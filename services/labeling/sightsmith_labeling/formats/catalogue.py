@@ -13,6 +13,7 @@ from sightsmith_labeling.formats.ground_truth import GroundTruth
 from sightsmith_labeling.formats.image_files import is_image
 from sightsmith_labeling.formats.label_studio import LabelStudio
 from sightsmith_labeling.formats.records import FileTree, Format, FormatError, Place
+from sightsmith_labeling.formats.splits import split_of
 from sightsmith_labeling.formats.voc import Voc
 from sightsmith_labeling.formats.yolo import Yolo
 
@@ -32,7 +33,7 @@ def recognise(tree: FileTree) -> Format:
     Raises:
         FormatError: if it is none that is known.
     """
-    files = {"json": "", "xml": "", "table": "", "voc": "", "yolo": "", "image": "", "other": ""}
+    files = dict.fromkeys(("json", "xml", "table", "voc", "yolo", "list", "image", "other"), "")
     for name in tree.names():
         kind = _kind_of(name)
         if kind == "manifest":
@@ -42,15 +43,18 @@ def recognise(tree: FileTree) -> Format:
         return _json_format(tree, files["json"])
     if files["xml"]:
         return _xml_format(tree, files["xml"])
+    if files["list"] and _lists_yolo(_glance(tree, files["list"])):
+        files["yolo"] = files["list"]
     for kind, found in (("voc", "voc"), ("yolo", "yolo"), ("table", "csv"), ("image", "folders")):
         if files[kind]:
             return FORMATS[found]
-    if files["other"] and _is_manifest(_glance(tree, files["other"])):
+    other = files["other"] or files["list"]
+    if other and _is_manifest(_glance(tree, other)):
         return FORMATS["ground_truth"]
     # As people write them: the command line takes these names.
     known = ", ".join(name.replace("_", "-").replace("voc", "pascal-voc") for name in FORMATS)
     message = f"these files are in no format that is recognised; say which it is: {known}"
-    raise FormatError("ERROR_UNKNOWN_FORMAT", message, Place(files["other"]))
+    raise FormatError("ERROR_UNKNOWN_FORMAT", message, Place(other))
 
 
 def _kind_of(name: str) -> str:
@@ -64,6 +68,8 @@ def _kind_of(name: str) -> str:
         return "voc"
     if path.name.lower() in _YOLO_FILES or (suffix == ".txt" and "labels" in path.parts[:-1]):
         return "yolo"
+    if suffix == ".txt" and split_of(path.stem):
+        return "list"
     if suffix in (".json", ".xml"):
         return suffix[1:]
     return "image" if is_image(name) else "other"
@@ -78,6 +84,12 @@ def _json_format(tree: FileTree, name: str) -> Format:
 
 def _xml_format(tree: FileTree, name: str) -> Format:
     return FORMATS["cvat" if "<annotations" in _glance(tree, name) else "voc"]
+
+
+def _lists_yolo(text: str) -> bool:
+    """Whether the first line is an image where YOLO has it: below a folder of a split, or below one in `images`."""
+    path = PurePosixPath(text.lstrip().partition("\n")[0].strip())
+    return is_image(path.name) and any(map(split_of, path.parts[:-1][:2]))
 
 
 def _is_manifest(text: str) -> bool:

@@ -14,7 +14,16 @@ from typing import Any, BinaryIO, ClassVar
 from sightsmith_labeling.annotations import Annotation
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.coco_reading import read_coco
-from sightsmith_labeling.formats.records import ExportedImage, FileTree, ImportedImage, ReadLimits, Rejection, Sink
+from sightsmith_labeling.formats.records import (
+    Expect,
+    ExportedImage,
+    FileTree,
+    ImportedImage,
+    ReadLimits,
+    Rejection,
+    Sink,
+    expect_nothing,
+)
 
 # What is not trained on is what other tools check with.
 _NAMES = {Split.TRAIN: "train", Split.TEST: "val"}
@@ -26,12 +35,14 @@ class Coco:
 
     name: ClassVar[str] = "coco"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every COCO file of an import; see `Format.read`. Its lists may come in any order.
 
         An image without a split in the name of its COCO file, or of a folder that the file is in, has none.
         """
-        return read_coco(tree, limits, scratch)
+        return read_coco(tree, limits, scratch, expect)
 
     def image_path(self, image: ExportedImage) -> str:
         """See `Format.image_path`."""

@@ -11,7 +11,15 @@ from sightsmith_labeling.formats.draft import ImageDraft
 from sightsmith_labeling.formats.fields import FieldError, number_of, shown, size_of, source_of
 from sightsmith_labeling.formats.image_files import ImageFiles
 from sightsmith_labeling.formats.json_elements import Element, elements
-from sightsmith_labeling.formats.records import FileTree, FormatError, ImportedImage, Place, ReadLimits, Rejection
+from sightsmith_labeling.formats.records import (
+    Expect,
+    FileTree,
+    FormatError,
+    ImportedImage,
+    Place,
+    ReadLimits,
+    Rejection,
+)
 from sightsmith_labeling.formats.splits import split_in
 from sightsmith_labeling.formats.spool import Table, spool
 
@@ -52,7 +60,7 @@ _Edges = tuple[float, float, float, float] | tuple[None, None, None, None]
 _NO_BOX: _Edges = (None, None, None, None)
 
 
-def read_coco(tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+def read_coco(tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect) -> Iterator[ImportedImage | Rejection]:
     """See `Coco.read`."""
     with spool(scratch, _SCHEMA) as database:
         files = [_CocoFile(name, number, limits, database) for number, name in enumerate(_annotation_files(tree))]
@@ -63,6 +71,7 @@ def read_coco(tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[Imp
         if database.execute("SELECT 1 FROM images").fetchone() is None:
             name = files[is_coco.index(True)].name
             raise FormatError("ERROR_EMPTY_MANIFEST", f"{name}: there is not one image in it", Place(name))
+        expect(sum(file.count for file in files))
         database.executescript(_JOINS)
         yield from _images(database, files, ImageFiles(tree), limits)
         yield from _rejections(database, files)
@@ -107,6 +116,11 @@ class _CocoFile:
         for table in (self._images, self._annotations, self._rejections):
             table.flush()
         return is_coco
+
+    @property
+    def count(self) -> int:
+        """How many images it has told of, and how many things that cannot be imported."""
+        return self._images.count + self._rejections.count
 
     def _checked(self, element: Element) -> dict[str, Any]:
         if element.is_too_long:

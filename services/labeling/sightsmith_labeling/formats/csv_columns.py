@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -34,12 +34,27 @@ _NAMES = MappingProxyType(
 )
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SIDES = ("x", "y", "box_width", "box_height")
+_UNDERSTOOD = (
+    f"{', '.join(_NAMES[_IMAGE])} for the image; {', '.join(_NAMES[_LABEL])} for labels; "
+    f"{', '.join(_NAMES[_SPLIT])} for the split; xmin, ymin, xmax, ymax or x, y, width, height for a box; "
+    "imagewidth, imageheight for the size of the image"
+)
 # Google's tables have a vertex in two columns, and room for four of them.
 _VERTICES = 8
 
 
 class UnknownColumnsError(ValueError):
-    """A first line that names columns, but not the ones that are needed."""
+    """A first line that names columns, but not the ones that are needed; the message lists those that are understood.
+
+    Args:
+        names: in the first line.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"of the columns {shown(', '.join(names))} one must be for the image and one for labels. Understood are, "
+            f"whatever their case, blanks and underscores: {_UNDERSTOOD}"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,8 +91,7 @@ class NamedColumns:
         whole = (box for box in (_EDGES, _SIDES) if all(self._places[each] is not None for each in box))
         self._box: tuple[str, ...] = next(whole, ())
         if self._places[_IMAGE] is None or not self._labels:
-            message = f"the columns {shown(', '.join(names))} need one called image and one called label"
-            raise UnknownColumnsError(message)
+            raise UnknownColumnsError(names)
         # Open Images has shares of the image under these names, everybody else pixels.
         self._is_relative = "imageid" in plain and "labelname" in plain
         # Where the box has a width and a height, the columns of these names are its own.
@@ -134,9 +148,15 @@ def columns_of(first: Sequence[str]) -> tuple[Columns, bool]:
     Raises:
         UnknownColumnsError: if it is, but they are not known.
     """
-    if any(_names_image(cell) for cell in first) or not any(_plain(cell) in _NAMES[_IMAGE] for cell in first):
+    known = (*_NAMES[_IMAGE], *_NAMES[_LABEL])
+    if have_image(first) or not any(_plain(cell) in known for cell in first):
         return UnnamedColumns(), False
     return NamedColumns(first), True
+
+
+def have_image(cells: Iterable[str]) -> bool:
+    """Whether any cell is an image by its name."""
+    return any(map(_names_image, cells))
 
 
 def delimiter_of(line: str) -> str:

@@ -11,7 +11,16 @@ from typing import ClassVar
 from sightsmith_labeling.annotations import Annotation
 from sightsmith_labeling.formats.csv_reading import read_csv
 from sightsmith_labeling.formats.edges import edge_after, number_text
-from sightsmith_labeling.formats.records import ExportedImage, FileTree, ImportedImage, ReadLimits, Rejection, Sink
+from sightsmith_labeling.formats.records import (
+    Expect,
+    ExportedImage,
+    FileTree,
+    ImportedImage,
+    ReadLimits,
+    Rejection,
+    Sink,
+    expect_nothing,
+)
 
 _COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax", "split")
 _NO_BOX = ("", "", "", "")
@@ -22,9 +31,11 @@ class CsvFiles:
 
     name: ClassVar[str] = "csv"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every CSV file, and puts the lines of an image together, wherever they are; see `Format.read`."""
-        return read_csv(tree, limits, scratch)
+        return read_csv(tree, limits, scratch, expect)
 
     def image_path(self, image: ExportedImage) -> str:
         """See `Format.image_path`."""

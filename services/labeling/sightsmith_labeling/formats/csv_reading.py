@@ -2,20 +2,35 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.formats.csv_columns import Columns, Row, UnknownColumnsError, columns_of, delimiter_of
+from sightsmith_labeling.formats.csv_columns import (
+    Columns,
+    Row,
+    UnknownColumnsError,
+    columns_of,
+    delimiter_of,
+    have_image,
+)
 from sightsmith_labeling.formats.draft import ImageDraft
 from sightsmith_labeling.formats.edges import length_between
 from sightsmith_labeling.formats.fields import FieldError, number_of, size_of, source_of
 from sightsmith_labeling.formats.image_files import ImageFiles
 from sightsmith_labeling.formats.manifest_lines import numbered_lines
-from sightsmith_labeling.formats.records import FileTree, FormatError, ImportedImage, Place, ReadLimits, Rejection
+from sightsmith_labeling.formats.records import (
+    Expect,
+    FileTree,
+    FormatError,
+    ImportedImage,
+    Place,
+    ReadLimits,
+    Rejection,
+)
 from sightsmith_labeling.formats.splits import split_in
 from sightsmith_labeling.formats.spool import Table, spool
 
@@ -24,6 +39,7 @@ _SCHEMA = """
     CREATE TABLE lines (image TEXT, file TEXT, line INTEGER, split TEXT, is_relative INTEGER, content TEXT);
     CREATE TABLE rejections (file TEXT, line INTEGER, code TEXT, message TEXT);
 """
+_COUNT = "SELECT count(*) FROM (SELECT DISTINCT image, is_relative FROM lines)"
 _BY_IMAGE = """
     SELECT first, image, is_relative, file, line, split, content
     FROM lines JOIN (SELECT image, is_relative, min(rowid) AS first FROM lines GROUP BY image, is_relative)
@@ -31,7 +47,7 @@ _BY_IMAGE = """
 """
 
 
-def read_csv(tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+def read_csv(tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect) -> Iterator[ImportedImage | Rejection]:
     """See `CsvFiles.read`."""
     names = [name for name in tree.names() if name.lower().endswith(_SUFFIXES)]
     if not names:
@@ -46,6 +62,7 @@ def read_csv(tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[Impo
             raise FormatError("ERROR_EMPTY_MANIFEST", f"{names[0]} has no lines", Place(names[0]))
         lines.flush()
         rejections.flush()
+        expect(database.execute(_COUNT).fetchone()[0] + rejections.count)
         files = ImageFiles(tree)
         for _, rows in groupby(database.execute(_BY_IMAGE), itemgetter(0)):
             yield _image(rows, files, limits)
@@ -64,6 +81,8 @@ class _CsvFile:
         self._split = split_in([path.stem, *reversed(path.parent.parts)])
         self._columns: Columns | None = None
         self._delimiter = ","
+        # A first line without an image may be names of columns that nobody knows: the second one tells.
+        self._doubtful: tuple[int, list[str]] | None = None
 
     def spool(self, lines: Table, rejections: Table) -> None:
         """Takes all lines.
@@ -94,16 +113,28 @@ class _CsvFile:
             raise FormatError("ERROR_INVALID_ENCODING", message, Place(self._name, number)) from error
         if not text.strip():
             return None
-        if self._columns is not None:
-            return self._columns.row(self._cells(text))
+        if self._columns is None:
+            return self._first_row(number, text)
+        cells = self._cells(text)
+        if self._doubtful is not None and have_image(cells):
+            raise self._unknown_columns(*self._doubtful)
+        self._doubtful = None
+        return self._columns.row(cells)
+
+    def _first_row(self, number: int, text: str) -> Row | None:
         self._delimiter = delimiter_of(text)
         cells = self._cells(text)
         try:
             self._columns, is_header = columns_of(cells)
         except UnknownColumnsError as error:
-            message = f"{self._name}: {error}"
-            raise FormatError("ERROR_UNKNOWN_COLUMNS", message, Place(self._name, number)) from error
-        return None if is_header else self._columns.row(cells)
+            raise self._unknown_columns(number, cells) from error
+        if is_header:
+            return None
+        self._doubtful = None if have_image(cells) else (number, cells)
+        return self._columns.row(cells)
+
+    def _unknown_columns(self, number: int, names: Sequence[str]) -> FormatError:
+        return FormatError("ERROR_UNKNOWN_COLUMNS", str(UnknownColumnsError(names)), Place(self._name, number))
 
     def _cells(self, text: str) -> list[str]:
         """The cells of a line. Nothing that is read here has line ends in it, so that each line is by itself."""

@@ -12,7 +12,17 @@ from sightsmith_labeling.annotations import Annotation, Origin
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.cvat_reading import read_cvat
 from sightsmith_labeling.formats.edges import edge_after, number_text
-from sightsmith_labeling.formats.records import ExportedImage, FileTree, ImportedImage, ReadLimits, Rejection, Sink
+from sightsmith_labeling.formats.records import (
+    Expect,
+    ExportedImage,
+    FileTree,
+    ImportedImage,
+    ReadLimits,
+    Rejection,
+    Sink,
+    expect_nothing,
+)
+from sightsmith_labeling.formats.unsayable import require_xml
 
 _SUBSETS = {Split.TRAIN: "Train", Split.TEST: "Test"}
 _SOURCES = {Origin.MODEL: "auto", Origin.PERSON: "manual", Origin.IMPORT: "file"}
@@ -28,7 +38,9 @@ class Cvat:
 
     name: ClassVar[str] = "cvat"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every XML file of an import; see `Format.read`."""
         return read_cvat(tree, limits)
 
@@ -37,7 +49,11 @@ class Cvat:
         return f"images/{image.file_name}"
 
     def write(self, images: Iterable[ExportedImage], labels: Sequence[str], sink: Sink, scratch: Path) -> None:
-        """Writes `annotations.xml`; see `Format.write`."""
+        """Writes `annotations.xml`; see `Format.write`.
+
+        Raises:
+            FormatError: if XML cannot say how an image or a label is called.
+        """
         with sink.open("annotations.xml") as file:
             file.write(_beginning(labels).encode())
             for number, image in enumerate(images):
@@ -56,6 +72,7 @@ def _beginning(labels: Sequence[str]) -> str:
 
 
 def _image(number: int, image: ExportedImage) -> str:
+    require_xml(image, "CVAT")
     size = "" if image.width is None or image.height is None else f' width="{image.width}" height="{image.height}"'
     shapes = "".join(map(_shape, image.annotations))
     name = _attribute(image.file_name)

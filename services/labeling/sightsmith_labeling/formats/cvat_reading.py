@@ -2,11 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO
-from xml.sax import SAXException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
 
-from defusedxml.common import DefusedXmlException
 from defusedxml.expatreader import create_parser
 
 from sightsmith_labeling.annotations import Origin
@@ -17,6 +15,7 @@ from sightsmith_labeling.formats.image_files import ImageFiles
 from sightsmith_labeling.formats.outlines import Point, Sides, around, around_ellipse, corners, turned
 from sightsmith_labeling.formats.records import FileTree, FormatError, ImportedImage, Place, ReadLimits, Rejection
 from sightsmith_labeling.formats.splits import split_in, split_of
+from sightsmith_labeling.formats.xml_faults import INVALID_XML, telling_xml_faults
 
 _CHUNK = 64 * 1024
 _MOST_BYTES_OF_A_CHARACTER = 4
@@ -59,9 +58,10 @@ def _parsed(file: BinaryIO, handler: "_Handler", limits: ReadLimits) -> Iterator
         chunk = file.read(_CHUNK)
         events = handler.events
         try:
-            parser.feed(chunk) if chunk else parser.close()
-        except (SAXException, DefusedXmlException, ValueError, LookupError) as error:
-            raise _not_readable(f"{handler.file} is not valid XML: {_reason(error)}", handler.file) from error
+            with telling_xml_faults():
+                parser.feed(chunk) if chunk else parser.close()
+        except FieldError as error:
+            raise FormatError(error.code, f"{handler.file}: {error}", Place(handler.file)) from error
         yield from handler.taken()
         if not chunk:
             return
@@ -71,14 +71,8 @@ def _parsed(file: BinaryIO, handler: "_Handler", limits: ReadLimits) -> Iterator
             raise FormatError("ERROR_LINE_TOO_LONG", message, Place(handler.file))
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, DefusedXmlException):
-        return "document types and entities are not accepted"
-    return error.getMessage() if isinstance(error, SAXException) else str(error)
-
-
-def _not_readable(message: str, file: str) -> FormatError:
-    return FormatError("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT", message, Place(file))
+def _not_of_cvat(file: str, reason: str) -> FormatError:
+    return FormatError(INVALID_XML, f"{file} is no file of CVAT for images: {reason}", Place(file))
 
 
 class _Handler(ContentHandler):
@@ -112,7 +106,7 @@ class _Handler(ContentHandler):
         self.events += 1
         self._hold_limits(name, attrs)
         if not self._open and name != "annotations":
-            raise _not_readable(f"{self.file} is no file of CVAT for images: it begins with <{name}>", self.file)
+            raise _not_of_cvat(self.file, f"its outermost element must be annotations, not {shown(name)}")
         if self._open == ["annotations"]:
             if name == "image":
                 self._begin_image(attrs)
@@ -142,9 +136,7 @@ class _Handler(ContentHandler):
         # The parser holds every name that it has ever met, and every element that is open.
         self._names.update(attrs.keys(), (name,))
         if len(self._open) >= _MOST_DEPTH or len(self._names) > _MOST_NAMES:
-            raise _not_readable(
-                f"{self.file} is no file of CVAT for images: it has too many kinds of elements", self.file
-            )
+            raise _not_of_cvat(self.file, "it has too many kinds of elements, or too many within each other")
 
     def _begin_image(self, attrs: AttributesImpl) -> None:
         self._image_count += 1

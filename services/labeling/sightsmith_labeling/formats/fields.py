@@ -3,12 +3,12 @@
 import math
 import unicodedata
 
+from sightsmith_labeling.annotation_rules import label_problem
 from sightsmith_labeling.annotations import Box
 from sightsmith_labeling.formats.records import ReadLimits
 
-# Control characters and lone halves of surrogate pairs; in labels also Unicode's own ends of lines and paragraphs.
+# Control characters and lone halves of surrogate pairs.
 _FORBIDDEN_IN_SOURCES = frozenset({"Cc", "Cs"})
-_FORBIDDEN_IN_LABELS = _FORBIDDEN_IN_SOURCES | {"Zl", "Zp"}
 
 # Other tools round: a box may pass the edge of its image by this much, and is cut there. Beyond it the box is wrong.
 _ROUNDING_PIXELS = 1.0
@@ -43,17 +43,10 @@ def label_of(value: object, limits: ReadLimits) -> str:
     """
     if not isinstance(value, str):
         raise FieldError("ERROR_INVALID_LABEL_NAME", f"the label must be text, not {shown(value)}")
-    if not value.strip():
-        raise FieldError("ERROR_INVALID_LABEL_NAME", "the label is empty")
-    if len(value) > limits.label_characters:
-        raise FieldError(
-            "ERROR_INVALID_LABEL_NAME_LENGTH",
-            f"the label {shown(value)} has {len(value)} characters; at most {limits.label_characters} are allowed",
-        )
-    if _has_any(value, _FORBIDDEN_IN_LABELS):
-        raise FieldError(
-            "ERROR_INVALID_LABEL_NAME", f"the label {shown(value)} has a control character or a line end in it"
-        )
+    if (problem := label_problem(value, limits.label_characters)) is not None:
+        is_long = len(value) > limits.label_characters and bool(value.strip())
+        code = "ERROR_INVALID_LABEL_NAME_LENGTH" if is_long else "ERROR_INVALID_LABEL_NAME"
+        raise FieldError(code, f"the label {shown(value)} {problem}")
     return value
 
 
@@ -73,7 +66,7 @@ def source_of(value: object, limits: ReadLimits) -> str:
             f"the image's name {shown(value)} has {len(value)} characters; "
             f"at most {limits.source_characters} are allowed",
         )
-    if _has_any(value, _FORBIDDEN_IN_SOURCES):
+    if not value.isprintable() and any(unicodedata.category(each) in _FORBIDDEN_IN_SOURCES for each in value):
         raise FieldError("ERROR_INVALID_SOURCE_REF_FORMAT", f"the image's name {shown(value)} has control characters")
     return value
 
@@ -160,11 +153,6 @@ def shown(value: object) -> str:
         return _described(value)
     text = value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"
     return repr(text) if text.isprintable() else ascii(text)
-
-
-def _has_any(text: str, categories: frozenset[str]) -> bool:
-    """Whether any character of a text is of these Unicode categories."""
-    return not text.isprintable() and any(unicodedata.category(character) in categories for character in text)
 
 
 def _side(value: object, what: str) -> int:

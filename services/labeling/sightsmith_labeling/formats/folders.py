@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.draft import ImageDraft
-from sightsmith_labeling.formats.fields import FieldError, source_of
+from sightsmith_labeling.formats.fields import FieldError, shown, source_of
 from sightsmith_labeling.formats.image_files import is_image
 from sightsmith_labeling.formats.records import (
+    Expect,
     ExportedImage,
     FileTree,
     FormatError,
@@ -17,11 +18,12 @@ from sightsmith_labeling.formats.records import (
     ReadLimits,
     Rejection,
     Sink,
+    expect_nothing,
 )
 from sightsmith_labeling.formats.splits import split_of
+from sightsmith_labeling.formats.unsayable import unsayable
 
 _FOLDERS = {Split.TRAIN: "train", Split.TEST: "test"}
-_EXPLANATION = b"Every image lies in a folder that is named after its label, below train or test.\n"
 
 # Pictures and films that are no accepted images: whoever sent them meant them to be imported.
 _OTHER_PICTURES = (
@@ -43,7 +45,9 @@ class Folders:
 
     name: ClassVar[str] = "folders"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads an import; see `Format.read`.
 
         Hidden files do not exist. Other files that are no images are left out, and the first image has a note of them;
@@ -58,6 +62,7 @@ class Folders:
             raise FormatError("ERROR_MANIFEST_ROWS_EXCEEDS_MAXIMUM", message, Place(""))
         others = [name for name in names if not is_image(name)]
         pictures = [name for name in others if name.lower().endswith(_OTHER_PICTURES)]
+        expect(len(images) + len(pictures))
         for name in pictures:
             yield Rejection(
                 Place(name), "ERROR_UNSUPPORTED_IMAGE_TYPE", "files of this kind are not accepted as images"
@@ -78,15 +83,13 @@ class Folders:
         return f"{_FOLDERS[image.split]}/{label}/{image.file_name}"
 
     def write(self, images: Iterable[ExportedImage], labels: Sequence[str], sink: Sink, scratch: Path) -> None:
-        """Writes an explanation: everything else is told by where the images lie. See `Format.write`.
+        """Writes nothing, for everything is told by where the images lie. See `Format.write`.
 
         Raises:
             FormatError: if that cannot be told of an image; see `image_path`.
         """
         for image in images:
             self.image_path(image)
-        with sink.open("README.txt") as file:
-            file.write(_EXPLANATION)
 
 
 def _read_images(names: Sequence[str], limits: ReadLimits, note: str) -> Iterator[ImportedImage | Rejection]:
@@ -127,12 +130,11 @@ def _outermost(names: Sequence[str], wrapping: int) -> set[str]:
 def _only_label(image: ExportedImage) -> str | None:
     labels = {annotation.label for annotation in image.annotations}
     if len(labels) > 1 or any(annotation.box is not None for annotation in image.annotations):
-        message = f"{image.source} has boxes or several labels, and a folder can only tell one label of a whole image"
-        raise FormatError("ERROR_NOT_EXPRESSIBLE", message, Place(image.file_name))
+        reason = "it has boxes or several labels, and a folder can only tell one label of a whole image"
+        raise unsayable(image, "labelled folders", reason)
     label = next(iter(labels), None)
     if label is not None and (label.startswith(".") or "/" in label or "\\" in label):
-        message = f"no folder can be named after the label {label!r} of {image.source}"
-        raise FormatError("ERROR_NOT_EXPRESSIBLE", message, Place(image.file_name))
+        raise unsayable(image, "labelled folders", f"no folder can be named after its label {shown(label)}")
     return label
 
 

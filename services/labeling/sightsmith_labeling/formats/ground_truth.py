@@ -15,6 +15,7 @@ from sightsmith_labeling.formats.manifest_check import check_line
 from sightsmith_labeling.formats.manifest_lines import check_line_count, numbered_lines
 from sightsmith_labeling.formats.manifest_rules import import_rules
 from sightsmith_labeling.formats.records import (
+    Expect,
     ExportedImage,
     FileTree,
     FormatError,
@@ -23,6 +24,7 @@ from sightsmith_labeling.formats.records import (
     ReadLimits,
     Rejection,
     Sink,
+    expect_nothing,
 )
 from sightsmith_labeling.formats.split_files import write_by_split
 from sightsmith_labeling.formats.splits import split_in
@@ -43,7 +45,9 @@ class GroundTruth:
 
     name: ClassVar[str] = "ground_truth"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every manifest of an import; see `Format.read`.
 
         Manifests are the files that end in `.manifest`, `.jsonl` or `.ndjson`; if there are none, in `.json`; or else
@@ -54,6 +58,7 @@ class GroundTruth:
         for manifest in manifests:
             with tree.open(manifest) as file:
                 left -= check_line_count(file, manifest, replace(limits, lines=left))
+        expect(limits.lines - left)
         images = ImageFiles(tree)
         for manifest in manifests:
             yield from _read_manifest(tree, manifest, limits, images)
@@ -134,13 +139,8 @@ def _read_manifest(
             if checked.rejection is not None:
                 yield checked.rejection
             elif checked.image is not None:
-                image_file = images.find(_path_of(checked.image.source), manifest, split) if has_images else None
+                image_file = images.find(checked.image.source, manifest, split) if has_images else None
                 yield replace(checked.image, file=image_file) if image_file else checked.image
-
-
-def _path_of(source: str) -> str:
-    """The path that an image may have in the import: of an `s3://` URL its key."""
-    return source[len(_S3) :].partition("/")[2] if source.startswith(_S3) else source
 
 
 def _source_ref(image: ExportedImage) -> str:

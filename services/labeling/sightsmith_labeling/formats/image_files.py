@@ -8,14 +8,17 @@ from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.records import FileTree
 from sightsmith_labeling.formats.splits import split_in
 
+_IMAGES = "images"
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
 class ImageFiles:
     """Finds images in a file tree.
 
-    Annotation files name an image by its bare name, by a path from some folder of the import, or by a path of the
-    machine that made them. A file is meant if its path and the name agree as far back as both go.
+    Annotation files name an image by its bare name, by a path from some folder of the import, by a path of the machine
+    that made them, or by a URL. A file is meant if its path and the name agree as far back as both go. The path begins
+    below the folders that everything is in, and below a folder `images` that all images are in; that of a URL behind
+    its host or bucket.
 
     Args:
         tree: the files.
@@ -25,12 +28,16 @@ class ImageFiles:
     def __init__(self, tree: FileTree, suffixes: Container[str] = IMAGE_SUFFIXES) -> None:
         self._paths: dict[str, list[str]] = defaultdict(list)
         root: list[str] | None = None
+        root_of_images: list[str] | None = None
         for path in tree.names():
             *folders, name = path.split("/")
-            root = folders if root is None else _common_start(root, folders)
+            root = _common_start(root, folders)
             if PurePosixPath(name).suffix.lower() in suffixes:
+                root_of_images = _common_start(root_of_images, folders)
                 self._paths[name].append(path)
-        self._depth_of_root = len(root or ())
+        depth = len(root or ())
+        are_in_images = (root_of_images or [])[depth : depth + 1] == [_IMAGES]
+        self._depth_of_root = depth + are_in_images
 
     def __iter__(self) -> Iterator[str]:
         """The paths of all images, ordered."""
@@ -46,6 +53,8 @@ class ImageFiles:
         """
         if not self._paths:
             return None
+        if "://" in name:
+            name = name.partition("://")[2].partition("/")[2]
         wanted = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
         if not wanted:
             return None
@@ -73,8 +82,10 @@ def is_image(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _common_start(folders: list[str], others: list[str]) -> list[str]:
-    """The folders that two paths have in common from the root on."""
+def _common_start(folders: list[str] | None, others: list[str]) -> list[str]:
+    """The folders that two paths have in common from the root on; the others if there are none to compare with."""
+    if folders is None:
+        return others
     for depth, (folder, other) in enumerate(zip(folders, others, strict=False)):
         if folder != other:
             return folders[:depth]

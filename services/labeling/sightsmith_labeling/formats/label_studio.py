@@ -14,6 +14,7 @@ from sightsmith_labeling.annotations import Annotation
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.label_studio_reading import SOURCE_KEY, read_tasks
 from sightsmith_labeling.formats.records import (
+    Expect,
     ExportedImage,
     FileTree,
     FormatError,
@@ -22,6 +23,7 @@ from sightsmith_labeling.formats.records import (
     ReadLimits,
     Rejection,
     Sink,
+    expect_nothing,
 )
 from sightsmith_labeling.formats.split_files import write_by_split
 
@@ -40,7 +42,9 @@ class LabelStudio:
 
     name: ClassVar[str] = "label_studio"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every JSON file of an import; see `Format.read`."""
         return read_tasks(tree, limits)
 

@@ -123,6 +123,12 @@ class ManifestSummary:
         if len(part.buckets) > 1:
             message = f"The images are in several buckets, such as {' and '.join(sorted(part.buckets))}."
             yield ManifestFinding(split, "ERROR_IMAGES_IN_MULTIPLE_S3_BUCKETS", message, is_terminal=rules.one_bucket)
+        if left_out := part.of_other_use(self._wanted_use()):
+            what = "labels of whole images" if self.use_case is UseCase.OBJECT_LOCALIZATION else "boxes"
+            message = (
+                f"Lines with {what} only, {left_out} of {part.total}, are ignored: the data are for the other use."
+            )
+            yield ManifestFinding(split, "WARNING_OTHER_USE_CASE", message, is_terminal=False)
         yield from self._of_labels(split, part)
 
     def _of_labels(self, split: Split, part: "_Part") -> Iterator[ManifestFinding]:
@@ -201,9 +207,13 @@ class _Part:
         """The labels of the valid lines that are of that use."""
         return {label for kind, images in self.images_by_label.items() if kind in use for label in images}
 
+    def of_other_use(self, wanted: Use) -> int:
+        """How many valid lines have nothing that is wanted."""
+        return sum(count for use, count in self.uses.items() if wanted not in use)
+
     def counts(self, wanted: Use) -> dict[str, Any]:
         """The counts of the summary."""
-        of_other_use = sum(count for use, count in self.uses.items() if wanted not in use)
+        of_other_use = self.of_other_use(wanted)
         return {
             "total_json_lines": self.total,
             "valid_json_lines": self.total - self.invalid - self.ignored - of_other_use,

@@ -1,6 +1,6 @@
 """What every format reads and writes: images with their annotations, one after the other."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,18 +152,30 @@ class Sink(Protocol):
         """Begins a file; it must be closed before the next one begins."""
 
 
+# Takes how many images and rejections a reader will yield. There may be a few more: what belongs to no image is only
+# found at the end.
+Expect = Callable[[int], None]
+
+
+def expect_nothing(count: int) -> None:
+    """The `Expect` of whoever does not want to know."""
+
+
 class Format(Protocol):
     """A kind of annotation file. Readers and writers hold neither the whole import nor the whole export in memory."""
 
     name: ClassVar[str]
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads an import; always in the same order, so that it can go on where it was cut off.
 
         Args:
             tree: the files.
             limits: what is accepted.
             scratch: an empty folder for the reader's own use.
+            expect: is told once how much there will be; not at all by formats that only the end tells it.
 
         Raises:
             FormatError: if the import as a whole cannot be read, before anything is yielded where that is possible.

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from sightsmith_labeling.formats.records import ExportedImage, FileTree, ImportedImage, ReadLimits, Rejection, Sink
+from sightsmith_labeling.formats.records import (
+    Expect,
+    ExportedImage,
+    FileTree,
+    ImportedImage,
+    ReadLimits,
+    Rejection,
+    Sink,
+    expect_nothing,
+)
 from sightsmith_labeling.formats.voc_reading import read_voc
 from sightsmith_labeling.formats.voc_writing import write_voc
 
@@ -18,9 +27,11 @@ class Voc:
 
     name: ClassVar[str] = "voc"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads every XML file, then the images that only lists name; see `Format.read`."""
-        return read_voc(tree, limits, scratch)
+        return read_voc(tree, limits, scratch, expect)
 
     def image_path(self, image: ExportedImage) -> str:
         """See `Format.image_path`."""

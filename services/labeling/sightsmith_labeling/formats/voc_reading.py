@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.etree.ElementTree import Element, TreeBuilder
 
-from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 from sightsmith_labeling.datasets import Split
@@ -15,9 +14,18 @@ from sightsmith_labeling.formats.edges import length_between
 from sightsmith_labeling.formats.fields import FieldError, number_of, shown, size_of, source_of
 from sightsmith_labeling.formats.image_files import IMAGE_SUFFIXES, ImageFiles
 from sightsmith_labeling.formats.manifest_lines import numbered_lines
-from sightsmith_labeling.formats.records import FileTree, FormatError, ImportedImage, Place, ReadLimits, Rejection
+from sightsmith_labeling.formats.records import (
+    Expect,
+    FileTree,
+    FormatError,
+    ImportedImage,
+    Place,
+    ReadLimits,
+    Rejection,
+)
 from sightsmith_labeling.formats.splits import split_in, split_of
 from sightsmith_labeling.formats.spool import Table, spool
+from sightsmith_labeling.formats.xml_faults import INVALID_XML, telling_xml_faults
 
 # Enough for several thousand objects.
 _MOST_XML_BYTES = 2 * 1024 * 1024
@@ -36,16 +44,18 @@ _FOLDER_OF_XML = "Annotations"
 _FOLDER_OF_LISTS = ("ImageSets", "Main")
 
 
-def read_voc(tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+def read_voc(tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect) -> Iterator[ImportedImage | Rejection]:
     """See `Voc.read`."""
     with spool(scratch, _SCHEMA) as database:
         lists = _Lists(tree, limits, database)
         described = [name for name in tree.names() if name.lower().endswith(".xml")]
-        if not described and not lists.has_any:
+        if not described and not lists.image_count:
             message = "the import has neither XML files nor lists of images in ImageSets/Main"
             raise FormatError("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT", message, Place(""))
         if len(described) > limits.lines:
             raise _too_many(limits, Place(""))
+        # Most images have an XML file and are on a list.
+        expect(max(len(described), lists.image_count))
         reader = _Reader(tree, limits, lists)
         done = Table(database, "INSERT INTO described VALUES (?)")
         for name in described:
@@ -60,7 +70,7 @@ class _Lists:
     """The lists of images in `ImageSets/Main`: `train.txt` of a split, `dog_train.txt` of a label of whole images.
 
     Attributes:
-        has_any: whether there are lists.
+        image_count: how many images are on any list.
     """
 
     def __init__(self, tree: FileTree, limits: ReadLimits, database: sqlite3.Connection) -> None:
@@ -76,7 +86,7 @@ class _Lists:
             self._take(name, listed, labels)
         listed.flush()
         labels.flush()
-        self.has_any = listed.count > 0
+        self.image_count: int = database.execute("SELECT count(*) FROM listed").fetchone()[0]
 
     def split_of(self, id_: str) -> Split | None:
         """What the lists say that an image is for."""
@@ -178,17 +188,12 @@ class _Reader:
             raise FieldError("ERROR_FILE_TOO_LARGE", message)
         with self._tree.open(name) as file:
             data = file.read(_MOST_XML_BYTES)
-        try:
+        with telling_xml_faults():
             parser = DefusedXMLParser(target=_BoundedTree(), forbid_dtd=True)
             parser.feed(data)
             content: Element = parser.close()
-        # defusedxml raises a ValueError for entities and document types; expat a LookupError for unknown encodings.
-        except DefusedXmlException as error:
-            raise FieldError("ERROR_INVALID_XML", "it has a document type or entities, which are refused") from error
-        except (ParseError, ValueError, LookupError) as error:
-            raise FieldError("ERROR_INVALID_XML", f"it is not plain XML: {shown(str(error))}") from error
         if content.tag != "annotation":
-            raise FieldError("ERROR_INVALID_XML", f"its outermost element must be annotation, not {shown(content.tag)}")
+            raise FieldError(INVALID_XML, f"its outermost element must be annotation, not {shown(content.tag)}")
         return content
 
 

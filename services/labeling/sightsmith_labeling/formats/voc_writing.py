@@ -8,22 +8,21 @@ from xml.sax.saxutils import escape
 from sightsmith_labeling.annotations import Box
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.edges import edge_after, number_text
-from sightsmith_labeling.formats.fields import shown
-from sightsmith_labeling.formats.records import ExportedImage, FormatError, Place, Sink
+from sightsmith_labeling.formats.records import ExportedImage, Sink
 from sightsmith_labeling.formats.spool import Table, spool
+from sightsmith_labeling.formats.unsayable import require_xml, unsayable
 
 _SCHEMA = """
     CREATE TABLE images (number INTEGER PRIMARY KEY, id TEXT UNIQUE, split TEXT);
     CREATE TABLE labels (number INTEGER, label TEXT, is_of_whole INTEGER);
 """
+_FORMAT = "Pascal VOC"
 _NAMES = {Split.TRAIN: "train", Split.TEST: "val"}
 # Whether an image of a split has a label, in a box or on the whole.
 _MARKS = """
     SELECT images.id, EXISTS (SELECT 1 FROM labels WHERE labels.number = images.number AND labels.label = ?)
     FROM images WHERE images.split = ? ORDER BY images.number
 """
-# XML has no way to say these two, not even escaped; control characters are in no label.
-_NOT_IN_XML = ("\ufffe", "\uffff")
 _MOST_FILE_NAME_BYTES = 255
 # What other tools insist on finding.
 _REMARKS = "<pose>Unspecified</pose><truncated>0</truncated><difficult>0</difficult>"
@@ -39,7 +38,7 @@ def write_voc(images: Iterable[ExportedImage], sink: Sink, scratch: Path) -> Non
             id_ = image.file_name.removesuffix(PurePosixPath(image.file_name).suffix)
             if id_ in ids:
                 reason = "another image has the same name but for its suffix, which Pascal VOC does not tell apart"
-                raise _unsayable(image, reason)
+                raise unsayable(image, _FORMAT, reason)
             ids.add(id_)
             table.add(number, id_, image.split.value)
             for label, is_of_whole in {(each.label, each.box is None) for each in image.annotations}:
@@ -81,32 +80,22 @@ def _xml(image: ExportedImage) -> str:
 
 
 def _lines(image: ExportedImage) -> Iterator[str]:
+    require_xml(image, _FORMAT)
     yield "<folder>JPEGImages</folder>"
-    yield f"<filename>{_text(image, image.file_name)}</filename>"
+    yield f"<filename>{escape(image.file_name)}</filename>"
     yield "<source><database>Sightsmith</database></source>"
     if image.width is not None and image.height is not None:
         yield f"<size><width>{image.width}</width><height>{image.height}</height><depth>3</depth></size>"
     yield "<segmented>0</segmented>"
     for annotation in image.annotations:
         if annotation.box is None:
-            yield f"<tag>{_text(image, annotation.label)}</tag>"
+            yield f"<tag>{escape(annotation.label)}</tag>"
     for annotation in image.annotations:
         if annotation.box is not None:
-            yield f"<object><name>{_text(image, annotation.label)}</name>{_REMARKS}{_bndbox(annotation.box)}</object>"
+            yield f"<object><name>{escape(annotation.label)}</name>{_REMARKS}{_bndbox(annotation.box)}</object>"
 
 
 def _bndbox(box: Box) -> str:
     xmin, ymin = number_text(box.left), number_text(box.top)
     xmax, ymax = edge_after(box.left, box.width), edge_after(box.top, box.height)
     return f"<bndbox><xmin>{xmin}</xmin><ymin>{ymin}</ymin><xmax>{xmax}</xmax><ymax>{ymax}</ymax></bndbox>"
-
-
-def _text(image: ExportedImage, text: str) -> str:
-    if any(character in text for character in _NOT_IN_XML):
-        raise _unsayable(image, f"XML cannot say {shown(text)}")
-    return escape(text)
-
-
-def _unsayable(image: ExportedImage, reason: str) -> FormatError:
-    message = f"{shown(image.file_name)} cannot be exported as Pascal VOC: {reason}"
-    return FormatError("ERROR_FORMAT_CANNOT_EXPRESS", message, Place(image.file_name))

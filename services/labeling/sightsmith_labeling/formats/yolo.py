@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.formats.records import ExportedImage, FileTree, ImportedImage, ReadLimits, Rejection, Sink
+from sightsmith_labeling.formats.records import (
+    Expect,
+    ExportedImage,
+    FileTree,
+    ImportedImage,
+    ReadLimits,
+    Rejection,
+    Sink,
+    expect_nothing,
+)
 from sightsmith_labeling.formats.yolo_reading import read_yolo
 from sightsmith_labeling.formats.yolo_writing import YoloWriter
 
@@ -22,9 +31,11 @@ class Yolo:
 
     name: ClassVar[str] = "yolo"
 
-    def read(self, tree: FileTree, limits: ReadLimits, scratch: Path) -> Iterator[ImportedImage | Rejection]:
+    def read(
+        self, tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect = expect_nothing
+    ) -> Iterator[ImportedImage | Rejection]:
         """Reads a data set; see `Format.read`. Its boxes are relative: the text files do not know the images' sizes."""
-        return read_yolo(tree, limits)
+        return read_yolo(tree, limits, expect)
 
     def image_path(self, image: ExportedImage) -> str:
         """See `Format.image_path`: an image with a label of the whole belongs to the label's folder."""

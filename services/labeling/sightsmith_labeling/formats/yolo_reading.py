@@ -8,7 +8,15 @@ from sightsmith_labeling.formats.draft import ImageDraft
 from sightsmith_labeling.formats.fields import FieldError, number_of, shown, source_of
 from sightsmith_labeling.formats.image_files import ImageFiles
 from sightsmith_labeling.formats.manifest_lines import numbered_lines
-from sightsmith_labeling.formats.records import FileTree, FormatError, ImportedImage, Place, ReadLimits, Rejection
+from sightsmith_labeling.formats.records import (
+    Expect,
+    FileTree,
+    FormatError,
+    ImportedImage,
+    Place,
+    ReadLimits,
+    Rejection,
+)
 from sightsmith_labeling.formats.splits import split_of
 from sightsmith_labeling.formats.yolo_layout import YoloLayout, label_path, layout_of, listed_images
 
@@ -37,13 +45,14 @@ class _Listed:
     file: str | None
 
 
-def read_yolo(tree: FileTree, limits: ReadLimits) -> Iterator[ImportedImage | Rejection]:
+def read_yolo(tree: FileTree, limits: ReadLimits, expect: Expect) -> Iterator[ImportedImage | Rejection]:
     """See `Yolo.read`."""
     layout = layout_of(tree, limits)
     listed = _listed(tree, layout, limits)
     if not listed:
         message = "there are no images, and no list such as train.txt has their names"
         raise FormatError("ERROR_EMPTY_MANIFEST", message, Place(""))
+    expect(len(listed))
     if layout.names is None:
         if not any(_apart(image.path)[0] for image in listed):
             message = "nothing names the classes: there is no data.yaml with names, no classes.txt and no obj.names"

@@ -10,9 +10,11 @@ import yaml
 from sightsmith_labeling.annotations import Box
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.fields import shown
-from sightsmith_labeling.formats.records import ExportedImage, FormatError, Place, Sink
+from sightsmith_labeling.formats.records import ExportedImage, Sink
+from sightsmith_labeling.formats.unsayable import unsayable
 from sightsmith_labeling.formats.yolo_layout import label_path
 
+_FORMAT = "YOLO"
 _KEYS = {"train": Split.TRAIN, "val": Split.TEST}
 _LISTS = {Split.TRAIN: "train.txt", Split.TEST: "val.txt"}
 
@@ -41,7 +43,8 @@ class YoloWriter(ExitStack):
         if self._has_boxes is None:
             self._has_boxes = next(iter(kinds))
         if kinds != {self._has_boxes}:
-            raise _unsayable(image, "YOLO has boxes or labels of whole images, not both; COCO and CSV have both")
+            reason = "YOLO has boxes or labels of whole images, not both; COCO and CSV have both"
+            raise unsayable(image, _FORMAT, reason)
         if self._has_boxes:
             self._write_boxes(image, label_path(path))
         else:
@@ -65,12 +68,11 @@ class YoloWriter(ExitStack):
 
     def _write_boxes(self, image: ExportedImage, path: str) -> None:
         if path in self._box_files:
-            raise _unsayable(
-                image, "another image has the same name but for its suffix, which YOLO does not tell apart"
-            )
+            reason = "another image has the same name but for its suffix, which YOLO does not tell apart"
+            raise unsayable(image, _FORMAT, reason)
         self._box_files.add(path)
         if image.width is None or image.height is None:
-            raise _unsayable(image, "its size is not known yet, which the coordinates need")
+            raise unsayable(image, _FORMAT, "its size is not known yet, which the coordinates need")
         with self._sink.open(path) as file:
             for annotation in image.annotations:
                 if annotation.box is not None:
@@ -88,11 +90,7 @@ def _require_folder(image: ExportedImage) -> None:
     """Makes sure that the label of an image can be the name of the folder that it is in."""
     label = image.annotations[0].label
     if len(image.annotations) > 1:
-        raise _unsayable(image, "it has several labels, and is in one folder only; COCO and CSV have several")
+        reason = "it has several labels, and is in one folder only; COCO and CSV have several"
+        raise unsayable(image, _FORMAT, reason)
     if label in (".", "..", "images") or "/" in label or "\\" in label:
-        raise _unsayable(image, f"its label {shown(label)} cannot be the name of a folder")
-
-
-def _unsayable(image: ExportedImage, reason: str) -> FormatError:
-    message = f"{shown(image.file_name)} cannot be exported as YOLO: {reason}"
-    return FormatError("ERROR_FORMAT_CANNOT_EXPRESS", message, Place(image.file_name))
+        raise unsayable(image, _FORMAT, f"its label {shown(label)} cannot be the name of a folder")

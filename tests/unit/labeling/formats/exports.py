@@ -1,11 +1,13 @@
 """Exports to be read again: made up by hypothesis, and what of an image has to survive."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import pytest
 from hypothesis import strategies as st
 
 from sightsmith.database import utc_now
-from sightsmith_labeling.annotations import Box, NewAnnotation, numbered
+from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, Origin, numbered
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.fields import in_pixels
 from sightsmith_labeling.formats.records import ExportedImage, ImportedImage, Rejection
@@ -64,32 +66,43 @@ def _image(draw: st.DrawFn, file_name: str, kinds: str) -> ExportedImage:
     size = draw(SIDES), draw(SIDES)
     whole = draw(st.lists(LABELS, max_size={"mixed": 3, "boxes": 0, "folder": 1}[kinds], unique=True))
     made = [] if kinds == "folder" else draw(st.lists(st.tuples(LABELS, boxes(*size, draw(st.booleans()))), max_size=4))
-    split = draw(st.sampled_from(Split))
-    return image(file_name, *((label, None) for label in whole), *made, size=size, split=split)
+    exported = image(
+        file_name, *((label, None) for label in whole), *made, size=size, split=draw(st.sampled_from(Split))
+    )
+    origins = st.sampled_from(Origin)
+    return replace(exported, annotations=tuple(replace(each, origin=draw(origins)) for each in exported.annotations))
 
 
 def told(image: ExportedImage | ImportedImage) -> tuple[object, ...]:
     """What has to survive: the name, the split, and each annotation."""
-    contents = sorted(
-        (annotation.label, (*vars(annotation.box).values(),) if annotation.box else ())
-        for annotation in image.annotations
-    )
     name = image.file_name if isinstance(image, ExportedImage) else image.source
-    return name, image.split, contents
+    return name, image.split, contents(image.annotations)
+
+
+def contents(annotations: Iterable[Annotation | NewAnnotation]) -> Sequence[tuple[object, ...]]:
+    """What annotations say, in an order of its own."""
+    return sorted((each.label, *_sides(each.box)) for each in annotations)
 
 
 def sound(read: Iterable[ImportedImage | Rejection]) -> list[ImportedImage]:
-    """Images that were read, none of which has a problem, and nothing was rejected."""
+    """Images that were read: nothing was rejected, wrong, or made simpler."""
     found = list(read)
-    assert [each for each in found if isinstance(each, Rejection) or each.problems] == []
+    assert [each for each in found if isinstance(each, Rejection) or each.problems or each.notes] == []
     return [each for each in found if isinstance(each, ImportedImage)]
 
 
-def in_pixels_of(read: ImportedImage, written: ExportedImage) -> Sequence[tuple[str, Box | None]]:
-    """The annotations of an image that was read with relative boxes, now that its size is known."""
-    assert written.width is not None
-    assert written.height is not None
-    return [
-        (each.label, in_pixels(each.box, written.width, written.height) if each.box else None)
-        for each in read.annotations
-    ]
+def assert_says_nearly_the_same(read: ImportedImage, written: ExportedImage) -> None:
+    """Fails unless an image says what was written: boxes to a millionth of a pixel, those of whole pixels exactly."""
+    for again, original in zip(read.annotations, written.annotations, strict=True):
+        box = again.box
+        if box is not None and read.relative:
+            assert written.width is not None
+            assert written.height is not None
+            box = in_pixels(box, written.width, written.height)
+        assert (again.label, _sides(box)) == (original.label, pytest.approx(_sides(original.box), abs=1e-6))
+        if all(float(side).is_integer() for side in _sides(original.box)):
+            assert box == original.box
+
+
+def _sides(box: Box | None) -> tuple[float, ...]:
+    return tuple(vars(box).values()) if box is not None else ()

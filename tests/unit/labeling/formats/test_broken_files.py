@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sightsmith_labeling.formats.coco import Coco
 from sightsmith_labeling.formats.csv_files import CsvFiles
+from sightsmith_labeling.formats.cvat import Cvat
 from sightsmith_labeling.formats.records import Format, FormatError, Rejection
 from sightsmith_labeling.formats.voc import Voc
 from sightsmith_labeling.formats.yolo import Yolo
@@ -119,6 +120,16 @@ def test_hostile_files_are_refused_in_little_memory(format_, files, code):
     found, peak = refused(format_, files)
     assert found == code
     assert peak < 40 * MIB
+
+
+@pytest.mark.parametrize("format_", [Voc(), Cvat()], ids=lambda format_: format_.name)
+@pytest.mark.parametrize(
+    "content",
+    ["nonsense", "<annotations><annotation>", BOMB, "<other/>", '<?xml version="1.0" encoding="none"?><annotation/>'],
+    ids=["no XML", "cut off", "entities", "another element", "an unknown encoding"],
+)
+def test_the_same_fault_of_xml_has_one_code_in_every_format(format_, content):
+    assert refused(format_, {"a.xml": content})[0] == "ERROR_INVALID_XML"
 
 
 def test_no_more_images_are_read_than_are_accepted():

@@ -92,10 +92,19 @@ def test_a_bad_line_is_named_with_all_that_is_wrong_and_the_others_stay():
     assert (rejection.code, rejection.place.line) == ("ERROR_MISSING_SOURCE_REF", 5)
 
 
-def test_columns_that_are_not_known_are_named():
-    with pytest.raises(FormatError, match="filename, size") as refusal:
-        read(CsvFiles(), {"a.csv": "filename,size\na.jpg,3\n"})
-    assert refusal.value.place.line == 1
+@pytest.mark.parametrize("names", ["filename,size", "photo,label", "foo,bar"])
+def test_columns_that_are_not_known_are_named_with_those_that_are(names):
+    with pytest.raises(FormatError) as refusal:
+        read(CsvFiles(), {"a.csv": f"{names}\na.jpg,cat\n"})
+    error = refusal.value
+    assert (error.code, error.place.file, error.place.line) == ("ERROR_UNKNOWN_COLUMNS", "a.csv", 1)
+    for named in (names.replace(",", ", "), "filename", "classname", "mlusage", "xmin, ymin, xmax, ymax"):
+        assert named in error.message
+    assert "a.csv" not in error.message
+
+
+def test_names_of_images_need_no_suffix():
+    assert told("0001,cat\n0002,dog\n") == [("0001", None, [CAT]), ("0002", None, [DOG])]
 
 
 def test_what_is_written_opens_in_a_spreadsheet():

@@ -1,18 +1,17 @@
 """Manifests of Ground Truth and Custom Labels: reading, writing, and what is refused."""
 
-import json
 import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
-from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, Origin
+from sightsmith_labeling.annotations import Box, NewAnnotation, Origin
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.ground_truth import GroundTruth
 from sightsmith_labeling.formats.manifest_check import Outcome, check_line
 from sightsmith_labeling.formats.records import ExportedImage, FormatError, ImportedImage, ReadLimits, Rejection
-from tests.unit.labeling.formats.exported import EXPORTS, TIME, contents, is_sound
+from tests.unit.labeling.formats.exports import image, images, sound
 from tests.unit.labeling.formats.mutations import mutated, read_or_refuse
 from tests.unit.labeling.formats.trees import LIMITS, MemoryTree, read, written
 
@@ -44,7 +43,7 @@ def test_every_form_of_line_is_read():
     assert (boxes.width, boxes.height) == (640, 480)
     assert unlabelled.annotations == ()
     assert marked.annotations == (NewAnnotation("bolt", Box(0, 0, 1, 1), Origin.IMPORT),)
-    assert all(is_sound(image) for image in found)
+    assert sound(found) == found
 
 
 def test_names_of_files_say_the_split_and_images_of_the_import_are_found():
@@ -59,43 +58,24 @@ def test_names_of_files_say_the_split_and_images_of_the_import_are_found():
     assert (test.source, test.split, test.file) == ("images/b.jpg", Split.TEST, "images/b.jpg")
 
 
-@given(EXPORTS)
-@settings(max_examples=60, deadline=None)
-def test_what_is_written_is_read_again(images):
-    files = written(GroundTruth(), images)
-    assert all(isinstance(json.loads(line), dict) for file in files.values() for line in file.splitlines())
-    if not images:
-        assert files == {"train.manifest": b""}
-        return
-    found = {image.source: image for image in read(GroundTruth(), files)}
-    assert found.keys() == {image.url for image in images}
-    for image in images:
-        again = found[image.url]
-        assert is_sound(again)
-        assert again.split is image.split
-        assert contents(again.annotations) == contents(image.annotations)
-        assert sorted(annotation.origin is Origin.MODEL for annotation in again.annotations) == sorted(
-            annotation.origin is Origin.MODEL for annotation in image.annotations
-        )
-        if any(annotation.box for annotation in image.annotations):
-            assert (again.width, again.height) == (image.width, image.height)
+def test_a_manifest_without_images_is_empty():
+    assert written(GroundTruth(), []) == {"train.manifest": b""}
 
 
-@given(EXPORTS)
+@given(images())
 @settings(max_examples=30, deadline=None)
-def test_what_is_written_keeps_our_own_rules_for_training(images):
-    images = [image for image in images if not _has_tiny_boxes(image)]
-    for file in written(GroundTruth(), images).values():
+def test_what_is_written_keeps_our_own_rules_for_training(export):
+    for file in written(GroundTruth(), filter(_is_trainable, export)).values():
         for line in file.splitlines():
             checked = check_line(line)
             assert [fault.code.name for fault in checked.faults] in ([], ["WARNING_UNANNOTATED_RECORD"])
             assert checked.outcome is not Outcome.INVALID
 
 
-def _has_tiny_boxes(image: ExportedImage) -> bool:
-    scale = min(1.0, 1280 / max(image.width, image.height))
+def _is_trainable(image: ExportedImage) -> bool:
     sides = [side for found in image.annotations if found.box for side in (found.box.width, found.box.height)]
-    return any(side * scale <= 1 for side in sides)
+    scale = min(1.0, 1280 / max(image.width, image.height))
+    return all(64 <= side <= 4096 for side in (image.width, image.height)) and all(side * scale > 1 for side in sides)
 
 
 def test_a_source_in_a_bucket_is_kept_unless_the_bytes_come_along():
@@ -113,10 +93,8 @@ def test_what_is_packed_is_named_by_its_place_wherever_it_came_from():
 
 
 def test_boxes_of_an_image_of_unknown_size_cannot_be_written():
-    box = Annotation(1, "bolt", Box(0, 0, 5, 5), Origin.PERSON, "", None, TIME)
-    image = ExportedImage("a.jpg", "a.jpg", "s3://ours/1", None, None, Split.TRAIN, (box,))
     with pytest.raises(FormatError) as refused:
-        written(GroundTruth(), [image])
+        written(GroundTruth(), [image("a.jpg", ("bolt", Box(0, 0, 5, 5)), size=None)])
     assert refused.value.code == "ERROR_UNKNOWN_IMAGE_SIZE"
     assert "a.jpg" in refused.value.message
 

@@ -3,17 +3,16 @@
 import json
 import tracemalloc
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 
-from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, Origin
+from sightsmith_labeling.annotations import Box, NewAnnotation, Origin
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.coco import Coco
 from sightsmith_labeling.formats.label_studio import LabelStudio
 from sightsmith_labeling.formats.records import ExportedImage, FormatError, Rejection
-from tests.unit.labeling.formats.exported import EXPORTS, TIME, contents, is_sound
+from tests.unit.labeling.formats.exports import contents, image, sound
 from tests.unit.labeling.formats.mutations import mutated, read_or_refuse
 from tests.unit.labeling.formats.trees import MemoryTree, read, written
 
@@ -40,12 +39,11 @@ def read_tasks(*tasks: object):
 
 @pytest.mark.parametrize("name", ["json.json", "json_min.json"])
 def test_what_label_studio_exports_is_read(name):
-    one, two = read(LabelStudio(), {name: (FIXTURES / name).read_bytes()})
+    one, two = sound(read(LabelStudio(), {name: (FIXTURES / name).read_bytes()}))
     assert (one.source, one.width, one.height) == ("one.jpg", 640, 480)
     assert contents(one.annotations) == sorted(ONE)
     assert contents(two.annotations) == sorted(TWO)
     assert {annotation.origin for annotation in one.annotations} == {Origin.IMPORT}
-    assert is_sound(one)
 
 
 def test_what_label_studio_makes_of_coco_is_read():
@@ -192,40 +190,9 @@ def test_files_that_are_no_tasks_are_refused(data, code):
     assert refused.value.code == code
 
 
-@given(EXPORTS)
-@settings(max_examples=40, deadline=None)
-def test_what_is_written_is_read_again(images):
-    files = written(LabelStudio(), images)
-    labels = {annotation.label for image in images for annotation in image.annotations}
-    configuration = ElementTree.fromstring(files["labeling_config.xml"])  # noqa: S314  We have just written it.
-    assert {choice.get("value") for choice in configuration.iter("Choice")} == labels
-    if not images:
-        return
-    found = {image.source: image for image in read(LabelStudio(), files)}
-    assert found.keys() == {image.source for image in images}
-    for image in images:
-        again = found[image.source]
-        assert is_sound(again)
-        assert again.split is image.split
-        _check_same(again.annotations, image.annotations)
-
-
-def _check_same(found, expected) -> None:
-    """Boxes go through percent: they are the same to the millionth of a pixel."""
-    assert len(found) == len(expected)
-    for again, original in zip(found, sorted(expected, key=lambda entry: entry.box is not None), strict=True):
-        assert again.label == original.label
-        if original.box is None:
-            assert again.box is None
-        else:
-            assert vars(again.box) == pytest.approx(vars(original.box), abs=2e-6)
-
-
 def test_boxes_of_an_image_of_unknown_size_cannot_be_written():
-    box = Annotation(1, "bolt", Box(0, 0, 5, 5), Origin.PERSON, "", None, TIME)
-    image = ExportedImage("a.jpg", "a.jpg", "s3://ours/1", None, None, Split.TRAIN, (box,))
     with pytest.raises(FormatError) as refused:
-        written(LabelStudio(), [image])
+        written(LabelStudio(), [image("a.jpg", ("bolt", Box(0, 0, 5, 5)), size=None)])
     assert refused.value.code == "ERROR_UNKNOWN_IMAGE_SIZE"
 
 

@@ -113,6 +113,23 @@ def test_the_use_case_is_that_of_most_training_lines():
     assert (mixed["valid_json_lines"], mixed["ignored_json_lines"]) == (2, 1)
 
 
+def test_lines_of_the_other_use_case_are_ignored_and_told_of():
+    both = json.dumps(BOXES | json.loads(labelled("a")))
+    train, test = [*GOOD, both, BOXED, BOXED, UNLABELLED, BROKEN], [labelled("a"), labelled("b"), BOXED]
+    found = summary(train, test)
+    statistics = found.as_json()["statistics"]
+    lines = ("total", "valid", "invalid", "ignored")
+    assert [statistics["training"][f"{kind}_json_lines"] for kind in lines] == [11, 7, 1, 3]
+    assert [statistics["testing"][f"{kind}_json_lines"] for kind in lines] == [3, 2, 0, 1]
+    assert [(one.split, one.code, one.is_terminal) for one in found.findings()] == [
+        (Split.TRAIN, "WARNING_OTHER_USE_CASE", False),
+        (Split.TEST, "WARNING_OTHER_USE_CASE", False),
+    ]
+    assert found.findings()[0].message.startswith("Lines with boxes only, 2 of 11, are ignored")
+    (finding,) = summary([BOXED, BOXED, labelled("a")], [BOXED]).findings()
+    assert finding.message.startswith("Lines with labels of whole images only, 1 of 3, are ignored")
+
+
 def test_several_buckets_are_an_error_only_where_that_is_a_rule():
     lines = [*GOOD, labelled("a", "elsewhere")]
     assert terminal(summary(lines, GOOD)) == []

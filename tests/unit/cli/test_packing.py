@@ -1,0 +1,28 @@
+"""Which folders hold annotations: those are imported by a job, others are labelled by the names of their folders."""
+
+from pathlib import Path
+
+import pytest
+
+from sightsmith.client.packing import holds_annotations
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["cat/1.jpg", "dog/1.jpg", "README.txt"], False),
+        (["train/cat/1.jpg", "test/cat/2.jpg"], False),
+        (["1.jpg", "1.txt", "classes.txt"], True),
+        (["obj.data", "obj.names", "obj_train_data/1.jpg"], True),
+        (["train.txt", "train/cat/1.jpg"], True),
+        (["val.txt"], True),
+        (["labels.csv", "1.jpg"], True),
+        (["Annotations/1.xml", "JPEGImages/1.jpg"], True),
+    ],
+)
+def test_folders_with_files_of_annotations_are_known(tmp_path: Path, files: list[str], expected: bool) -> None:
+    for name in files:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert holds_annotations(tmp_path) is expected
