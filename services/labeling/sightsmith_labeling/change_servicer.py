@@ -2,7 +2,7 @@
 
 from sightsmith.api.labeling.v1 import change_service_pb2 as pb
 from sightsmith.api.labeling.v1.change_service_pb2_grpc import ChangeServiceServicer
-from sightsmith.names import ProjectName
+from sightsmith.names import ImageName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
 from sightsmith_labeling.changes import Change, ChangeFilter, Changes
@@ -18,8 +18,10 @@ class ChangeServicer(ChangeServiceServicer):
     async def ListChanges(self, request: pb.ListChangesRequest, context: Context) -> pb.ListChangesResponse:
         project = ProjectName.parse(request.parent, "parent")
         page = PageRequest.parse(request.page_size, request.page_token)
+        is_image = "/images/" in request.resource
         wanted = ChangeFilter(
-            resource=check_text("resource", request.resource),
+            resource="" if is_image else check_text("resource", request.resource),
+            image=ImageName.parse(request.resource, "resource") if is_image else None,
             action=check_text("action", request.action),
             actor=check_text("actor", request.actor),
             after_time=time_from_proto("after_time", request.after_time) if request.HasField("after_time") else None,

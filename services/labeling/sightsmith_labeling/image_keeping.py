@@ -70,9 +70,9 @@ class ImageKeeping:
                 rows = await _lock(session, names)
                 there = (await statistics_of(session, [destination.key]))[destination.key].image_count
                 require_room(f"images in {destination.name}", there + len(rows), self._quotas.images_per_dataset)
-                details = {"to": str(destination.name), "images": [row.id for row in rows.values()]}
-                source = DatasetName(project.project, names[0].dataset)
-                changes.record(session, project.project, source, "images.move", image_count=len(rows), **details)
+                source, ids = DatasetName(project.project, names[0].dataset), [row.id for row in rows.values()]
+                to = str(destination.name)
+                changes.record_images(session, project.project, source, "images.move", ids, to=to)
                 await _change(session, list(rows.values()), dataset=destination.key)
         except IntegrityError as error:
             raise await self._conflict(names, destination) from error
@@ -96,8 +96,8 @@ class ImageKeeping:
                 check_etag(name, row.revision, (etags or {}).get(name))
             await session.execute(delete(ImageRow).where(_are(list(rows.values()))), execution_options=_UNSYNCHRONISED)
             dataset = DatasetName(names[0].project, names[0].dataset)
-            details = {"image_count": len(rows), "images": [row.id for row in rows.values()]}
-            changes.record(session, dataset.project, dataset, "images.delete", **details)
+            ids = [row.id for row in rows.values()]
+            changes.record_images(session, dataset.project, dataset, "images.delete", ids)
 
     async def _conflict(self, names: Sequence[ImageName], destination: DatasetKey) -> AlreadyExistsError:
         """Says which picture the destination has already."""

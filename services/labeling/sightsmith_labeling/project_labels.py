@@ -117,6 +117,22 @@ class Labels:
             rows, token = page_of(rows, page, key=lambda row: text_key(row.name))
             return await _with_counts(session, project.project, rows), token
 
+    async def require(self, project: ProjectName, display_names: Sequence[str]) -> None:
+        """Makes sure that a project has labels.
+
+        Raises:
+            NotFoundError: if the project, or a label of it that is called so, does not exist.
+        """
+        called = select(LabelRow.name).where(
+            LabelRow.project == project.project, is_one_of_texts(LabelRow.name, display_names)
+        )
+        async with self._database.transaction() as session:
+            await require_project(session, project)
+            there = set(await session.scalars(called))
+        for display_name in display_names:
+            if display_name not in there:
+                raise NotFoundError(f"the label {display_name[:80]!r} of {project}")
+
     async def rename(self, name: LabelName, display_name: str) -> Label:
         """Calls a label something else, at once on every image.
 
@@ -148,12 +164,11 @@ class Labels:
         if name.project != into.project or name == into:
             raise InvalidArgumentError.of_field("into", f"must be another label of the same project as {name}")
 
-        async def step(session: AsyncSession, relabelling: Relabelling) -> int:
+        async def step(session: AsyncSession, relabelling: Relabelling) -> None:
             target = await _find(session, into, keep=True)
             images = await relabelling.merge_some(session, target.key)
-            details = {"into": str(into), "display_name": target.name, "image_count": images}
-            changes.record(session, name.project, name, "labels.merge", **details)
-            return images
+            what = {"into": str(into), "display_name": target.name}
+            changes.record_images(session, name.project, name, "labels.merge", images, **what)
 
         await self.get(into)
         await self._empty(name, step)
@@ -173,17 +188,16 @@ class Labels:
             FailedPreconditionError: with the reason IN_USE, if images carry it and `force` is not set.
         """
 
-        async def step(session: AsyncSession, relabelling: Relabelling) -> int:
+        async def step(session: AsyncSession, relabelling: Relabelling) -> None:
             if not force:
                 message = f"images carry {name}: merge it into another label, or delete it with force"
                 raise FailedPreconditionError(message, reason="IN_USE", metadata={"name": str(name)})
             images = await relabelling.strip_some(session)
-            changes.record(session, name.project, name, "labels.strip", image_count=images)
-            return images
+            changes.record_images(session, name.project, name, "labels.strip", images)
 
         await self._empty(name, step)
 
-    async def _empty(self, name: LabelName, step: Callable[[AsyncSession, Relabelling], Awaitable[int]]) -> None:
+    async def _empty(self, name: LabelName, step: Callable[[AsyncSession, Relabelling], Awaitable[None]]) -> None:
         """Takes steps until no image carries the label, and then deletes it."""
         while True:
             async with self._database.transaction() as session:

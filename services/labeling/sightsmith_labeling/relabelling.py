@@ -1,6 +1,6 @@
 """Taking a label off every image that carries it, or making it another one, in bounded transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, cast, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -60,30 +60,33 @@ class Relabelling:
             ImageLabelRow.dataset.in_(datasets), ImageLabelRow.label == label
         )
 
-    async def merge_some(self, session: AsyncSession, target: int) -> int:
-        """Makes it another label on some images, and returns on how many.
+    async def merge_some(self, session: AsyncSession, target: int) -> Sequence[str]:
+        """Makes it another label on some images, and returns their ids.
 
         Args:
             session: the transaction.
             target: key of the other label, which must not be deleted before the transaction ends.
         """
         images = await self._lock_some(session)
-        await session.execute(_MERGE, {"source": self._label, "target": target, "images": images, "now": utc_now()})
-        return len(images)
+        keys = {"source": self._label, "target": target, "images": list(images)}
+        await session.execute(_MERGE, {**keys, "now": utc_now()})
+        return list(images.values())
 
-    async def strip_some(self, session: AsyncSession) -> int:
-        """Takes it off some images, and returns off how many."""
+    async def strip_some(self, session: AsyncSession) -> Sequence[str]:
+        """Takes it off some images, and returns their ids."""
         images = await self._lock_some(session)
-        await session.execute(_STRIP, {"source": self._label, "images": images, "now": utc_now()})
-        return len(images)
+        await session.execute(_STRIP, {"source": self._label, "images": list(images), "now": utc_now()})
+        return list(images.values())
 
     async def is_used(self, session: AsyncSession) -> bool:
         """Whether any image carries it."""
         return await session.scalar(self._carrying.limit(1)) is not None
 
-    async def _lock_some(self, session: AsyncSession) -> Sequence[int]:
+    async def _lock_some(self, session: AsyncSession) -> Mapping[int, str]:
+        """Locks some images; returns their ids by their places in the order of arrival."""
         some = (await session.scalars(self._carrying.limit(_IMAGES_AT_ONCE))).all()
         wanted = cast(literal(some, ARRAY(BigInteger)), ARRAY(BigInteger))
         # In the order of arrival, so that two transactions never wait for each other.
-        locked = select(ImageRow.sequence).where(ImageRow.sequence == any_(wanted)).order_by(ImageRow.sequence)
-        return (await session.scalars(locked.with_for_update())).all()
+        some_rows = select(ImageRow.sequence, ImageRow.id).where(ImageRow.sequence == any_(wanted))
+        locked = some_rows.order_by(ImageRow.sequence).with_for_update()
+        return dict((await session.execute(locked)).tuples().all())

@@ -1,6 +1,5 @@
 """`sightsmith annotations`, `annotate`, `unannotate`, `move`, `describe`, `create-dataset`, `download`."""
 
-import math
 import mimetypes
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +11,14 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1.annotation_pb2 import Annotation, BoundingBox
 from sightsmith.api.labeling.v1.dataset_pb2 import Split
+from sightsmith.cli.boxes import BOX, BOX_HELP, box_text, read_box
 from sightsmith.cli.datasets import ProjectArgument
+from sightsmith.cli.image_names import DatasetOption, ImageArgument, ImagesArgument, image_name, image_names
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
-from sightsmith.names import DatasetName, ImageName, ProjectName
+from sightsmith.names import DatasetName, ProjectName
 
-ImageArgument = Annotated[str, typer.Argument(help="Id of the image, as 'sightsmith images' lists it.")]
-DatasetOption = Annotated[str, typer.Option(help="Id of the dataset that the image is in.")]
 EtagOption = Annotated[str, typer.Option(help="Edit only if this is still the image's etag.")]
-_BOX_EDGES = 4
 
 
 class Purpose(StrEnum):
@@ -36,7 +34,7 @@ def annotations_command(
     """List what is annotated on an image, with who did it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        annotations = list(client.annotations.list(str(ImageName(project, dataset, image))))
+        annotations = list(client.annotations.list(str(image_name(project, dataset, image))))
     output.result({"annotations": list_of(annotations)}, _table(annotations) if annotations else "nothing yet")
 
 
@@ -45,17 +43,18 @@ def annotate_command(
     image: ImageArgument,
     label: Annotated[str, typer.Argument(help="The label; made if the project does not have it.")],
     box: Annotated[
-        str, typer.Option(help="LEFT,TOP,WIDTH,HEIGHT in pixels of the upright image; the whole image if left out.")
-    ] = "",
+        BoundingBox | None,
+        typer.Option(parser=read_box, metavar=BOX, help=f"A box {BOX_HELP}; the whole image if left out."),
+    ] = None,
     dataset: DatasetOption = "train",
     etag: EtagOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Put a label on an image, or on a box in it."""
     output = Output(as_json)
-    annotation = Annotation(label=label, box=_box(box) if box else None)
+    annotation = Annotation(label=label, box=box)
     with output.failing_clearly(), Client.connect() as client:
-        made = client.annotations.create(str(ImageName(project, dataset, image)), annotation, etag)
+        made = client.annotations.create(str(image_name(project, dataset, image)), annotation, etag)
     output.result(fields_of(made), made.name)
 
 
@@ -64,28 +63,30 @@ def unannotate_command(
     image: ImageArgument,
     numbers: Annotated[list[int], typer.Argument(help="Numbers of the annotations.", min=1)],
     dataset: DatasetOption = "train",
+    etag: EtagOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Take annotations off an image."""
     output = Output(as_json)
-    names = [f"{ImageName(project, dataset, image)}/annotations/{number}" for number in numbers]
     with output.failing_clearly(), Client.connect() as client:
-        client.annotations.delete_all(str(DatasetName(project, dataset)), names)
+        parent, (name,) = image_names(project, dataset, [image])
+        names = [f"{name}/annotations/{number}" for number in numbers]
+        client.annotations.delete_all(str(parent), names, etag)
     output.result({"deleted": names}, f"taken off: {len(names)}")
 
 
 def move_command(
     project: ProjectArgument,
-    images: Annotated[list[str], typer.Argument(help="Ids of the images.")],
-    source: Annotated[str, typer.Option("--from", help="Id of the dataset that they are in.")] = "train",
+    images: ImagesArgument,
+    source: Annotated[str, typer.Option("--from", help="Id of the dataset that images given by id are in.")] = "train",
     destination: Annotated[str, typer.Option("--to", help="Id of the dataset to move them to.")] = "test",
     as_json: JsonOption = False,
 ) -> None:
     """Move images to the project's other dataset."""
     output = Output(as_json)
-    names = [str(ImageName(project, source, image)) for image in images]
     with output.failing_clearly(), Client.connect() as client:
-        moved = client.images.move(str(DatasetName(project, source)), names, str(DatasetName(project, destination)))
+        parent, names = image_names(project, source, images)
+        moved = client.images.move(str(parent), names, str(DatasetName(project, destination)))
     output.result({"images": list_of(moved)}, f"moved: {len(moved)} images")
 
 
@@ -120,7 +121,7 @@ def create_dataset_command(
 
 def download_command(
     project: ProjectArgument,
-    images: Annotated[list[str], typer.Argument(help="Ids of the images.")],
+    images: ImagesArgument,
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder to write them to, named by id.")],
     thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Small copies in place of the images.")] = False,
     dataset: DatasetOption = "train",
@@ -130,25 +131,15 @@ def download_command(
     output = Output(as_json)
     written: list[str] = []
     with output.failing_clearly(), Client.connect() as client:
+        names = [image_name(project, dataset, image) for image in images]
         folder.mkdir(parents=True, exist_ok=True)
-        for image in images:
-            found = client.images.get(str(ImageName(project, dataset, image)))
+        for name in names:
+            found = client.images.get(str(name))
             kind = "image/jpeg" if thumbnails else found.media_type
-            path = folder / f"{image}{mimetypes.guess_extension(kind) or ''}"
+            path = folder / f"{name.image}{mimetypes.guess_extension(kind) or ''}"
             path.write_bytes(client.thumbnail(found.name) if thumbnails else client.download(found.name))
             written.append(str(path))
     output.result({"files": written}, *written)
-
-
-def _box(text: str) -> BoundingBox:
-    try:
-        edges = [float(edge) for edge in text.split(",")]
-    except ValueError:
-        edges = []
-    if len(edges) != _BOX_EDGES or not all(map(math.isfinite, edges)):
-        raise typer.BadParameter(f"must be four numbers LEFT,TOP,WIDTH,HEIGHT, not {text!r}", param_hint="--box")
-    left, top, width, height = edges
-    return BoundingBox(left=left, top=top, width=width, height=height)
 
 
 def _tag(text: str) -> tuple[str, str]:
@@ -163,8 +154,7 @@ def _table(annotations: list[Annotation]) -> Table:
     for heading in ("number", "label", "box", "made by", "when"):
         table.add_column(heading, overflow="fold")
     for annotation in annotations:
-        box = annotation.box
-        where = f"{box.left:g}, {box.top:g}, {box.width:g}, {box.height:g}" if annotation.HasField("box") else ""
+        where = box_text(annotation.box) if annotation.HasField("box") else ""
         origin = Annotation.Origin.Name(annotation.origin).removeprefix("ORIGIN_").lower()
         confidence = f", {annotation.confidence:.2f}" if annotation.HasField("confidence") else ""
         when = annotation.create_time.ToDatetime().isoformat(" ", "seconds")

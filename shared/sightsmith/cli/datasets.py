@@ -1,4 +1,4 @@
-"""`sightsmith projects`, `datasets`, `images`, `history` and `delete`."""
+"""`sightsmith projects`, `datasets`, `images` and `delete`."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sightsmith.api.labeling.v1 import change_service_pb2, dataset_pb2, image_pb2, labeling_service_pb2
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.api.labeling.v1 import dataset_pb2, image_pb2, labeling_service_pb2
+from sightsmith.cli.image_names import IMAGE_HELP, image_names
+from sightsmith.cli.output import JsonOption, Output, list_of
 from sightsmith.client import Client
 from sightsmith.names import DatasetName, ProjectName
 
@@ -94,26 +95,10 @@ def images_command(
     output.result({"images": list_of(images)}, _images_table(images) if images else "no such images")
 
 
-def history_command(
-    project: ProjectArgument,
-    resource: Annotated[str, typer.Option(help="Only what was done to this: its full name.")] = "",
-    action: Annotated[str, typer.Option(help="Only this action, as labels.rename, or a kind of it, as labels.*.")] = "",
-    actor: Annotated[str, typer.Option(help="Only what this person or program did.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
-    as_json: JsonOption = False,
-) -> None:
-    """Show who did what to a project, newest first."""
-    output = Output(as_json)
-    with output.failing_clearly(), Client.connect() as client:
-        trail = client.changes.list(str(ProjectName(project)), resource=resource, action=action, actor=actor)
-        changes = list(islice(trail, limit))
-    output.result({"changes": list_of(changes)}, _changes_table(changes) if changes else "nothing yet")
-
-
 def delete_command(
     project: ProjectArgument,
-    dataset: Annotated[str, typer.Option(help="Delete this dataset and not the project.")] = "",
-    image: Annotated[list[str] | None, typer.Option(help="Delete this image of the dataset, by id.")] = None,
+    dataset: Annotated[str, typer.Option(help="Delete this dataset, or images of it, and not the project.")] = "",
+    image: Annotated[list[str] | None, typer.Option(help=f"Delete this image, {IMAGE_HELP}; may be repeated.")] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,10 +106,9 @@ def delete_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         if image:
-            name = str(DatasetName(project, dataset or "train"))
-            names = [f"{name}/images/{_last(one)}" for one in image]
+            parent, names = image_names(project, dataset or "train", image)
             for begin in range(0, len(names), _MOST_IMAGES_AT_ONCE):
-                client.images.delete(name, names[begin : begin + _MOST_IMAGES_AT_ONCE])
+                client.images.delete(str(parent), names[begin : begin + _MOST_IMAGES_AT_ONCE])
             output.result({"deleted": names}, f"deleted: {len(names)} images")
             return
         name = str(DatasetName(project, dataset)) if dataset else str(ProjectName(project))
@@ -143,17 +127,6 @@ def _images_table(images: list[image_pb2.Image]) -> Table:
         labels = sorted({annotation.label for annotation in image.annotations})
         names = (_last(image.name), escape(image.source), escape(", ".join(labels)))
         table.add_row(*names, str(boxes), str(len(image.problems)))
-    return table
-
-
-def _changes_table(changes: list[change_service_pb2.Change]) -> Table:
-    table = Table()
-    for heading in ("when", "who", "what", "to", "details"):
-        table.add_column(heading, overflow="fold")
-    for change in changes:
-        when = change.create_time.ToDatetime().isoformat(" ", "seconds")
-        details = ", ".join(f"{name}: {value}" for name, value in sorted(fields_of(change.details).items()))
-        table.add_row(when, escape(change.actor), change.action, escape(change.resource), escape(details))
     return table
 
 

@@ -66,6 +66,7 @@ def import_by_job(
     ended = _follow(client, client.transfers.begin_import(name, job), output)
     findings = list(islice(client.transfers.import_findings(ended.name), _SHOWN + 1))
     output.result(fields_of(ended), *_summary(ended, findings))
+    # Says why it failed, if it did.
     require_success(ended)
 
 
@@ -76,8 +77,13 @@ def imports_command(
     cancel: Annotated[bool, typer.Option("--cancel", help="Stop the import.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the imports of a project, or show, save or stop one."""
+    """List the imports of a project, or show, save or stop one.
+
+    A folder of images alone is uploaded without such a job: 'sightsmith history PROJECT --action images.upload'.
+    """
     output = Output(as_json)
+    if job is None and (cancel or report is not None):
+        raise typer.BadParameter("--cancel and --report need the id of an import")
     with output.failing_clearly(), Client.connect() as client:
         parent = str(ProjectName(project))
         if job is None:
@@ -90,7 +96,7 @@ def imports_command(
             with report.open("wb") as file:
                 file.writelines(client.transfers.import_report(name))
         findings = list(islice(client.transfers.import_findings(name), _SHOWN + 1))
-        output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings))
+        output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings), *_ending(found))
 
 
 @contextmanager
@@ -157,6 +163,9 @@ def _summary(job: ImportJob, findings: Sequence[JobFinding]) -> Iterable[Table |
     if len(findings) > _SHOWN:
         *_, project, _, job_id = job.name.split("/")
         yield f"… and more: sightsmith imports {project} {job_id} --report report.jsonl"
+
+
+def _ending(job: ImportJob) -> Iterable[str]:
     if not has_ended(job):
         yield f"{job.name} is {_state(job)}"
     elif job.HasField("error"):
@@ -164,6 +173,8 @@ def _summary(job: ImportJob, findings: Sequence[JobFinding]) -> Iterable[Table |
 
 
 def _place(finding: JobFinding) -> str:
+    if finding.path.startswith(f"{finding.file}, line "):  # An image of several lines has its faults in some of them.
+        return finding.path
     place = f"{finding.file}:{finding.line}" if finding.line else finding.file
     return " ".join(part for part in (place, finding.path) if part)
 

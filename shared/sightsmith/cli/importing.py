@@ -16,7 +16,7 @@ from sightsmith.api.labeling.v1.labeling_service_pb2 import UploadImagesResponse
 from sightsmith.cli.import_jobs import FORMAT_NAMES, format_of, import_by_job
 from sightsmith.cli.output import JsonOption, Output
 from sightsmith.client import Client, ImageToUpload
-from sightsmith.client.labelled_folder import LabelledFile, LabelledFolder, read_labelled_folder
+from sightsmith.client.labelled_folder import ImageFile, LabelledFile, LabelledFolder, read_image_folder
 from sightsmith.client.packing import holds_annotations
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DatasetName
@@ -44,7 +44,7 @@ class ImportReport:
         created: images that joined a dataset.
         unchanged: images that were there already with the same label.
         rejected: images that were refused.
-        unlabelled: images that lie outside any label's folder; not taken.
+        unlabelled: images that lie outside any label's folder; taken without a label.
         ignored: other files; not taken.
         labels: images of each label, now.
         warnings: what may surprise later.
@@ -68,8 +68,9 @@ def import_command(
     source: Annotated[
         str,
         typer.Argument(
-            help="FOLDER/<label>/*.jpg, FOLDER/{train,test}/<label>/*.jpg, an annotation file, a folder or archive of "
-            "annotations and images, a URL that the server may read, or projects/ID/datasets/ID."
+            help="FOLDER/<label>/*.jpg, FOLDER/{train,test}/<label>/*.jpg, FOLDER/*.jpg (no labels), an annotation "
+            "file, a folder or archive of annotations and images, a URL that the server may read, or "
+            "projects/ID/datasets/ID."
         ),
     ],
     format_name: Annotated[
@@ -90,14 +91,18 @@ def import_command(
     max_rejected: Annotated[float | None, typer.Option(help="Share of bad lines, 0 to 1, that is accepted.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Import images and annotations. In a folder without annotation files, the names of folders are labels."""
+    """Import images and annotations.
+
+    In a folder without annotation files, the names of folders are labels, and images in no folder have none.
+    """
     output = Output(as_json)
-    folder = Path(source)
     options = (format_name, dataset, images, image_prefix, max_rejected, all_or_nothing or None)
-    if not _is_labelled_folder(source) or any(option is not None for option in options) or existing != "merge":
+    with output.failing_clearly():
+        is_folder = _is_folder_of_images(source)
+    if not is_folder or any(option is not None for option in options) or existing != "merge":
         with output.failing_clearly(), Client.connect() as client:
             job = ImportJob(
-                format=format_of(format_name),
+                format=format_of(format_name or ("folders" if is_folder and images is None else None)),
                 dataset=str(DatasetName(project, dataset)) if dataset else "",
                 image_prefix=image_prefix or "",
                 existing_images=_existing(existing),
@@ -107,7 +112,7 @@ def import_command(
             import_by_job(client, project, source, images, job, output)
         return
     with output.failing_clearly():
-        contents = read_labelled_folder(folder)
+        contents = read_image_folder(Path(source))
         with Client.connect() as client:
             report = import_folder(client, project, contents, output)
     output.result(report.fields(), *summary_of(report))
@@ -115,12 +120,18 @@ def import_command(
         raise typer.Exit(1)
 
 
-def _is_labelled_folder(source: str) -> bool:
-    """Whether the client can tell by the folders what the labels are; also of a path that leads nowhere."""
-    path = Path(source)
-    if "://" in source or source.startswith("projects/") or path.is_file():
+def _is_folder_of_images(source: str) -> bool:
+    """Whether it is a folder on the user's disk without annotation files.
+
+    Raises:
+        FileNotFoundError: if it is a path that leads nowhere.
+    """
+    if "://" in source or source.startswith("projects/"):
         return False
-    return not path.is_dir() or not holds_annotations(path)
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {source}")
+    return path.is_dir() and not holds_annotations(path)
 
 
 def _existing(name: str) -> ImportJob.ExistingImages.ValueType:
@@ -133,14 +144,15 @@ def _existing(name: str) -> ImportJob.ExistingImages.ValueType:
 def import_folder(client: Client, project: str, contents: LabelledFolder, output: Output) -> ImportReport:
     """Uploads what a folder holds, with a progress bar. Doing it again uploads nothing twice."""
     client.ensure_project(project)
-    report = ImportReport(unlabelled=contents.unlabelled, ignored=contents.ignored)
+    report = ImportReport(unlabelled=[file.source for file in contents.unlabelled], ignored=contents.ignored)
 
     def on_unreadable(image: ImageToUpload, error: OSError) -> None:
         report.rejected.append(Rejection(image.source, "FILE_UNREADABLE", f"cannot be opened: {error.strerror}"))
 
-    parts = [(dataset_pb2.SPLIT_TRAIN, contents.train), (dataset_pb2.SPLIT_TEST, contents.test)]
+    to_learn_from = (*contents.train, *contents.unlabelled)
+    parts = [(dataset_pb2.SPLIT_TRAIN, to_learn_from), (dataset_pb2.SPLIT_TEST, contents.test)]
     with output.progress() as progress:
-        total = len(contents.train) + len(contents.test)
+        total = len(to_learn_from) + len(contents.test)
         task = progress.add_task("importing", total=total, note="")
         for split, files in parts:
             if not files:
@@ -167,16 +179,19 @@ def summary_of(report: ImportReport) -> list[Table | str]:
         lines.append(table)
         if len(report.rejected) > _SHOWN:
             lines.append(f"… and {len(report.rejected) - _SHOWN} more; --json lists all")
-    for name, files in (("without a label", report.unlabelled), ("no image", report.ignored)):
+    for name, files in (
+        ("in no folder, so without a label", report.unlabelled),
+        ("not taken, no image", report.ignored),
+    ):
         if files:
             shown = ", ".join(map(escape, files[:3])) + (", …" if len(files) > 3 else "")
-            lines.append(f"not taken, {name}: {len(files)} ({shown})")
+            lines.append(f"{name}: {len(files)} ({shown})")
     lines += [f"[yellow]warning:[/] {escape(warning)}" for warning in report.warnings]
     return lines
 
 
-def _to_upload(file: LabelledFile) -> ImageToUpload:
-    return ImageToUpload(file.path, file.source, [file.label])
+def _to_upload(file: ImageFile) -> ImageToUpload:
+    return ImageToUpload(file.path, file.source, [file.label] if isinstance(file, LabelledFile) else [])
 
 
 def _record(report: ImportReport, answer: UploadImagesResponse) -> None:

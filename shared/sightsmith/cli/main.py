@@ -19,12 +19,12 @@ from sightsmith.cli.annotating import (
 from sightsmith.cli.datasets import (
     datasets_command,
     delete_command,
-    history_command,
     images_command,
     projects_command,
 )
 from sightsmith.cli.demo import demo_command
 from sightsmith.cli.exporting import export_command
+from sightsmith.cli.history import history_command
 from sightsmith.cli.import_jobs import imports_command
 from sightsmith.cli.importing import import_command
 from sightsmith.cli.labels import labels_app

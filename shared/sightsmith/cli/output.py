@@ -1,8 +1,10 @@
 """What commands print: results on standard output, for people or as JSON; progress and errors on standard error."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -75,12 +77,25 @@ class Output:
         except SightsmithError as error:
             self.error(_text_of(error), _fields_of(error))
             raise typer.Exit(1) from error
-        except (ConnectionNotFoundError, DemoPhotosError, FolderError, OSError, StackError, TimeoutError) as error:
+        except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError) as error:
             self.error(str(error))
+            raise typer.Exit(1) from error
+        except OSError as error:
+            self.error(_file_problem(error))
             raise typer.Exit(1) from error
         except ValidationError as error:
             self.error("; ".join(_setting_problem(problem["loc"], problem["msg"]) for problem in error.errors()))
             raise typer.Exit(2) from error
+
+
+def _file_problem(error: OSError) -> str:
+    """What is wrong with a file, without the number that the system has for it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    path = Path(os.fsdecode(error.filename))
+    if not isinstance(error, FileNotFoundError):
+        return f"{path}: {error.strerror}"
+    return f"there is no file {path}" if path.absolute().parent.is_dir() else f"there is no folder {path.parent}"
 
 
 def _setting_problem(place: tuple[int | str, ...], message: str) -> str:

@@ -10,22 +10,37 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from sightsmith.api.labeling.v1.annotation_pb2 import BoundingBox
 from sightsmith.api.labeling.v1.review_item_pb2 import Answer, ReviewItem
 from sightsmith.api.labeling.v1.review_service_pb2 import Agreement, ListReviewItemsRequest
+from sightsmith.cli.boxes import BOX, BOX_HELP, read_box
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
 from sightsmith.names import ReviewItemName
 
+_MOST_REVIEWS = 20
+
 review_app = typer.Typer(help="Look at predictions, and say what is really in the images.")
+
+
+def _read_labelled_box(text: str) -> Answer.Label:
+    label, _, box = text.rpartition("=")
+    if not label:
+        raise typer.BadParameter(f"must be LABEL={BOX}, not {text[:80]!r}")
+    return Answer.Label(label=label, box=read_box(box))
+
 
 ItemArgument = Annotated[str, typer.Argument(help="Id of the item.")]
 ReviewerOption = Annotated[str, typer.Option(help="The person; you, if left out.")]
 LabelsOption = Annotated[list[str] | None, typer.Option("--label", help="What the image shows; may be repeated.")]
 BoxesOption = Annotated[
-    list[str] | None,
-    typer.Option("--box", help="A box as label=left,top,width,height in pixels; may be repeated."),
+    list[Answer.Label] | None,
+    typer.Option(
+        "--box",
+        parser=_read_labelled_box,
+        metavar=f"LABEL={BOX}",
+        help=f"A box {BOX_HELP}, and what it holds; may be repeated.",
+    ),
 ]
 NoneOption = Annotated[bool, typer.Option("--none", help="The image shows nothing of use.")]
 
@@ -148,8 +163,8 @@ def submit_command(
 ) -> None:
     """Say what is in an item's image."""
     output = Output(as_json)
+    answer = _answer(label, box, none, skip, comment)
     with output.failing_clearly(), Client.connect() as client:
-        answer = _answer(label, box, none, skip, comment)
         reviewed = client.reviews.submit(str(ReviewItemName(project, item)), answer, reviewer)
     output.result(fields_of(reviewed), _table([reviewed]))
 
@@ -166,8 +181,9 @@ def resolve_command(
 ) -> None:
     """Settle an item that reviewers do not agree on."""
     output = Output(as_json)
+    answer = _answer(label, box, none, False, comment)
     with output.failing_clearly(), Client.connect() as client:
-        settled = client.reviews.resolve(str(ReviewItemName(project, item)), _answer(label, box, none, False, comment))
+        settled = client.reviews.resolve(str(ReviewItemName(project, item)), answer)
     output.result(fields_of(settled), _table([settled]))
 
 
@@ -180,10 +196,17 @@ def agreement_command(project: ProjectArgument, as_json: JsonOption = False) -> 
     output.result(fields_of(found), _agreement_table(found))
 
 
+def _few(required: int | None) -> int | None:
+    """Says the whole range, of which the option's own check names one end."""
+    if required is not None and not 1 <= required <= _MOST_REVIEWS:
+        raise typer.BadParameter(f"must be 1 to {_MOST_REVIEWS}, not {required}")
+    return required
+
+
 @review_app.command("policy")
 def policy_command(
     project: ProjectArgument,
-    required: Annotated[int | None, typer.Option(help="How many people must agree, 1 to 20.")] = None,
+    required: Annotated[int | None, typer.Option(help="How many people must agree, 1 to 20.", callback=_few)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show or set how many people must agree on an item."""
@@ -195,21 +218,14 @@ def policy_command(
     output.result({"required_reviews": needed}, f"{needed} must agree")
 
 
-def _answer(labels: Sequence[str] | None, boxes: Sequence[str] | None, none: bool, skip: bool, comment: str) -> Answer:
+def _answer(
+    labels: Sequence[str] | None, boxes: Sequence[Answer.Label] | None, none: bool, skip: bool, comment: str
+) -> Answer:
     if (bool(labels or boxes), none, skip).count(True) != 1:
         raise typer.BadParameter("give --label or --box, --none, or --skip")
     verdict = Answer.VERDICT_NONE if none else Answer.VERDICT_SKIPPED if skip else Answer.VERDICT_LABELLED
-    said = [Answer.Label(label=label) for label in labels or ()] + [_boxed(text) for text in boxes or ()]
+    said = [*(Answer.Label(label=label) for label in labels or ()), *(boxes or ())]
     return Answer(verdict=verdict, labels=said, comment=comment)
-
-
-def _boxed(text: str) -> Answer.Label:
-    label, _, sides = text.rpartition("=")
-    try:
-        left, top, width, height = map(float, sides.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"--box must look like cat=10,20,30,40, not {text[:80]!r}") from None
-    return Answer.Label(label=label, box=BoundingBox(left=left, top=top, width=width, height=height))
 
 
 def _prediction(text: str) -> ReviewItem.Prediction:

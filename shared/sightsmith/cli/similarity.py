@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.similarity_service_pb2 import EmbeddingProgress, SimilarImage
+from sightsmith.cli.image_names import IMAGE_HELP, DatasetOption, image_name
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
@@ -51,7 +52,8 @@ def embeddings_command(
 
 def similar_command(
     project: ProjectArgument,
-    query: Annotated[str, typer.Argument(help="A picture file, or the name of an image of the project.")],
+    query: Annotated[str, typer.Argument(help=f"A picture file, or an image of the project, {IMAGE_HELP}.")],
+    dataset: DatasetOption = "train",
     label: Annotated[list[str] | None, typer.Option(help="Only images with this label; may be repeated.")] = None,
     unlabelled: Annotated[bool, typer.Option(help="Only images without any label.")] = False,
     min_similarity: MinSimilarityOption = 0.0,
@@ -63,7 +65,7 @@ def similar_command(
     with output.failing_clearly(), Client.connect() as client:
         found = client.similarity.find(
             str(ProjectName(project)),
-            query if query.startswith("projects/") else Path(query).read_bytes(),
+            _picture(project, dataset, query),
             labels=label or (),
             unlabelled_only=unlabelled,
             min_similarity=min_similarity,
@@ -91,8 +93,10 @@ def duplicates_command(
 
 
 def label_like_command(
-    example: Annotated[str, typer.Argument(help="Name of an image that carries the labels.")],
-    images: Annotated[list[str] | None, typer.Argument(help="Names of the images to label.")] = None,
+    project: ProjectArgument,
+    example: Annotated[str, typer.Argument(help=f"The image that carries the labels, {IMAGE_HELP}.")],
+    images: Annotated[list[str] | None, typer.Argument(help=f"The images to label, each {IMAGE_HELP}.")] = None,
+    dataset: DatasetOption = "train",
     min_similarity: MinSimilarityOption = 0.0,
     preview: Annotated[bool, typer.Option(help="Show what would be labelled, and change nothing.")] = False,
     as_json: JsonOption = False,
@@ -100,7 +104,8 @@ def label_like_command(
     """Put the labels of an image on others: those named, or all unlabelled ones that look enough like it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        done = client.similarity.label_like(example, images or (), min_similarity=min_similarity, preview_only=preview)
+        like, *others = (str(image_name(project, dataset, image)) for image in (example, *(images or ())))
+        done = client.similarity.label_like(like, others, min_similarity=min_similarity, preview_only=preview)
     verb = "would be labelled" if preview else "labelled"
     summary = f"{len(done.images)} images {verb} {', '.join(done.labels)}"
     output.result(fields_of(done), _similar_table(done.images), escape(summary))
@@ -116,6 +121,8 @@ def label_next_command(
 ) -> None:
     """List the unlabelled images from which most is learned, in the order in which to label them."""
     output = Output(as_json)
+    if deployment and by is not Order.UNCERTAINTY:
+        raise typer.BadParameter("--deployment needs --by uncertainty")
     with output.failing_clearly(), Client.connect() as client:
         order = client.similarity.order_for_labelling(
             str(DatasetName(project, dataset)),
@@ -128,6 +135,15 @@ def label_next_command(
     for item in order.items:
         table.add_row(escape(item.image.source), item.image.name, f"{item.score:.3f}")
     output.result(fields_of(order), table)
+
+
+def _picture(project: str, dataset: str, query: str) -> str | bytes:
+    """What to compare with: the bytes of a file if there is one, and otherwise the name of an image."""
+    path = Path(query)
+    # What has a dot is no id, so it is a file that is missing.
+    if path.is_file() or path.suffix:
+        return path.read_bytes()
+    return str(image_name(project, dataset, query))
 
 
 def _wait(client: Client, project: str, bar: Progress) -> EmbeddingProgress:

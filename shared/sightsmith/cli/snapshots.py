@@ -89,7 +89,7 @@ def restore_command(
     project: ProjectArgument,
     number: NumberArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, and do nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking, as in scripts.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a project's datasets back to a snapshot."""
@@ -97,10 +97,12 @@ def restore_command(
     with output.failing_clearly(), Client.connect() as client:
         name = _name(project, number)
         if not dry_run and not yes:
-            output.console.print(_told(client.snapshots.restore(name, validate_only=True)), highlight=False)
+            planned = client.snapshots.restore(name, validate_only=True)
+            output.console.print(f"snapshot {number} would be restored: {_told(planned)}", highlight=False)
             typer.confirm("Do that?", abort=True, err=True)
         restored = client.snapshots.restore(name, validate_only=dry_run)
-    output.result(fields_of(restored), _told(restored))
+    verb = "would be" if dry_run else "is"
+    output.result(fields_of(restored), f"snapshot {number} {verb} restored: {_told(restored)}")
 
 
 def _name(project: str, number: int) -> str:
@@ -147,8 +149,12 @@ def _box_text(found: LabelledBox) -> str:
 
 
 def _told(restored: RestoreSnapshotResponse) -> str:
-    return (
-        f"{restored.returned_image_count} deleted images come back, {restored.moved_image_count} go back to where they "
-        f"were, {restored.changed_image_count} get other labels or boxes, {restored.cleared_image_count} that are not "
-        f"in the snapshot lose theirs, {restored.unchanged_image_count} stay as they are"
-    )
+    """What becomes, or has become, of the images."""
+    counts = {
+        "deleted images added again": restored.returned_image_count,
+        "put back where they were": restored.moved_image_count,
+        "with other labels or boxes": restored.changed_image_count,
+        "that are not in the snapshot without labels and boxes": restored.cleared_image_count,
+    }
+    changed = [f"{count} {what}" for what, count in counts.items() if count]
+    return ", ".join([*changed, f"{restored.unchanged_image_count} images as they are"])

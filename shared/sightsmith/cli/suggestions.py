@@ -1,6 +1,6 @@
 """`sightsmith suggest` and `suggestions`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated
@@ -16,6 +16,7 @@ from sightsmith.api.labeling.v1.suggestion_service_pb2 import (
     ListSuggestionsRequest,
     SuggestionFilter,
 )
+from sightsmith.cli.boxes import BOX, BOX_HELP, read_box
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.serving import DEFAULT_DEPLOYMENT
 from sightsmith.cli.training import ProjectArgument
@@ -118,10 +119,10 @@ def accept_command(
 ) -> None:
     """Put suggestions on their images: those that are named, or every pending one of a filter."""
     output = Output(as_json)
+    names, wanted = _chosen(project, ids, _filter(project, label, model, min_confidence, dataset))
     with output.failing_clearly(), Client.connect() as client:
-        names, wanted = _chosen(project, ids, _filter(project, label, model, min_confidence, dataset))
         decided = client.suggestions.accept(project, names, wanted, validate_only=dry_run)
-    output.result(fields_of(decided), _decided_table(decided, "to be accepted" if dry_run else "accepted"))
+    output.result(fields_of(decided), *_decided(decided, "to be accepted" if dry_run else "accepted"))
 
 
 @suggestions_app.command("reject")
@@ -137,10 +138,10 @@ def reject_command(
 ) -> None:
     """Say that suggestions are wrong: those that are named, or every pending one of a filter."""
     output = Output(as_json)
+    names, wanted = _chosen(project, ids, _filter(project, label, model, min_confidence, dataset))
     with output.failing_clearly(), Client.connect() as client:
-        names, wanted = _chosen(project, ids, _filter(project, label, model, min_confidence, dataset))
         decided = client.suggestions.reject(project, names, wanted, validate_only=dry_run)
-    output.result(fields_of(decided), _decided_table(decided, "to be rejected" if dry_run else "rejected"))
+    output.result(fields_of(decided), *_decided(decided, "to be rejected" if dry_run else "rejected"))
 
 
 @suggestions_app.command("correct")
@@ -149,8 +150,8 @@ def correct_command(
     suggestion: Annotated[str, typer.Argument(help="Id of the suggestion.")],
     label: Annotated[str, typer.Option(help="The right label; as suggested if left out.")] = "",
     box: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option(help="The right box: left, top, width, height in pixels."),
+        BoundingBox | None,
+        typer.Option(parser=read_box, metavar=BOX, help=f"The right box {BOX_HELP}; as suggested if left out."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -158,8 +159,7 @@ def correct_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         name = str(SuggestionName(project, suggestion))
-        right = BoundingBox(left=box[0], top=box[1], width=box[2], height=box[3]) if box else None
-        corrected = client.suggestions.correct(name, label, right)
+        corrected = client.suggestions.correct(name, label, box)
     output.result(fields_of(corrected), f"{corrected.image.name} is labelled {', '.join(corrected.image.labels)}")
 
 
@@ -181,6 +181,8 @@ def _filter(project: str, label: str, model: str, min_confidence: float, dataset
 def _chosen(
     project: str, ids: Sequence[str] | None, wanted: SuggestionFilter
 ) -> tuple[Sequence[str], SuggestionFilter | None]:
+    if ids and wanted.ListFields():
+        raise typer.BadParameter("give ids or a filter, not both")
     if ids:
         return [str(SuggestionName(project, suggestion)) for suggestion in ids], None
     if not wanted.ListFields():
@@ -206,8 +208,19 @@ def _table(suggestions: Sequence[Suggestion]) -> Table:
     return table
 
 
-def _decided_table(decided: BatchDecideSuggestionsResponse, what: str) -> Table:
-    table = Table(caption=f"{decided.suggestion_count} {what}, on {decided.image_count} images")
+def _decided(decided: BatchDecideSuggestionsResponse, what: str) -> Iterable[Table | str]:
+    if decided.label_counts:
+        yield _decided_table(decided)
+    yield f"[bold]{decided.suggestion_count}[/] {what}, on images: {decided.image_count}"
+    for skipped in decided.skipped_suggestions:
+        state = Suggestion.State.Name(skipped.state).removeprefix("STATE_").lower()
+        when = skipped.decide_time.ToDatetime().isoformat(" ", "seconds")
+        by = f" by {escape(skipped.decider)}" if skipped.decider else ""
+        yield f"left as it is: {skipped.name.rpartition('/')[2]} was {state}{by} on {when}"
+
+
+def _decided_table(decided: BatchDecideSuggestionsResponse) -> Table:
+    table = Table()
     table.add_column("label", overflow="fold")
     table.add_column("suggestions", justify="right")
     for count in decided.label_counts:

@@ -61,6 +61,8 @@ def validate_command(
 ) -> None:
     """Tell what a training would refuse or leave out, and what may spoil the model. Nothing is changed."""
     output = Output(as_json)
+    if test_manifest is not None and train_manifest is None:
+        raise typer.BadParameter("--test-manifest needs --train-manifest")
     with output.failing_clearly(), Client.connect() as client:
         parent = str(ProjectName(project))
         wanted = ValidationJob(

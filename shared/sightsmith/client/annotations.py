@@ -68,9 +68,15 @@ class Annotations:
         with calling():
             self.stub.DeleteAnnotation(pb.DeleteAnnotationRequest(name=name, etag=etag))
 
-    def delete_all(self, dataset: str, names: Iterable[str]) -> None:
-        """Takes up to 1000 annotations off images of a dataset, all of them or none."""
-        requests = [pb.DeleteAnnotationRequest(name=name) for name in names]
+    def delete_all(self, dataset: str, names: Iterable[str], etag: str = "") -> None:
+        """Takes up to 1000 annotations off images of a dataset, all of them or none.
+
+        Args:
+            dataset: `projects/{project}/datasets/{dataset}`.
+            names: of the annotations; of one image alone, if an etag is given.
+            etag: that the image must still have.
+        """
+        requests = [pb.DeleteAnnotationRequest(name=name, etag=etag) for name in names]
         with calling():
             self.stub.BatchDeleteAnnotations(pb.BatchDeleteAnnotationsRequest(parent=dataset, requests=requests))
 

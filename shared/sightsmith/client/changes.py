@@ -25,7 +25,8 @@ class Changes:
 
         Args:
             project: `projects/{project}`.
-            resource: only changes of what has this name.
+            resource: only changes of what has this name. An image has those of its whole life in the project,
+                whichever dataset its name says, also those that were made to many images together.
             action: only this action, as `labels.rename`, or all of a kind, as `labels.*`.
             actor: only what this caller did.
             after: only what was done later.

@@ -1,4 +1,4 @@
-"""A folder of labelled images on the user's disk: `FOLDER/<label>/…` or `FOLDER/{train,test}/<label>/…`.
+"""A folder of images on the user's disk: `FOLDER/<label>/…` or `FOLDER/{train,test}/<label>/…`.
 
 A folder named `train` (or `training`) that holds label folders makes the second layout; beside it `test` holds the
 held-out images, or, where there is none, `val`, `valid` or `validation`. Case does not matter for these names.
@@ -25,16 +25,22 @@ class FolderError(ValueError):
 
 
 @dataclass(frozen=True)
-class LabelledFile:
-    """An image file and its label.
+class ImageFile:
+    """An image file.
 
     `path` opens the file; `source` is its path below the folder, with `/` between the parts and always encodable as
     UTF-8: bytes that are no UTF-8 are written as `\\xNN`, so that two files never share a source.
     """
 
     path: Path
-    label: str
     source: str
+
+
+@dataclass(frozen=True)
+class LabelledFile(ImageFile):
+    """An image file and its label."""
+
+    label: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class LabelledFolder:
 
     train: tuple[LabelledFile, ...]
     test: tuple[LabelledFile, ...]
-    unlabelled: tuple[str, ...]
+    unlabelled: tuple[ImageFile, ...]
     ignored: tuple[str, ...]
 
     @property
@@ -63,17 +69,33 @@ def read_labelled_folder(folder: Path) -> LabelledFolder:
     Raises:
         FolderError: the folder is missing, is no folder, cannot be read, or holds no images, or fewer than two labels.
     """
+    contents = _read(folder)
+    _check(folder, contents)
+    return contents
+
+
+def read_image_folder(folder: Path) -> LabelledFolder:
+    """As `read_labelled_folder`, but the images may all be without labels: in no folder below it.
+
+    Raises:
+        FolderError: the folder is missing, is no folder, cannot be read, or holds no images, or images of one label.
+    """
+    contents = _read(folder)
+    if contents.train or contents.test or not contents.unlabelled:
+        _check(folder, contents)
+    return contents
+
+
+def _read(folder: Path) -> LabelledFolder:
     try:
         if not folder.exists():
             raise FolderError(f"{_shown(folder)}: there is no such folder")
         if not folder.is_dir():
             raise FolderError(f"{_shown(folder)}: is a file, not a folder; {_LAYOUT}")
-        contents = _Walk(folder).read()
+        return _Walk(folder).read()
     except OSError as error:
         at = _shown(error.filename or folder)
         raise FolderError(f"{_shown(folder)}: cannot be read: {error.strerror}: {at}") from error
-    _check(folder, contents)
-    return contents
 
 
 class _Walk:
@@ -82,7 +104,7 @@ class _Walk:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._real_root = _real(root)
-        self._unlabelled: list[str] = []
+        self._unlabelled: list[ImageFile] = []
         self._ignored: list[str] = []
 
     def read(self) -> LabelledFolder:
@@ -92,7 +114,7 @@ class _Walk:
         return LabelledFolder(
             train=self._labelled(train_parts or [self._root]),
             test=self._labelled(test_parts),
-            unlabelled=tuple(sorted(self._unlabelled)),
+            unlabelled=tuple(sorted(self._unlabelled, key=lambda file: file.source)),
             ignored=tuple(sorted(self._ignored)),
         )
 
@@ -123,7 +145,7 @@ class _Walk:
         label = unicodedata.normalize("NFC", _shown(folder.name))
         for path in self._files_below(folder, frozenset()):
             if _is_image(path) and self._is_inside(path):
-                yield LabelledFile(path, label, self._source(path))
+                yield LabelledFile(path, self._source(path), label)
             else:
                 self._ignored.append(self._source(path))
 
@@ -146,8 +168,10 @@ class _Walk:
                 self._set_aside(child)
 
     def _set_aside(self, path: Path) -> None:
-        is_stray_image = _is_image(path) and self._is_inside(path)
-        (self._unlabelled if is_stray_image else self._ignored).append(self._source(path))
+        if _is_image(path) and self._is_inside(path):
+            self._unlabelled.append(ImageFile(path, self._source(path)))
+        else:
+            self._ignored.append(self._source(path))
 
     def _holds_folders(self, folder: Path) -> bool:
         return any(path.is_dir() and self._is_inside(path) for path in self._children(folder))
@@ -168,9 +192,10 @@ def _check(folder: Path, contents: LabelledFolder) -> None:
     if contents.test and not contents.train:
         raise FolderError(f"{_shown(folder)}: its training part holds no labelled images; {_LAYOUT}")
     if not contents.train:
-        strays = f" but {len(contents.unlabelled)} outside any label's folder" if contents.unlabelled else ""
+        strays = f"labelled images but {len(contents.unlabelled)} outside any label's folder"
+        found = strays if contents.unlabelled else "images"
         others = f" ({len(contents.ignored)} other files)" if contents.ignored else ""
-        raise FolderError(f"{_shown(folder)}: found no labelled images{strays}{others}; {_LAYOUT}")
+        raise FolderError(f"{_shown(folder)}: found no {found}{others}; {_LAYOUT}")
     if len(contents.labels) < MIN_LABELS:
         found = f"{len(contents.train)} images of the one label '{contents.labels[0]}'"
         raise FolderError(f"{_shown(folder)}: found {found}; {_LAYOUT}")

@@ -155,7 +155,7 @@ class Suggestions:
         etags: Mapping[str, str] | None = None,
         validate_only: bool = False,
     ) -> suggestion_service_pb2.BatchDecideSuggestionsResponse:
-        """Makes suggestions annotations of their images.
+        """Makes suggestions annotations of their images. The answer tells which of the named were decided before.
 
         Args:
             project: id of the project.

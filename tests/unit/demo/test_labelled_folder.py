@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith.client.labelled_folder import FolderError, LabelledFolder, read_labelled_folder
+from sightsmith.client.labelled_folder import FolderError, LabelledFolder, read_image_folder, read_labelled_folder
 
 
 def fill(root: Path, *files: str) -> None:
@@ -45,7 +45,7 @@ def test_validation_is_no_test_part_where_there_is_a_test_part(tmp_path: Path) -
     folder = read_labelled_folder(tmp_path)
     assert pairs(folder, "test") == [("test/cat/c.jpg", "cat")]
     assert folder.ignored == ("val/cat/d.jpg",)
-    assert folder.unlabelled == ("f.jpg", "train/e.jpg")
+    assert [file.source for file in folder.unlabelled] == ["f.jpg", "train/e.jpg"]
 
 
 @pytest.mark.parametrize("other", ["car", "test"])
@@ -61,7 +61,7 @@ def test_other_files_are_told_and_litter_is_not(tmp_path: Path) -> None:
     fill(tmp_path, ".DS_Store", "cat/.DS_Store", "dog/Thumbs.db", "__MACOSX/cat/a.jpg", "cat/._a.jpg", ".git/x.jpg")
     folder = read_labelled_folder(tmp_path)
     assert pairs(folder) == [("cat/a.jpg", "cat"), ("dog/b.jpg", "dog")]
-    assert folder.unlabelled == ("stray.jpg",)
+    assert [(file.source, file.path) for file in folder.unlabelled] == [("stray.jpg", tmp_path / "stray.jpg")]
     assert folder.ignored == ("cat/clip.mp4", "notes.txt")
 
 
@@ -110,7 +110,7 @@ def test_one_label_however_its_accents_are_composed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], "found no labelled images; expected FOLDER/<label>/<image>"),
+        ([], "found no images; expected FOLDER/<label>/<image>"),
         (
             ["a.jpg", "b.jpg", "notes.txt"],
             r"found no labelled images but 2 outside any label's folder \(1 other files\)",
@@ -123,6 +123,16 @@ def test_folders_that_cannot_be_used_say_why(tmp_path: Path, files: list[str], m
     fill(tmp_path, *files)
     with pytest.raises(FolderError, match=message):
         read_labelled_folder(tmp_path)
+
+
+def test_images_need_no_labels(tmp_path: Path) -> None:
+    fill(tmp_path, "b.jpg", "a.jpg", "notes.txt")
+    folder = read_image_folder(tmp_path)
+    assert [file.source for file in folder.unlabelled] == ["a.jpg", "b.jpg"]
+    assert (folder.train, folder.test, folder.ignored) == ((), (), ("notes.txt",))
+    fill(tmp_path, "cat/c.jpg")
+    with pytest.raises(FolderError, match="found 1 images of the one label 'cat'"):
+        read_image_folder(tmp_path)
 
 
 def test_what_is_no_folder_says_so(tmp_path: Path) -> None:

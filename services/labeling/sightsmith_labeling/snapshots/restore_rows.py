@@ -130,16 +130,15 @@ async def return_images(session: AsyncSession, rows: Sequence[Row]) -> Sequence[
     return (await session.scalars(returned.returning(table.c.sequence))).all()
 
 
-async def clear_others(session: AsyncSession, project: str, restored: Sequence[int], time: datetime) -> int:
-    """Takes the annotations from all images but those, given by their keys; returns from how many."""
+async def clear_others(session: AsyncSession, project: str, restored: Sequence[int], time: datetime) -> Sequence[str]:
+    """Takes the annotations from all images but those, given by their keys; returns the ids of those that had any."""
     cleared = (
         update(ImageRow)
         .where(*_others(project, restored))
         .values(annotations=[], revision=ImageRow.revision + 1, update_time=time)
-        .returning(ImageRow.sequence)
+        .returning(ImageRow.id)
     )
-    result = await session.execute(cleared, execution_options={"synchronize_session": False})
-    return len(result.all())
+    return (await session.scalars(cleared, execution_options={"synchronize_session": False})).all()
 
 
 async def count_others(session: AsyncSession, project: str, restored: Sequence[int]) -> int:

@@ -162,7 +162,9 @@ class _Restoring:
     async def _clear_others(self) -> int:
         if self._validate_only:
             return await count_others(self._session, self._project, self._restored)
-        return await clear_others(self._session, self._project, self._restored, self._time)
+        cleared = await clear_others(self._session, self._project, self._restored, self._time)
+        self._record("snapshots.clear_images", cleared)
+        return len(cleared)
 
     async def _write(self, restorations: Sequence[Restoration]) -> None:
         if not restorations:
@@ -173,6 +175,10 @@ class _Restoring:
         rows = [self._row(restoration, keys) for restoration in restorations]
         await change_images(self._session, [row for row in rows if "sequence" in row])
         self._restored += await return_images(self._session, [row for row in rows if "sequence" not in row])
+        self._record("snapshots.restore_images", [restoration.name.image for restoration in restorations])
+
+    def _record(self, action: str, images: Sequence[str]) -> None:
+        changes.record_images(self._session, self._project, self._snapshot.name, action, images)
 
     async def _ensure_datasets(self, restorations: Iterable[Restoration]) -> None:
         """Makes those datasets again that were deleted since."""

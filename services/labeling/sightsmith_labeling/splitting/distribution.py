@@ -107,13 +107,13 @@ class Distributions:
             there = select(ImageRow.sha256).where(ImageRow.dataset == target.key, ImageRow.sha256.is_not(None))
             # Locked in the order of all writers, so that no two wait for each other.
             wanted = (
-                select(ImageRow.sequence)
+                select(ImageRow.sequence, ImageRow.id)
                 .where(ImageRow.dataset == source.key, is_one_of_texts(ImageRow.sha256, sha256s), ImageRow.is_labelled)
                 .where(ImageRow.sha256.not_in(there))
                 .order_by(ImageRow.sequence)
                 .with_for_update()
             )
-            locked = (await session.scalars(wanted)).all()
+            locked = dict((await session.execute(wanted)).tuples().all())
             moved = (
                 update(ImageRow)
                 .where(is_one_of_keys(ImageRow.sequence, locked))
@@ -121,8 +121,8 @@ class Distributions:
             )
             await session.execute(moved, execution_options={"synchronize_session": False})
             name = DatasetName(project.project, target.id)
-            details = {"test_fraction": split.test_fraction, "seed": split.seed, "image_count": len(locked)}
-            changes.record(session, project.project, name, "images.distribute", **details)
+            images, how = list(locked.values()), {"test_fraction": split.test_fraction, "seed": split.seed}
+            changes.record_images(session, project.project, name, "images.distribute", images, **how)
 
 
 async def _datasets(session: AsyncSession, project: ProjectName) -> tuple[DatasetRow, DatasetRow]:
