@@ -28,6 +28,8 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Answers for several images."""
         name = DeploymentName.parse(request.deployment, "deployment")
         seconds = context.time_remaining()
-        answer = await self._predictor.predict_batch(name, request.images, wish_of(request), seconds)
+        answer = await self._predictor.predict_batch(
+            name, request.images, wish_of(request), seconds, skip_sampling=request.skip_sampling
+        )
         results = map(result_to_proto, answer.outcomes)
         return prediction_service_pb2.BatchPredictResponse(results=results, model=answer.model)

@@ -15,7 +15,7 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Prediction, Wish, rank
 from sightsmith_inference.routes import Routes
-from sightsmith_inference.sampling import Sampler
+from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.together import together
 from sightsmith_inference.triton import Pixels, Scores, Triton
@@ -90,18 +90,25 @@ class Predictor:
             UnavailableError: if the deployment, or Triton, does not answer now.
         """
         _raise_if(wish.violations())
-        answer = await self._answer(deployment, [(image, "image")], wish, seconds)
+        answer = await self._answer(deployment, [(image, "image")], wish, seconds, self._routes.sampling(deployment))
         (outcome,) = answer.outcomes
         if isinstance(outcome, SightsmithError):
             raise outcome
         return answer.model, outcome
 
     async def predict_batch(
-        self, deployment: DeploymentName, images: Sequence[bytes], wish: Wish, seconds: float | None
+        self,
+        deployment: DeploymentName,
+        images: Sequence[bytes],
+        wish: Wish,
+        seconds: float | None,
+        *,
+        skip_sampling: bool = False,
     ) -> Answer:
         """Answers for several images; one that cannot be decoded has an error for its outcome.
 
-        Args and errors are those of `predict`; too many images are an InvalidArgumentError.
+        Args and errors are those of `predict`; too many images are an InvalidArgumentError. With `skip_sampling`,
+        nothing is kept for review, whatever the policy of the deployment.
         """
         violations = wish.violations()
         if len(images) > self._settings.max_batch_images:
@@ -109,10 +116,16 @@ class Predictor:
             violations.append(FieldViolation("images", f"must be {limit}"))
         _raise_if(violations)
         named = [(image, f"images[{index}]") for index, image in enumerate(images)]
-        return await self._answer(deployment, named, wish, seconds)
+        policy = OFF if skip_sampling else self._routes.sampling(deployment)
+        return await self._answer(deployment, named, wish, seconds, policy)
 
     async def _answer(
-        self, deployment: DeploymentName, images: Sequence[tuple[bytes, str]], wish: Wish, seconds: float | None
+        self,
+        deployment: DeploymentName,
+        images: Sequence[tuple[bytes, str]],
+        wish: Wish,
+        seconds: float | None,
+        policy: SamplingPolicy,
     ) -> Answer:
         longest = self._settings.triton_timeout_seconds
         deadline = time.monotonic() + (longest if seconds is None else min(seconds, longest))
@@ -122,7 +135,7 @@ class Predictor:
 
             async def answer_chunk(chunk: Sequence[tuple[bytes, str]]) -> list[Outcome]:
                 async with few:
-                    return await self._answer_chunk(deployment, model, chunk, wish, deadline)
+                    return await self._answer_chunk(deployment, model, chunk, wish, deadline, policy)
 
             chunks = await together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
         outcomes = [outcome for chunk in chunks for outcome in chunk]
@@ -136,6 +149,7 @@ class Predictor:
         images: Sequence[tuple[bytes, str]],
         wish: Wish,
         deadline: float,
+        policy: SamplingPolicy,
     ) -> list[Outcome]:
         decoded = await together(self._decode(image, model.image_side, field) for image, field in images)
         pixels = [square for square in decoded if not isinstance(square, SightsmithError)]
@@ -143,7 +157,7 @@ class Predictor:
         if pixels:
             scores = await self._infer(model, np.stack(pixels), deadline)
             readable = (image for (image, _), found in zip(images, decoded, strict=True) if _is_readable(found))
-            self._sampler.offer(self._routes.sampling(deployment), deployment, model, readable, scores)
+            self._sampler.offer(policy, deployment, model, readable, scores)
         rows = iter(scores)
         return [
             square if isinstance(square, SightsmithError) else rank(next(rows), model.labels, wish)

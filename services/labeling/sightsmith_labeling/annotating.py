@@ -110,6 +110,8 @@ class Annotations:
     ) -> Sequence[PlacedAnnotation]:
         """Makes edits of images of one project: all of them or, if anything is wrong, none.
 
+        What an import found to be wrong with single annotations of the images is settled by that.
+
         Args:
             project: of all the images.
             edits: are made in their order.
@@ -133,16 +135,7 @@ class Annotations:
             for place in by_image[edited.name]:
                 outcome[place] = edits[place].apply(edited)
 
-        async with self._database.transaction() as session:
-            images = await edit_images(
-                session,
-                project,
-                list(by_image),
-                change,
-                action=action,
-                etags=_etags_of(edits),
-                quotas=self._quotas,
-            )
+        images = await self._edit(project, list(by_image), change, action, _etags_of(edits))
         found = {image.name: image for image in images}
         return [PlacedAnnotation(found[edit.image], outcome[place]) for place, edit in enumerate(edits)]
 
@@ -157,21 +150,31 @@ class Annotations:
             InvalidArgumentError: with everything that is wrong with the new annotations.
         """
 
-        def change(edited: EditedImage) -> None:
-            edited.replace_all(new)
+        (image,) = await self._edit(
+            ProjectName(name.project),
+            [name],
+            lambda edited: edited.replace_all(new),
+            "annotations.replace",
+            {name: etag},
+        )
+        return image
+
+    async def _edit(
+        self,
+        project: ProjectName,
+        names: Sequence[ImageName],
+        change: Callable[[EditedImage], None],
+        action: str,
+        etags: Mapping[ImageName, str],
+    ) -> Sequence[Image]:
+        def change_and_settle(edited: EditedImage) -> None:
+            change(edited)
             edited.settle_problems()
 
         async with self._database.transaction() as session:
-            (image,) = await edit_images(
-                session,
-                ProjectName(name.project),
-                [name],
-                change,
-                action="annotations.replace",
-                etags={name: etag},
-                quotas=self._quotas,
+            return await edit_images(
+                session, project, names, change_and_settle, action=action, etags=etags, quotas=self._quotas
             )
-        return image
 
 
 def _etags_of(edits: Sequence[AnnotationEdit]) -> Mapping[ImageName, str]:

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sightsmith.database import Database
+from sightsmith.database import Transactions
 from sightsmith.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError
 from sightsmith.names import DatasetName, ProjectName
 from sightsmith.paging import PageRequest, page_of
@@ -49,7 +49,7 @@ class DatasetKey:
 class Datasets:
     """The datasets in the database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def create(self, name: DatasetName, split: Split) -> Dataset:

@@ -99,7 +99,7 @@ class EditedImage:
             self.add(annotation)
 
     def settle_problems(self) -> None:
-        """Takes off what an import found to be wrong with single annotations: somebody has given all of them anew."""
+        """Takes off what an import found to be wrong with single annotations: somebody has gone over them since."""
         self._problems = tuple(problem for problem in self._problems if not problem.path)
 
     @property

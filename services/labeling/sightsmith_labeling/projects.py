@@ -21,6 +21,7 @@ from sightsmith.errors import (
 from sightsmith.names import ProjectName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling import changes
+from sightsmith_labeling.discarding import discard_files
 from sightsmith_labeling.page_keys import id_after
 from sightsmith_labeling.quotas import Quotas, require_room
 from sightsmith_labeling.tables import DatasetRow, ProjectRow, SnapshotRow
@@ -94,7 +95,7 @@ class Projects:
         return _to_project(row)
 
     async def delete(self, name: ProjectName, force: bool) -> None:
-        """Deletes a project. Its audit trail, and the bytes of its images, stay.
+        """Deletes a project. Its audit trail, the bytes of its images and the manifests of its snapshots stay.
 
         Args:
             name: of the project.
@@ -119,6 +120,7 @@ class Projects:
                 raise FailedPreconditionError(message, reason="IN_USE", metadata={"name": str(name)})
             details = {"datasets": list(datasets), "snapshot_count": snapshots}
             changes.record(session, name.project, name, "projects.delete", **details, **_as_json(row))
+            await discard_files(session, name)
             # By itself, not through the session: the database takes what belongs to it along.
             await session.execute(delete(ProjectRow).where(ProjectRow.id == name.project))
 

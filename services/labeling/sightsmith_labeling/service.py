@@ -41,7 +41,7 @@ from sightsmith_labeling.changes import Changes
 from sightsmith_labeling.datasets import Datasets
 from sightsmith_labeling.embeddings.inference import InferenceService
 from sightsmith_labeling.embeddings.labelling_by_example import LabellingByExample
-from sightsmith_labeling.embeddings.labelling_order import LabellingOrder
+from sightsmith_labeling.embeddings.labelling_order import LabellingOrder, OrderLimits
 from sightsmith_labeling.embeddings.near_duplicates import NearDuplicateSearch
 from sightsmith_labeling.embeddings.similar_images import SimilarImages
 from sightsmith_labeling.embeddings.similarity_servicer import SimilarityServicer
@@ -143,12 +143,17 @@ def similarity_servicer(
     """What answers about similar images."""
     backbone = settings.embedding_backbones[0]
     similar = SimilarImages(database, inference, backbone)
+    limits = OrderLimits(
+        compared=settings.order_max_compared_images,
+        predicted=settings.order_max_predicted_images,
+        message_bytes=settings.max_message_bytes,
+    )
     return SimilarityServicer(
         backbone,
         similar,
         NearDuplicateSearch(database, backbone),
         LabellingByExample(database, similar, backbone, Quotas.of(settings)),
-        LabellingOrder(database, objects, inference, backbone, settings.max_message_bytes),
+        LabellingOrder(database, objects, inference, backbone, limits),
     )
 
 

@@ -60,6 +60,11 @@ class LabelingSettings(Settings):
     # While inference is away, it is asked again later and later, up to this.
     embedding_longest_pause_seconds: float = Field(default=15.0, gt=0)
 
+    # An order for labelling: among how many images it is made, and about how many of them a deployment is asked in the
+    # call. With more, both take longer.
+    order_max_compared_images: int = Field(default=5000, ge=1)
+    order_max_predicted_images: int = Field(default=256, ge=1)
+
     # Imports. Places that clients may import from, beside the files that they upload: `["s3://bucket/folder/"]`.
     import_sources: tuple[str, ...] = ()
     max_uploaded_file_bytes: int = Field(default=64 * 1024 * MEBIBYTE, ge=1)

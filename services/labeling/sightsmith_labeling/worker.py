@@ -21,7 +21,7 @@ from sightsmith_labeling.imports.sources import ImportSources
 from sightsmith_labeling.imports.uploaded_files import uploaded_files
 from sightsmith_labeling.intake import Intake, IntakeLimits
 from sightsmith_labeling.jobs.running import JobKind
-from sightsmith_labeling.jobs.upkeep import ResultUpkeep
+from sightsmith_labeling.jobs.upkeep import DiscardedFiles, ResultUpkeep
 from sightsmith_labeling.jobs.worker import JobWorker, WorkerSettings
 from sightsmith_labeling.measuring import Measuring
 from sightsmith_labeling.quotas import Quotas
@@ -72,6 +72,8 @@ def background_loops(
             lambda *ids: objects.delete_prefix(validation_folder(*ids)),
             settings.validation_days,
         ),
+        # A worker whose job is gone with its project stops within the time of its lease.
+        DiscardedFiles(database, objects, 2 * settings.job_lease_seconds),
         TallyFolding(database),
         Measuring(database, objects, intake),
     )

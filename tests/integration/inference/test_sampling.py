@@ -104,6 +104,19 @@ async def test_what_the_model_is_not_sure_of_is_kept(
     await sampled.assert_quiet(1.0)
 
 
+async def test_a_client_may_ask_without_being_sampled(
+    client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled
+) -> None:
+    await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1, below_confidence=1))
+    images = [png(1035), png(1036)]
+    answer = await client.predict_batch(deployment, images, skip_sampling=True)
+    assert all(result.predictions for result in answer.results)
+    await sampled.assert_quiet(1.5)
+    assert not any(stored(stack, image).exists() for image in images)
+    await client.predict_batch(deployment, images)
+    assert {(await sampled.next()).image_sha256 for _ in images} == {hashlib.sha256(one).hexdigest() for one in images}
+
+
 async def test_a_policy_ends(client: InferenceClient, deployment: str, sampled: Sampled) -> None:
     await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1))
     await client.predict(deployment, png(1040))

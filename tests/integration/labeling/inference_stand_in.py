@@ -35,7 +35,7 @@ def features(image: bytes) -> np.ndarray:
 class InferenceStandIn(
     embedding_service_pb2_grpc.EmbeddingServiceServicer, prediction_service_pb2_grpc.PredictionServiceServicer
 ):
-    """Answers `Embed` and `BatchPredict`."""
+    """Answers `Embed`, and `BatchPredict` if nothing of it is to be sampled."""
 
     def __init__(self, objects: Path) -> None:
         self.is_away = False
@@ -55,6 +55,8 @@ class InferenceStandIn(
     ) -> prediction_service_pb2.BatchPredictResponse:
         if not request.deployment.endswith("/live"):
             raise NotFoundError(request.deployment)
+        if not request.skip_sampling:
+            raise InvalidArgumentError.of_field("skip_sampling", "must be set: labelling is no traffic of production")
         return prediction_service_pb2.BatchPredictResponse(results=map(_predict, request.images))
 
     async def start(self, settings: Settings) -> tuple[RpcServer, str]:

@@ -17,7 +17,7 @@ from sightsmith.settings import Settings
 
 
 class PredictionStandIn(PredictionServiceServicer):
-    """Answers `BatchPredict` with what was put into it, by the hash of the image.
+    """Answers `BatchPredict` with what was put into it, by the hash of the image, if nothing of it is to be sampled.
 
     Attributes:
         model: that answers.
@@ -43,6 +43,8 @@ class PredictionStandIn(PredictionServiceServicer):
             raise UnavailableError("not now")
         if not request.deployment.endswith("/live"):
             raise NotFoundError(request.deployment)
+        if not request.skip_sampling:
+            raise InvalidArgumentError.of_field("skip_sampling", "must be set: labelling is no traffic of production")
         hashes = [hashlib.sha256(image).hexdigest() for image in request.images]
         self.seen.append(hashes)
         results = [self._result(sha256, request.min_confidence) for sha256 in hashes]

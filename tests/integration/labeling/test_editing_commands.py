@@ -33,11 +33,24 @@ def test_labels_and_boxes_are_put_on_and_taken_off(run: Run, project: str, image
     assert "box" in outside.stderr
     assert run("annotate", name, image_id, "dog", "--box", "1,2,nan,4").exit_code == 2
 
-    result_of(run("unannotate", name, image_id, 1, "--json"))
+    stale = run("unannotate", name, image_id, 1, "--etag", '"1"', "--json")
+    assert stale.exit_code == 1
+    assert "ETAG_MISMATCH" in stale.stderr
+    now = result_of(run("images", name, "--json"))["images"][0]["etag"]
+    result_of(run("unannotate", name, image, 1, "--etag", now, "--json"))
     left = result_of(run("annotations", name, image_id, "--json"))["annotations"]
     assert [one["label"] for one in left] == ["paw"]
     actions = result_of(run("history", name, "--resource", image, "--actor", "Ada", "--json"))["changes"]
     assert [change["action"] for change in actions] == ["annotations.delete", "annotations.create"]
+    for given in (image_id, image):
+        history = result_of(run("history", name, "--image", given, "--json"))["changes"]
+        assert [change["action"] for change in history] == [
+            "annotations.delete",
+            "annotations.create",
+            "images.upload",
+        ]
+    shown = " ".join(run("history", name, "--action", "images.upload").stdout.split())
+    assert "image count: 1" in shown
 
 
 async def test_images_move_and_projects_are_described(
@@ -52,6 +65,12 @@ async def test_images_move_and_projects_are_described(
     moved = result_of(run("move", name, image_id, "--to", "held-out", "--json"))["images"]
     assert [one["name"] for one in moved] == [f"{project}/datasets/held-out/images/{image_id}"]
     assert result_of(run("images", name, "train", "--json"))["images"] == []
+    back = result_of(run("move", name, moved[0]["name"], "--to", "train", "--json"))["images"]
+    assert [one["name"] for one in back] == [image]
+    elsewhere = run("delete", name, "--image", "projects/elsewhere/datasets/train/images/1")
+    assert elsewhere.exit_code == 1
+    assert f"must be of the project {name}" in elsewhere.stderr
+    assert result_of(run("delete", name, "--image", image, "--json"))["deleted"] == [image]
 
 
 def test_images_are_written_to_files(run: Run, project: str, image: str, tmp_path: Path) -> None:
@@ -74,6 +93,21 @@ def test_snapshots_are_shown_and_datasets_created(run: Run, project: str, image:
     again = run("create-dataset", name, "other", "--split", "test", "--json")
     assert again.exit_code == 1
     assert "ALREADY_EXISTS" in again.stderr
+    result_of(run("annotate", name, image, "dog", "--json"))
+    plan = run("snapshots", "restore", name, 1, "--dry-run").stdout
+    done = run("snapshots", "restore", name, 1, "--yes").stdout
+    told = "restored: 1 with other labels or boxes, 0 images as they are"
+    assert " ".join(plan.split()) == f"snapshot 1 would be {told}"
+    assert " ".join(done.split()) == f"snapshot 1 is {told}"
+    assert [one["label"] for one in result_of(run("annotations", name, image, "--json"))["annotations"]] == ["cat"]
+
+
+def test_a_picture_is_a_file_or_an_image(run: Run, project: str, image: str, tmp_path: Path) -> None:
+    name = project.removeprefix("projects/")
+    assert f"there is no file {tmp_path}/photo.jpg" in run("similar", name, tmp_path / "photo.jpg").stderr
+    assert f"{project}/datasets/test/images/nothing" in run("similar", name, "nothing", "--dataset", "test").stderr
+    other = f"{project}x/datasets/train/images/1"
+    assert f"must be of the project {name}, not {other}" in run("label-like", name, image, other).stderr
 
 
 @pytest.mark.usefixtures("worker")

@@ -94,12 +94,13 @@ async def test_an_import_of_an_export_says_the_same(
         assert is_close(await said(transfers, f"{other}/datasets/{split}"), expected), split
 
 
+@pytest.mark.parametrize("name", ["FOLDERS", "YOLO"])
 async def test_labels_of_whole_images_come_back_from_folders(
-    transfers: TransferClient, client: LabelingClient, dataset: str, project: str
+    transfers: TransferClient, client: LabelingClient, dataset: str, project: str, name: str
 ) -> None:
     samples = [Sample("a/1.jpg", jpeg(seed=1), ("cat",)), Sample("b/1.jpg", jpeg(seed=2), ("dog",))]
     await client.upload(dataset, samples)
-    job = await transfers.export(project, formats.ANNOTATION_FORMAT_FOLDERS, with_images=True)
+    job = await transfers.export(project, formats.AnnotationFormat.Value(f"ANNOTATION_FORMAT_{name}"), with_images=True)
     assert job.state == SUCCEEDED, job.error
     other = await client.new_project()
     again = await transfers.import_bytes(other, "export.zip", await transfers.archive(job))
@@ -107,10 +108,11 @@ async def test_labels_of_whole_images_come_back_from_folders(
     assert await said(transfers, f"{other}/datasets/train") == await said(transfers, dataset)
 
 
+@pytest.mark.parametrize("name", ["GROUND_TRUTH", "COCO", "YOLO", "LABEL_STUDIO", "CVAT", "PASCAL_VOC", "CSV"])
 async def test_an_export_by_reference_finds_its_images_again(
-    transfers: TransferClient, client: LabelingClient, boxed: str
+    transfers: TransferClient, client: LabelingClient, boxed: str, name: str
 ) -> None:
-    job = await transfers.export(boxed, formats.ANNOTATION_FORMAT_COCO)
+    job = await transfers.export(boxed, formats.AnnotationFormat.Value(f"ANNOTATION_FORMAT_{name}"))
     assert job.state == SUCCEEDED, job.error
     archive = await transfers.archive(job)
     assert not any(name.endswith(".jpg") for name in files_of(archive))
@@ -127,7 +129,7 @@ async def test_only_what_is_asked_for_is_exported(
         ({}, 3),
         ({"labelled_only": True}, 2),
         ({"labels": ["dog"]}, 1),
-        ({"labels": ["nothing"]}, 0),
+        ({"labels": ["dog"], "dataset": dataset}, 1),
         ({"dataset": dataset}, 3),
     ):
         job = await transfers.export(project, formats.ANNOTATION_FORMAT_GROUND_TRUTH, **fields)
@@ -157,7 +159,7 @@ async def test_what_a_format_cannot_say_fails_clearly(
     await client.upload(dataset, [Sample("1.jpg", jpeg(seed=1), ("cat", "dog"))])
     job = await transfers.export(project, formats.ANNOTATION_FORMAT_FOLDERS, with_images=True)
     assert job.state == FAILED
-    assert "1.jpg has boxes or several labels" in job.error.message
+    assert "'1.jpg' cannot be exported as labelled folders: it has boxes or several labels" in job.error.message
     with Failure(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE"):
         await transfers.archive(job)
 
@@ -186,6 +188,11 @@ async def test_exports_that_make_no_sense_are_refused(
         with Failure(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as failure:
             await transfers.stub.CreateExportJob(request, metadata=transfers.metadata)
         assert failure.fields == [field]
+    unknown = ExportJob(format=formats.ANNOTATION_FORMAT_COCO, labels=["nothing"])
+    with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND") as failure:
+        request = pb.CreateExportJobRequest(parent=project, export_job=unknown)
+        await transfers.stub.CreateExportJob(request, metadata=transfers.metadata)
+    assert f"the label 'nothing' of {project} does not exist" in failure.error.message
     missing = ExportJob(format=formats.ANNOTATION_FORMAT_COCO, dataset=f"{project}/datasets/nothing")
     with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
         request = pb.CreateExportJobRequest(parent=project, export_job=missing)

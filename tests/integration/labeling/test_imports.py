@@ -15,6 +15,7 @@ from sightsmith.api.labeling.v1 import import_export_service_pb2 as pb
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
 from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
+from sightsmith.api.labeling.v1.labeling_service_pb2 import ListDatasetsRequest
 
 from .conftest import MakeWorker
 from .labeling_client import Failure, LabelingClient, Sample
@@ -68,6 +69,7 @@ async def test_a_manifest_is_imported_by_reference(transfers: TransferClient, da
     assert job.state == SUCCEEDED, job.error
     assert job.result.format == formats.ANNOTATION_FORMAT_GROUND_TRUTH
     assert counts(job) == count(read=3, created=3)
+    assert (job.progress.phase, job.progress.done_count, job.progress.total_count) == ("importing", 3, 3)
     images = {image.source: image for image in await transfers.images(dataset)}
     assert {source: list(image.labels) for source, image in images.items()} == {
         f"{BUCKET}/1.jpg": ["ripe"],
@@ -124,6 +126,20 @@ async def test_too_many_bad_lines_fail_the_import(
     assert [finding.code for finding in await transfers.findings(job)] == ["ERROR_INVALID_JSON_LINE"] * 3
     assert len(await transfers.images(dataset)) == (0 if all_or_nothing else 6)
     assert job.result.created_count == (0 if all_or_nothing else 6)
+
+
+async def test_a_failed_import_of_all_or_nothing_leaves_no_dataset(
+    transfers: TransferClient, client: LabelingClient
+) -> None:
+    project = await client.new_project()
+    data = zipped({"train/cat/1.jpg": jpeg(seed=1), "test/cat/2.jpg": jpeg(seed=2), "test/cat/3.jpg": b"no image"})
+    job = await transfers.import_bytes(project, "animals.zip", data, all_or_nothing=True)
+    assert job.state == FAILED
+    listed = ListDatasetsRequest(parent=project)
+    assert not (await client.stub.ListDatasets(listed, metadata=client.metadata)).datasets
+    job = await transfers.import_bytes(project, "animals.zip", data, all_or_nothing=True, max_rejected_fraction=0.5)
+    assert job.state == SUCCEEDED, job.error
+    assert [len(await transfers.images(f"{project}/datasets/{name}")) for name in ("train", "test")] == [1, 1]
 
 
 async def test_files_that_cannot_be_read_fail_the_import(transfers: TransferClient, dataset: str, project: str) -> None:
@@ -389,6 +405,7 @@ async def test_a_killed_worker_leaves_nothing_twice_and_nothing_out(
     assert 0 < cut_off < lines - bad
     assert ended.state == SUCCEEDED, ended.error
     assert counts(ended) == count(read=lines, created=lines - bad, rejected=bad)
+    assert ended.progress.total_count == lines
     report = await transfers.report(ended)
     assert [finding["line"] for finding in report] == [number + 1 for number in range(0, lines, 100)]
     after = await client.dataset(dataset)

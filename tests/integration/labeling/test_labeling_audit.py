@@ -10,6 +10,8 @@ from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
 from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.label_pb2 import Label
 from sightsmith.api.labeling.v1.project_pb2 import Project
+from sightsmith.api.labeling.v1.snapshot_service_pb2 import CreateSnapshotRequest, RestoreSnapshotRequest
+from sightsmith.api.labeling.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 
 from .annotating_client import AnnotatingClient, annotation
 from .labeling_client import Failure, LabelingClient
@@ -78,7 +80,8 @@ async def test_the_trail_is_filtered_and_paged(ann: AnnotatingClient, dataset: s
         await ann.add(names[0], "x", (number, 0, 1, 1))
     await ben.add(names[1], "x", (0, 0, 1, 1))
     of_image = await ann.trail(project, resource=names[0])
-    assert [change.resource for change in of_image] == [names[0]] * 3
+    # Its upload was a step for both images.
+    assert [change.resource for change in of_image] == [names[0]] * 3 + [dataset]
     assert [change.resource for change in await ann.trail(project, actor="ben")] == [names[1]]
     assert len(await ann.trail(project, action="annotations.*")) == 4
     assert await ann.trail(project, action="annotations") == []
@@ -92,6 +95,44 @@ async def test_the_trail_is_filtered_and_paged(ann: AnnotatingClient, dataset: s
     with Failure(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as failure:
         await ann.trail(project, actor="a\0")
     assert failure.fields == ["actor"]
+
+
+async def test_an_image_has_its_whole_history(ann: AnnotatingClient, dataset: str, project: str) -> None:
+    stub, metadata = ann.client.stub, ann.metadata
+    test = await ann.client.new_dataset(project, "test", SPLIT_TEST)
+    name, other = await ann.images(dataset, ["a"], ["b"])
+    snapshots = SnapshotServiceStub(ann.client.channel)
+    taken = await snapshots.CreateSnapshot(CreateSnapshotRequest(parent=project), metadata=metadata)
+    await ann.add(name, "x")
+    await stub.MoveImages(
+        pb.MoveImagesRequest(parent=dataset, names=[name, other], destination=test), metadata=metadata
+    )
+    moved = name.replace(dataset, test)
+    await ann.add(moved, "y")
+    x, y, b = await ann.label(project, "x"), await ann.label(project, "y"), await ann.label(project, "b")
+    await ann.labels.MergeLabel(label_service_pb2.MergeLabelRequest(name=x.name, into=y.name), metadata=metadata)
+    await ann.labels.DeleteLabel(label_service_pb2.DeleteLabelRequest(name=y.name, force=True), metadata=metadata)
+    await ann.labels.DeleteLabel(label_service_pb2.DeleteLabelRequest(name=b.name, force=True), metadata=metadata)
+    await stub.BatchDeleteImages(pb.BatchDeleteImagesRequest(parent=test, names=[moved]), metadata=metadata)
+    await snapshots.RestoreSnapshot(RestoreSnapshotRequest(name=taken.name), metadata=metadata)
+
+    history = await ann.trail(project, resource=name)
+    assert [change.action for change in reversed(history)] == [
+        "images.upload",
+        "annotations.create",
+        "images.move",
+        "annotations.create",
+        "labels.merge",
+        "labels.strip",
+        "images.delete",
+        "snapshots.restore_images",
+    ]
+    # The same under the name that it has had for a while, or in a project without it nothing.
+    assert await ann.trail(project, resource=moved) == history
+    assert await ann.trail(await ann.client.new_project(), resource=name) == []
+    with Failure(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD") as failure:
+        await ann.trail(project, resource=f"{name}/annotations/1")
+    assert failure.fields == ["resource"]
 
 
 async def test_what_failed_leaves_no_entry(ann: AnnotatingClient, dataset: str, project: str) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import code_pb2
 from sqlalchemy import func, select, update
 
-from sightsmith.api.labeling.v1 import label_service_pb2
+from sightsmith.api.labeling.v1 import annotation_service_pb2, label_service_pb2
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
+from sightsmith.api.labeling.v1.annotation_pb2 import Annotation
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
 from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.database import Database
@@ -133,14 +135,24 @@ async def test_counts_stay_exact_under_many_writers(
 async def test_an_image_that_was_corrected_has_no_errors_any_more(
     ann: AnnotatingClient, client: LabelingClient, dataset: str, database: Database
 ) -> None:
-    (name,) = await ann.images(dataset, ["cat"])
+    names = await ann.images(dataset, *([["cat"]] * 4))
     problem = {"code": "ERROR_INVALID_BOUNDING_BOX", "message": "is outside", "path": "bb.annotations[0]"}
-    broken = update(ImageRow).where(ImageRow.id == name.rpartition("/")[2]).values(problems=[problem])
+    keys = select(DatasetRow.key).where(
+        func.concat("projects/", DatasetRow.project, "/datasets/", DatasetRow.id) == dataset
+    )
     async with database.transaction() as session:
-        await session.execute(broken)
-    assert (await client.dataset(dataset)).erroneous_image_count == 1
-    assert not (await ann.replace(name, annotation("cat"))).problems
+        await session.execute(update(ImageRow).where(ImageRow.dataset.in_(keys)).values(problems=[problem]))
+    assert (await client.dataset(dataset)).erroneous_image_count == 4
+    await ann.replace(names[0], annotation("cat"))
+    await ann.add(names[1], "paw", (1, 2, 3, 4))
+    changed = annotation_service_pb2.UpdateAnnotationRequest(
+        annotation=Annotation(name=f"{names[2]}/annotations/1", label="dog"), update_mask=FieldMask(paths=["label"])
+    )
+    await ann.annotations.UpdateAnnotation(changed, metadata=ann.metadata)
+    removed = annotation_service_pb2.DeleteAnnotationRequest(name=f"{names[3]}/annotations/1")
+    await ann.annotations.DeleteAnnotation(removed, metadata=ann.metadata)
     assert (await client.dataset(dataset)).erroneous_image_count == 0
+    assert not any([(await ann.image(name)).problems for name in names])
 
 
 async def test_folding_leaves_one_tally_of_each(ann: AnnotatingClient, dataset: str, database: Database) -> None:

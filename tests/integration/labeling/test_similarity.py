@@ -35,6 +35,7 @@ UNCERTAINTY = pb.OrderForLabellingRequest.STRATEGY_UNCERTAINTY
 RED, BLUE, VIOLET = (220, 30, 30), (30, 30, 220), (125, 30, 125)
 _WAIT_SECONDS = 30.0
 _ATTEMPTS = 3
+_MAX_PREDICTED = 4
 
 
 def picture(colour: tuple[int, int, int], seed: int = 0, noise: int = 8) -> bytes:
@@ -127,6 +128,7 @@ async def client(
         "SIGHTSMITH_EMBEDDING_QUIET_SECONDS": "0",
         "SIGHTSMITH_EMBEDDING_POLL_SECONDS": "0.05",
         "SIGHTSMITH_EMBEDDING_LONGEST_PAUSE_SECONDS": "0.2",
+        "SIGHTSMITH_ORDER_MAX_PREDICTED_IMAGES": str(_MAX_PREDICTED),
     }
     process, worker = make_process(settings), make_worker(settings)
     process.begin()
@@ -316,8 +318,16 @@ async def test_uncertainty_ranks_by_the_entropy_of_a_deployed_model(client: Clie
     assert order.items[0].image.source == "violet"
     assert order.items[0].score == pytest.approx(1, abs=0.01)
     assert all(item.score < 0.8 for item in order.items[1:])
+    assert order.candidate_count == len(order.items) == 3
     with Failure(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"):
         await client.order(dataset, strategy=UNCERTAINTY, deployment=live.replace("live", "none"))
+
+
+async def test_a_deployment_is_asked_about_so_many_images_and_no_more(client: Client, dataset: str) -> None:
+    await client.add(dataset, *(Sample(f"{n}.png", picture(VIOLET, 200 + n), ()) for n in range(_MAX_PREDICTED + 2)))
+    live = f"{dataset.partition('/datasets')[0]}/deployments/live"
+    order = await client.order(dataset, strategy=UNCERTAINTY, deployment=live, max_results=200)
+    assert order.candidate_count == len(order.items) == _MAX_PREDICTED
 
 
 async def test_what_is_known_travels_with_a_snapshot(client: Client, dataset: str, objects: Path) -> None:

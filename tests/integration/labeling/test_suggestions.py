@@ -153,7 +153,11 @@ async def test_what_is_decided_stays_decided(suggestions: SuggestionClient, add_
     (image,) = await add_images(1)
     (made,) = await suggestions.bring(suggestion(image, "cat", 0.9))
     assert (await suggestions.decide(REJECT, [made.name])).suggestion_count == 1
-    assert (await suggestions.decide(ACCEPT, [made.name])).suggestion_count == 0
+    for validate_only in (True, False):
+        again = await suggestions.decide(ACCEPT, [made.name], validate_only=validate_only)
+        assert again.suggestion_count == 0
+        (skipped,) = again.skipped_suggestions
+        assert (skipped.name, skipped.state, skipped.decider) == (made.name, REJECTED, "ann")
     assert not (await suggestions.image(image)).annotations
     with Failure(grpc.StatusCode.FAILED_PRECONDITION, "WRONG_STATE"):
         await suggestions.correct(made.name, label="dog")
@@ -395,6 +399,7 @@ async def test_a_cancelled_job_ends(suggestions: SuggestionClient, predictor: Pr
     ("fields", "field"),
     [
         ({"deployment": "projects/other/deployments/live"}, "suggestion_job.deployment"),
+        ({"min_confidence": 0}, "suggestion_job.min_confidence"),
         ({"min_confidence": 1.5}, "suggestion_job.min_confidence"),
         ({"max_images": -1}, "suggestion_job.max_images"),
         ({"dataset": "nonsense"}, "suggestion_job.dataset"),

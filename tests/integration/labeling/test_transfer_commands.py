@@ -81,3 +81,46 @@ def test_labelled_folders_need_no_job(run: Run, project: str, tmp_path: Path) ->
     name = project.removeprefix("projects/")
     assert result_of(run("import", name, tmp_path / "animals", "--json"))["created"] == 2
     assert result_of(run("imports", name, "--json")) == {"import_jobs": []}
+
+
+def test_images_in_no_folder_have_no_label(run: Run, project: str, tmp_path: Path) -> None:
+    name, photos = project.removeprefix("projects/"), tmp_path / "photos"
+    photos.mkdir()
+    for number in range(2):
+        (photos / f"{number}.jpg").write_bytes(jpeg(seed=300 + number))
+    report = result_of(run("import", name, photos, "--json"))
+    assert (report["created"], report["unlabelled"]) == (2, ["0.jpg", "1.jpg"])
+    assert len(result_of(run("images", name, "--no-labelled", "--json"))["images"]) == 2
+    # By a job, because the dataset is named, and to the same end.
+    job = result_of(run("import", name, photos, "--dataset", "train", "--json"))
+    assert job["result"]["unchanged_count"] == "2"
+
+
+def test_annotations_may_lie_beside_the_images_of_each_split(run: Run, project: str, tmp_path: Path) -> None:
+    name = project.removeprefix("projects/")
+    for place, split in enumerate(("train", "test")):
+        folder = tmp_path / "dataset" / split
+        folder.mkdir(parents=True)
+        (folder / f"{split}.jpg").write_bytes(jpeg(seed=310 + place))
+        annotations = {
+            "images": [{"id": 1, "file_name": f"{split}.jpg", "width": 64, "height": 48}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 30, 20]}],
+            "categories": [{"id": 1, "name": "cat"}],
+        }
+        (folder / "_annotations.coco.json").write_text(json.dumps(annotations))
+    job = result_of(run("import", name, tmp_path / "dataset", "--json"))
+    assert (job["result"]["format"], job["result"]["created_count"]) == ("ANNOTATION_FORMAT_COCO", "2")
+    labels = result_of(run("labels", "list", name, "--json"))["labels"]
+    assert [label["display_name"] for label in labels] == ["cat"]
+
+
+def test_what_is_not_there_is_told_in_words(run: Run, project: str, tmp_path: Path) -> None:
+    name, missing = project.removeprefix("projects/"), tmp_path / "missing"
+    assert f"there is no file or folder {missing}" in run("import", f"{name}-new", missing).stderr
+    # Nothing was made for it.
+    assert run("datasets", f"{name}-new").exit_code == 1
+    assert f"there is no file {missing}" in run("validate", name, "--train-manifest", missing).stderr
+    done = run("export", name, "--format", "coco", "--label", "unicorn", "-o", tmp_path / "out.zip")
+    assert done.exit_code == 1
+    assert f"the label 'unicorn' of {project} does not exist" in done.stderr
+    assert not (tmp_path / "out.zip").exists()

@@ -163,6 +163,24 @@ async def test_wrong_labels_are_found_by_embeddings(
     assert float(found.details["margin"]) > 0.5
 
 
+async def test_lines_of_the_other_use_case_are_told_of(
+    client: LabelingClient, transfers: TransferClient, validations: ValidationClient
+) -> None:
+    project = await client.new_project()
+    labelled = [manifest_line(f"s3://b/{number}.jpg", "cat" if number % 2 else "dog") for number in range(6)]
+    boxed = [manifest_line(f"s3://b/box-{number}.jpg", boxes=[("cat", 1, 2, 30, 20)]) for number in range(2)]
+    both = manifest_line("s3://b/both.jpg", "dog", boxes=[("cat", 1, 2, 30, 20)])
+    file = await transfers.upload(project, "mixed.manifest", manifest([*boxed, *labelled, both]))
+    job = await validations.validate(project, train_manifest=Manifest(uploaded_file=file.name))
+    assert job.result.trainable
+    assert job.result.use_case == ValidationResult.USE_CASE_IMAGE_LEVEL_LABELS
+    lines = job.result.train
+    assert (lines.total_count, lines.valid_count, lines.invalid_count, lines.ignored_count) == (9, 7, 0, 2)
+    (finding,) = await validations.findings(job)
+    assert (finding.severity, finding.code) == (JobFinding.SEVERITY_WARNING, "WARNING_OTHER_USE_CASE")
+    assert (finding.file, finding.line) == ("training.manifest", 0)
+
+
 async def test_manifests_are_judged_without_being_imported(
     client: LabelingClient, transfers: TransferClient, validations: ValidationClient
 ) -> None:

@@ -56,7 +56,7 @@ class InferenceService:
             SightsmithError: if the deployment does not answer.
         """
         request = prediction_service_pb2.BatchPredictRequest(
-            deployment=str(deployment), images=images, min_confidence=0.0
+            deployment=str(deployment), images=images, min_confidence=0.0, skip_sampling=True
         )
         try:
             response = await self._predictions.BatchPredict(request, timeout=_TIMEOUT_SECONDS)

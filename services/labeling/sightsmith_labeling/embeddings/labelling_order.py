@@ -22,9 +22,6 @@ from sightsmith_labeling.embeddings.tables import EmbeddingRow
 from sightsmith_labeling.images import Image
 from sightsmith_labeling.tables import ImageRow
 
-# Of more images, those with the lowest SHA-256 are taken: a sample by chance, and the same one each time.
-_MAX_CANDIDATES = 5000
-_MAX_PREDICTED = 256
 _IMAGES_PER_CALL = 16
 # A message holds the deployment's name and where each image begins, too.
 _ROOM_FOR_THE_REST = 4096
@@ -35,6 +32,22 @@ class Strategy(StrEnum):
 
     DIVERSITY = "diversity"
     UNCERTAINTY = "uncertainty"
+
+
+@dataclass(frozen=True)
+class OrderLimits:
+    """How many images are looked at for an order, which is answered at once.
+
+    Attributes:
+        compared: how many labelled and how many unlabelled ones at most. Of more, those with the lowest SHA-256 are
+            taken: a sample by chance, and the same one each time.
+        predicted: about how many a deployed model is asked at most.
+        message_bytes: how much inference takes at once.
+    """
+
+    compared: int
+    predicted: int
+    message_bytes: int
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Order:
-    """The images in the order in which to label them, and how many were compared for it."""
+    """The images in the order in which to label them, and how many unlabelled ones were considered for it."""
 
     items: Sequence[Ranked]
     candidate_count: int
@@ -72,7 +85,7 @@ class LabellingOrder:
     """Ranks unlabelled images."""
 
     def __init__(
-        self, database: Database, objects: Objects, inference: InferenceService, backbone: str, max_message_bytes: int
+        self, database: Database, objects: Objects, inference: InferenceService, backbone: str, limits: OrderLimits
     ) -> None:
         """Prepares everything.
 
@@ -81,10 +94,11 @@ class LabellingOrder:
             objects: where the bytes are.
             inference: who is asked how sure a model is.
             backbone: by whose embeddings images are compared.
-            max_message_bytes: how much inference takes at once.
+            limits: how many images are looked at.
         """
         self._database = database
-        self._call_bytes = max_message_bytes - _ROOM_FOR_THE_REST
+        self._limits = limits
+        self._call_bytes = limits.message_bytes - _ROOM_FOR_THE_REST
         self._objects = objects
         self._inference = inference
         self._backbone = backbone
@@ -129,9 +143,10 @@ class LabellingOrder:
         if request.deployment.project != request.dataset.project:
             raise InvalidArgumentError.of_field("deployment", f"is not of the project of {request.dataset}")
         # Those that are unlike each other: many pictures of one kind would all be uncertain together.
-        sha256s, _, _ = await self._by_diversity(request.dataset, _MAX_PREDICTED)
-        if len(sha256s) < _MAX_PREDICTED:
-            sha256s = [*sha256s, *await self._others(request.dataset, sha256s, _MAX_PREDICTED - len(sha256s))]
+        most = self._limits.predicted
+        sha256s, _, _ = await self._by_diversity(request.dataset, most)
+        if len(sha256s) < most:
+            sha256s = [*sha256s, *await self._others(request.dataset, sha256s, most - len(sha256s))]
         unsure: dict[str, float] = {}
         sizes = await self._sizes(request.dataset, sha256s)
         for part in calls_of(sizes, _IMAGES_PER_CALL, self._call_bytes):
@@ -166,7 +181,7 @@ class LabellingOrder:
             .where(scope.condition, condition)
             .where(EmbeddingRow.backbone == self._backbone, EmbeddingRow.sketch.is_not(None))
             .order_by(EmbeddingRow.sha256)
-            .limit(_MAX_CANDIDATES)
+            .limit(self._limits.compared)
         )
         rows = (await session.execute(query)).tuples().all()
         return [sha256 for sha256, _ in rows], read_sketches([sketch for _, sketch in rows if sketch is not None])

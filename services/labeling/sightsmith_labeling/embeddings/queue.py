@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, func, insert, literal, or_, select, update
+from sqlalchemy import delete, func, insert, literal, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
@@ -51,18 +51,26 @@ class EmbeddingQueue:
         self._patience = timedelta(seconds=patience_seconds)
 
     async def claim(self, limit: int) -> Claimed:
-        """Takes the images that have waited longest, if it is their time."""
+        """Takes images, if it is their time: half of them those that have waited longest, half those that came last.
+
+        So a few images need not wait for many that came before them, and none is passed over for ever.
+
+        Args:
+            limit: how many at most; if it is one, that is the oldest.
+        """
         row = EmbeddingQueueRow
         # The database's clock: workers on several hosts need not agree on the time.
         now = func.clock_timestamp()
         free = or_(row.claim_expire_time.is_(None), row.claim_expire_time < now)
-        oldest = select(row.key).where(free).order_by(row.key).limit(limit).with_for_update(skip_locked=True)
-        newest = select(row.queue_time).order_by(row.key.desc()).limit(1).scalar_subquery()
+        some = select(row.key).where(free).with_for_update(skip_locked=True)
+        oldest = some.order_by(row.key).limit(limit - limit // 2).cte("oldest")
+        newest = some.order_by(row.key.desc()).limit(limit // 2).cte("newest")
+        last = select(row.queue_time).order_by(row.key.desc()).limit(1).scalar_subquery()
         first = select(row.queue_time).order_by(row.key).limit(1).scalar_subquery()
-        is_time = select(or_(newest < now - self._quiet, first < now - self._patience))
+        is_time = select(or_(last < now - self._quiet, first < now - self._patience))
         claim = (
             update(row)
-            .where(row.key.in_(oldest))
+            .where(row.key.in_(union(select(oldest.c.key), select(newest.c.key))))
             .values(claim_expire_time=now + _CLAIM, attempts=row.attempts + 1)
             .returning(row.key, row.sha256, row.attempts)
             .execution_options(synchronize_session=False)

@@ -118,13 +118,19 @@ class Leases:
             saved = saved.values(result=dict(result))
         _require_running(lease, await session.scalar(saved.returning(JobRow.state)))
 
-    async def succeed(self, lease: Lease, result: Mapping[str, Any]) -> None:
+    async def succeed(self, lease: Lease, result: Mapping[str, Any], progress: JobProgress | None = None) -> None:
         """Ends the job with what came out. One that was asked to stop when it was just done has still succeeded.
+
+        Args:
+            lease: of the job.
+            result: what came out, as JSON values.
+            progress: how far it came since the last heartbeat; None if that has told.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
-        await self._end(lease, JobState.SUCCEEDED, result=dict(result))
+        told = {} if progress is None else {"progress": asdict(progress)}
+        await self._end(lease, JobState.SUCCEEDED, result=dict(result), **told)
 
     async def fail(self, lease: Lease, error: JobError) -> None:
         """Ends the job with an error. What its last step left as its result stays.

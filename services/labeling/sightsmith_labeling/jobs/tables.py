@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -81,3 +81,13 @@ class UploadedFileRow(Base):
     sha256: Mapped[str]
     size_bytes: Mapped[int]
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DiscardedFileRow(Base):
+    """A file of the object store that is to be deleted: what it belonged to is gone."""
+
+    __tablename__ = "discarded_files"
+
+    sequence: Mapped[Key]
+    key: Mapped[str]
+    discard_time: Mapped[datetime] = mapped_column(server_default=func.now(), default=utc_now)

@@ -121,7 +121,7 @@ class JobWorker:
         except SightsmithError as error:
             await self._leases.fail(lease, JobError.of(error))
             return "failed"
-        await self._leases.succeed(lease, result)
+        await self._leases.succeed(lease, result, job.progress)
         return "succeeded"
 
     async def _fail_unexpectedly(self, lease: Lease) -> str:

@@ -164,7 +164,12 @@ def decided_to_proto(decided: Decided) -> suggestion_service_pb2.BatchDecideSugg
     """What was decided, as a client sees it."""
     response = suggestion_service_pb2.BatchDecideSuggestionsResponse
     counts = [response.LabelCount(label=name, suggestion_count=count) for name, count in sorted(decided.labels.items())]
-    return response(suggestion_count=decided.labels.total(), image_count=decided.image_count, label_counts=counts)
+    return response(
+        suggestion_count=decided.labels.total(),
+        image_count=decided.image_count,
+        label_counts=counts,
+        skipped_suggestions=map(suggestion_to_proto, decided.skipped),
+    )
 
 
 def spec_from_proto(project: ProjectName, job: suggestion_pb2.SuggestionJob) -> SuggestionSpec:

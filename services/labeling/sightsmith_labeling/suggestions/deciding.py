@@ -1,7 +1,7 @@
 """Accepting, rejecting and correcting suggestions."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -42,10 +42,15 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class Decided:
-    """What was decided, or would be: suggestions by label, and how many images they are about."""
+    """What was decided, or would be: suggestions by label, and how many images they are about.
+
+    Attributes:
+        skipped: those of the named ones that were decided before.
+    """
 
     labels: Counter[str]
     image_count: int
+    skipped: Sequence[Suggestion] = ()
 
 
 class _Tally:
@@ -78,16 +83,18 @@ class Decisions:
             NotFoundError: if one of the names does not exist.
         """
         async with self._database.transaction() as session:
+            skipped: Sequence[Suggestion] = ()
             if isinstance(wanted, SuggestionFilter):
                 chosen = conditions(project, _pending(wanted))
             else:
                 keys = await require_all(session, project, wanted)
                 chosen = [SuggestionRow.key.in_(keys), SuggestionRow.state == SuggestionState.PENDING.value]
+                skipped = await _decided_before(session, keys)
             pending = with_image(*chosen).subquery()
             by_label = select(pending.c.label, func.count()).group_by(pending.c.label)
             labels: Counter[str] = Counter(dict((await session.execute(by_label)).tuples().all()))
             images = await session.scalar(select(func.count(pending.c.image.distinct())))
-        return Decided(labels, images or 0)
+        return Decided(labels, images or 0, skipped)
 
     async def decide(
         self,
@@ -109,8 +116,10 @@ class Decisions:
         async with self._database.transaction() as session:
             if not isinstance(wanted, SuggestionFilter):
                 keys = await require_all(session, project, wanted)
-                done.add(await self._decide(session, project, keys, decision, etags))
-                return done.decided
+                decided = await self._decide(session, project, keys, decision, etags)
+                done.add(decided)
+                others = set(keys) - {row.key for row in decided}
+                return replace(done.decided, skipped=await _decided_before(session, others))
             keys = await _keys_of(session, project, _pending(wanted))
         for begin in range(0, len(keys), _TOGETHER):
             async with self._database.transaction() as session:
@@ -179,7 +188,8 @@ class Decisions:
             await self._annotate(session, project, images, etags)
         elif pending:
             names = [str(SuggestionName(row.project, str(row.key))) for row, _ in pending]
-            changes.record(session, project.project, project, "suggestions.reject", suggestions=names)
+            images_of = [image.image for image in images]
+            changes.record_images(session, project.project, project, "suggestions.reject", images_of, suggestions=names)
         settled = update(SuggestionRow).where(SuggestionRow.key.in_([row.key for row, _ in pending]))
         values = {"state": decision.value.value, "decider": current_actor(), "decide_time": utc_now()}
         await session.execute(settled.values(values), execution_options={"synchronize_session": False})
@@ -215,6 +225,13 @@ async def _keys_of(session: AsyncSession, project: ProjectName, wanted: Suggesti
 
 def _pending(wanted: SuggestionFilter) -> SuggestionFilter:
     return replace(wanted, states=[SuggestionState.PENDING])
+
+
+async def _decided_before(session: AsyncSession, keys: Collection[int]) -> Sequence[Suggestion]:
+    """Those of the suggestions that are decided already, as they stand."""
+    decided = with_image(SuggestionRow.key.in_(keys), SuggestionRow.state != SuggestionState.PENDING.value)
+    rows = (await session.execute(decided.order_by(SuggestionRow.key))).tuples()
+    return [to_suggestion(row, ImageName(row.project, dataset, image)) for row, dataset, image in rows]
 
 
 async def _lock(session: AsyncSession, keys: Sequence[int]) -> Sequence[tuple[SuggestionRow, ImageName]]:

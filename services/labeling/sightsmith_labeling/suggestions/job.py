@@ -187,7 +187,9 @@ class SuggestionJobs:
             UnavailableError: if the service, or the deployment, does not answer now; the job is tried again.
             SightsmithError: if it never will.
         """
-        request = BatchPredictRequest(deployment=spec.deployment, images=images, min_confidence=spec.min_confidence)
+        request = BatchPredictRequest(
+            deployment=spec.deployment, images=images, min_confidence=spec.min_confidence, skip_sampling=True
+        )
         while True:
             try:
                 return await self._predictions.BatchPredict(request, timeout=_TIMEOUT_SECONDS)
