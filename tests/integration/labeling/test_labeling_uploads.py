@@ -167,16 +167,18 @@ async def test_the_header_may_have_the_first_bytes_or_all(client: LabelingClient
         header = pb.UploadImagesRequest.Header(source=f"{seed}.jpg", labels=["cat"], data=jpeg(seed)[:size])
         return pb.UploadImagesRequest(header=header)
 
-    too_large = pb.UploadImagesRequest.Header(source="too large.jpg", data=bytes(3_000_001))
+    too_large = pb.UploadImagesRequest.Header(source="too large.jpg", data=bytes(1_600_000))
     requests = [
         pb.UploadImagesRequest(parent=dataset),
         begin(1, None),
         begin(2, 100),
         pb.UploadImagesRequest(chunk=jpeg(2)[100:]),
         pb.UploadImagesRequest(header=too_large),
+        pb.UploadImagesRequest(chunk=bytes(1_600_000)),
         begin(3, None),
     ]
-    whole, split, refused, last = client.send_at_once(requests)
+    answers = sorted(client.send_at_once(requests), key=lambda answer: answer.index)
+    whole, split, refused, last = answers
     assert [answer.image.sha256 for answer in (whole, split, last)] == [
         hashlib.sha256(jpeg(seed)).hexdigest() for seed in (1, 2, 3)
     ]

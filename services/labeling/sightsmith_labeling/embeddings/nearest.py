@@ -16,7 +16,7 @@ from sightsmith_labeling.embeddings.tables import SKETCH_DIMENSIONS, EmbeddingRo
 from sightsmith_labeling.tables import ImageRow
 
 # Enough that the nearest are among the nearest by sketch; each costs the reading of a direction.
-_MIN_CANDIDATES = 100
+_MIN_CANDIDATES = 80
 _CANDIDATES_PER_RESULT = 4
 # What the index looks at to find the candidates; docs/performance.md has what more and less of it gives. pgvector
 # allows 1000 at most.

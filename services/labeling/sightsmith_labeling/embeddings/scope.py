@@ -71,13 +71,14 @@ async def scope_of(
         NotFoundError: if the project or the dataset does not exist.
     """
     project = ProjectName(parent.project)
-    await require_project(session, project)
     found = select(DatasetRow.key, DatasetRow.id).where(DatasetRow.project == project.project)
     if isinstance(parent, DatasetName):
         found = found.where(DatasetRow.id == parent.dataset)
     rows = (await session.execute(found)).tuples().all()
-    if isinstance(parent, DatasetName) and not rows:
-        raise NotFoundError(str(parent))
+    if not rows:
+        await require_project(session, project)
+        if isinstance(parent, DatasetName):
+            raise NotFoundError(str(parent))
     datasets = {key: DatasetName(project.project, name) for key, name in rows}
     keys = {name: key for key, name in (await label_names(session, project.project)).items()} if labels else {}
     if not set(labels) <= keys.keys():
