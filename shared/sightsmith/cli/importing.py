@@ -181,7 +181,7 @@ def summary_of(report: ImportReport) -> list[Table | str]:
             lines.append(f"… and {len(report.rejected) - _SHOWN} more; --json lists all")
     for name, files in (
         ("in no folder, so without a label", report.unlabelled),
-        ("not taken, no image", report.ignored),
+        ("not taken, because it is no image or in a folder of neither split", report.ignored),
     ):
         if files:
             shown = ", ".join(map(escape, files[:3])) + (", …" if len(files) > 3 else "")

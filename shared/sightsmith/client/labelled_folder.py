@@ -70,19 +70,19 @@ def read_labelled_folder(folder: Path) -> LabelledFolder:
         FolderError: the folder is missing, is no folder, cannot be read, or holds no images, or fewer than two labels.
     """
     contents = _read(folder)
-    _check(folder, contents)
+    _check(folder, contents, MIN_LABELS)
     return contents
 
 
 def read_image_folder(folder: Path) -> LabelledFolder:
-    """As `read_labelled_folder`, but the images may all be without labels: in no folder below it.
+    """As `read_labelled_folder`, but the images may all have one label, or none: be in no folder below it.
 
     Raises:
-        FolderError: the folder is missing, is no folder, cannot be read, or holds no images, or images of one label.
+        FolderError: the folder is missing, is no folder, cannot be read, or holds no images.
     """
     contents = _read(folder)
     if contents.train or contents.test or not contents.unlabelled:
-        _check(folder, contents)
+        _check(folder, contents, min_labels=1)
     return contents
 
 
@@ -188,7 +188,7 @@ class _Walk:
         return _shown(path.relative_to(self._root).as_posix())
 
 
-def _check(folder: Path, contents: LabelledFolder) -> None:
+def _check(folder: Path, contents: LabelledFolder, min_labels: int) -> None:
     if contents.test and not contents.train:
         raise FolderError(f"{_shown(folder)}: its training part holds no labelled images; {_LAYOUT}")
     if not contents.train:
@@ -196,7 +196,7 @@ def _check(folder: Path, contents: LabelledFolder) -> None:
         found = strays if contents.unlabelled else "images"
         others = f" ({len(contents.ignored)} other files)" if contents.ignored else ""
         raise FolderError(f"{_shown(folder)}: found no {found}{others}; {_LAYOUT}")
-    if len(contents.labels) < MIN_LABELS:
+    if len(contents.labels) < min_labels:
         found = f"{len(contents.train)} images of the one label '{contents.labels[0]}'"
         raise FolderError(f"{_shown(folder)}: found {found}; {_LAYOUT}")
 

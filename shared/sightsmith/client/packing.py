@@ -50,7 +50,7 @@ def pack(annotations: Path, images: Path | None, target: Path) -> int:
         OSError: if a file cannot be read.
     """
     # Images are packed already, and annotations are small beside them: packing once more would only take time.
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         if annotations.is_dir():
             for path in _files(annotations):
                 archive.write(path, path.relative_to(annotations))

@@ -1,10 +1,12 @@
 """Which folders hold annotations: those are imported by a job, others are labelled by the names of their folders."""
 
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from sightsmith.client.packing import holds_annotations
+from sightsmith.client.packing import holds_annotations, pack
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,13 @@ def test_folders_with_files_of_annotations_are_known(tmp_path: Path, files: list
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert holds_annotations(tmp_path) is expected
+
+
+def test_files_from_before_there_were_zip_archives_are_packed(tmp_path: Path) -> None:
+    file = tmp_path / "pictures" / "1.jpg"
+    file.parent.mkdir()
+    file.write_bytes(b"picture")
+    os.utime(file, (0, 0))
+    assert pack(tmp_path / "pictures", None, tmp_path / "packed.zip") == 1
+    with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
+        assert packed.read("1.jpg") == b"picture"

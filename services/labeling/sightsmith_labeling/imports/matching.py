@@ -1,13 +1,13 @@
 """Finding those images of an import that a dataset has already."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.imports.incoming import Incoming, is_url
@@ -17,10 +17,14 @@ from sightsmith_labeling.tables import ImageRow
 _NAMESAKES = 16
 
 
+_HAS_BYTES = ImageRow.sha256.is_not(None)
+
+
 @dataclass(frozen=True)
 class _There:
     sequence: int
     source: str
+    has_bytes: bool
 
 
 async def find_existing(session: AsyncSession, images: Sequence[Incoming], by_file_name: bool) -> Mapping[int, int]:
@@ -50,7 +54,8 @@ async def find_existing(session: AsyncSession, images: Sequence[Incoming], by_fi
         sequence = same_bytes.get((key, image.bytes.sha256)) if image.bytes else None
         if sequence is None:
             there = namesakes.get((key, image.file_name), ())
-            sequence = by_source.get((key, image.source)) if there is None else _meant(image, there, by_file_name)
+            meant = by_source.get((key, image.source), ()) if there is None else there
+            sequence = _meant(image, meant, by_file_name)
         if sequence is not None:
             found[place] = sequence
     return found
@@ -70,52 +75,56 @@ async def _by_bytes(
 
 async def _by_source(
     session: AsyncSession, datasets: Collection[int], images: Sequence[Incoming]
-) -> Mapping[tuple[int, str], int]:
-    """The places of images by dataset and source, the first of each."""
+) -> Mapping[tuple[int, str], Sequence[_There]]:
+    """By dataset and source, the first image of each that has its bytes and the first that has not."""
     if not images:
         return {}
     names, sources = {image.file_name for image in images}, {image.source for image in images}
     wanted = (
-        select(ImageRow.dataset, ImageRow.source, func.min(ImageRow.sequence))
+        select(ImageRow.dataset, ImageRow.source, func.min(ImageRow.sequence), _HAS_BYTES)
         # The index is on file names.
         .where(
             ImageRow.dataset.in_(datasets),
             is_one_of_texts(ImageRow.file_name, sorted(names)),
             is_one_of_texts(ImageRow.source, sorted(sources)),
         )
-        .group_by(ImageRow.dataset, ImageRow.source)
+        .group_by(ImageRow.dataset, ImageRow.source, _HAS_BYTES)
     )
-    return {(dataset, source): sequence for dataset, source, sequence in await session.execute(wanted)}
+    found: dict[tuple[int, str], list[_There]] = defaultdict(list)
+    for dataset, source, sequence, has_bytes in await session.execute(wanted):
+        found[dataset, source].append(_There(sequence, source, has_bytes))
+    return {key: sorted(there, key=lambda one: one.sequence) for key, there in found.items()}
 
 
 async def _namesakes(
     session: AsyncSession, datasets: Collection[int], file_names: Collection[str]
 ) -> Mapping[tuple[int, str], Sequence[_There] | None]:
     """The images of each file name in the order of arrival, by dataset and file name; None where they are too many."""
+    columns = map(_unless_crowded, (ImageRow.sequence, ImageRow.source, _HAS_BYTES))
     wanted = (
-        select(
-            ImageRow.dataset, ImageRow.file_name, _unless_crowded(ImageRow.sequence), _unless_crowded(ImageRow.source)
-        )
+        select(ImageRow.dataset, ImageRow.file_name, *columns)
         .where(ImageRow.dataset.in_(datasets), is_one_of_texts(ImageRow.file_name, sorted(file_names)))
         .group_by(ImageRow.dataset, ImageRow.file_name)
     )
     return {
-        (dataset, file_name): sequences and [_There(*there) for there in zip(sequences, sources, strict=True)]
-        for dataset, file_name, sequences, sources in await session.execute(wanted)
+        (dataset, file_name): values[0] and [_There(*there) for there in zip(*values, strict=True)]
+        for dataset, file_name, *values in await session.execute(wanted)
     }
 
 
-def _unless_crowded(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _unless_crowded(column: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     """The values of a group in the order of arrival; null if the group is too large."""
     return case((func.count() <= _NAMESAKES, func.array_agg(aggregate_order_by(column, ImageRow.sequence))))
 
 
 def _meant(image: Incoming, there: Sequence[_There], by_file_name: bool) -> int | None:
     """Which of the images of the same file name is meant; None if there is no telling."""
+    if image.bytes is not None:
+        # What comes with its own bytes is another image than one that has its own, whatever they are called.
+        there = [one for one in there if not one.has_bytes]
     if (same := next((one for one in there if one.source == image.source), None)) is not None:
         return same.sequence
     if image.bytes is not None:
-        # What comes with its own bytes is another image, whatever it is called.
         return None
     alike = [one for one in there if _is_named_alike(image, one.source)]
     if len(alike) == 1:

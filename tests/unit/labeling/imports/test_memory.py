@@ -20,7 +20,7 @@ def image(number: int, boxes: int = 0, data: bytes | None = None) -> LoadedImage
 
 
 def test_light_records_are_counted() -> None:
-    assert batches(image(number) for number in range(4500)) == [2000, 2000, 500]
+    assert batches(image(number) for number in range(11_000)) == [5000, 5000, 1000]
 
 
 def test_images_are_weighed() -> None:
@@ -35,7 +35,7 @@ def test_annotations_are_weighed() -> None:
 
 
 def test_rejections_are_counted() -> None:
-    assert batches(Rejection(Place("a", line), "ERROR", "bad") for line in range(2001)) == [2000, 1]
+    assert batches(Rejection(Place("a", line), "ERROR", "bad") for line in range(5001)) == [5000, 1]
 
 
 def test_a_batch_of_a_dataset_ends_before_too_many_annotations_and_never_empty() -> None:
