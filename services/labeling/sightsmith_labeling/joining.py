@@ -1,22 +1,28 @@
 """How images whose bytes are stored join a dataset."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, any_, bindparam, cast, column, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import utc_now
+from sightsmith.errors import AbortedError, NotFoundError
 from sightsmith.names import DatasetName, ImageName
 from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, numbered, stored
+from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.images import Image, ImageState, new_image_id, to_image
 from sightsmith_labeling.intake import KeptImage
 from sightsmith_labeling.labels import label_keys, label_names
 from sightsmith_labeling.quotas import Quotas, require_room
 from sightsmith_labeling.tables import Base, DatasetRow, ImageRow, ImageTallyRow
+
+# An image that is there already can be deleted before it is read; then there is room for the new one after all.
+_ROUNDS = 3
 
 Contents = frozenset[tuple[str, Box | None]]
 """What is annotated on an image, whoever did it."""
@@ -64,14 +70,25 @@ async def join_within(
         What became of each image, in their order.
 
     Raises:
+        NotFoundError: if the dataset was deleted meanwhile.
         ResourceExhaustedError: if the dataset would have too many images, or the project too many labels.
+        AbortedError: if the same image was added and deleted again and again meanwhile.
     """
     offered = [_Offered.to(dataset, image) for image in images]
-    contradicted = await _find_contradicted(session, dataset, offered)
-    new = await _insert(session, dataset, [image for image in offered if image.sha256 not in contradicted], quotas)
-    lost = {image.sha256 for image in offered if image.name not in new}
-    there = {**(await _find(session, dataset, lost) if lost else {}), **contradicted}
-    return [Joined(image.image, True) if image.name in new else Joined(there[image.sha256], False) for image in offered]
+    there = dict(await _find_contradicted(session, dataset, offered))
+    new: set[ImageName] = set()
+    for _ in range(_ROUNDS):
+        missing = [image for image in offered if image.name not in new and image.sha256 not in there]
+        new |= await _insert(session, dataset, missing, quotas)
+        if lost := {image.sha256 for image in missing if image.name not in new}:
+            there |= await _find(session, dataset, lost)
+        if lost <= there.keys():
+            return [
+                Joined(image.image, True) if image.name in new else Joined(there[image.sha256], False)
+                for image in offered
+            ]
+    message = f"images of {dataset.name} are deleted while they are sent; try again"
+    raise AbortedError(message, metadata={"name": str(dataset.name)})
 
 
 @dataclass(frozen=True)
@@ -162,10 +179,14 @@ _INSERT = (
 
 async def _insert(
     session: AsyncSession, dataset: DatasetKey, images: Sequence[_Offered], quotas: Quotas
-) -> Collection[ImageName]:
+) -> Set[ImageName]:
     """Inserts those images that the dataset does not have, and returns their names.
 
     The unique key on (dataset, sha256) decides which of several equal images wins, also between transactions.
+
+    Raises:
+        NotFoundError: if the dataset was deleted meanwhile.
+        ResourceExhaustedError: if the dataset would have too many images, or the project too many labels.
     """
     if not images:
         return set()
@@ -175,7 +196,12 @@ async def _insert(
     # in one batch the first wins.
     rows = [image.row(dataset, labels) for image in sorted(images, key=lambda image: image.sha256)]
     names = {image.name.image: image.name for image in images}
-    inserted = {names[image_id] for image_id in await session.scalars(_INSERT, {"rows": rows})}
+    try:
+        inserted = {names[image_id] for image_id in await session.scalars(_INSERT, {"rows": rows})}
+    except IntegrityError as error:
+        if violated_constraint(error) == "fk_images_dataset":
+            raise NotFoundError(str(dataset.name)) from error
+        raise
     await _require_room(session, dataset, quotas)
     return inserted
 

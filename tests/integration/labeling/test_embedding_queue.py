@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
-from sightsmith.database import Database, migrate
+from sightsmith.database import Database, migrate, utc_now
 from sightsmith_labeling.embeddings.queue import EmbeddingQueue
 from sightsmith_labeling.embeddings.tables import EmbeddingQueueRow
 from sightsmith_labeling.tables import MIGRATIONS, SCHEMA
@@ -58,3 +59,17 @@ async def test_a_short_queue_is_claimed_as_a_whole(database: Database, queue: Em
 async def test_one_at_a_time_comes_in_order(database: Database, queue: EmbeddingQueue) -> None:
     await add(database, "a", "b")
     assert [(await queue.claim(1)).sha256s for _ in range(3)] == [["a"], ["b"], []]
+
+
+async def test_an_image_that_pauses_does_not_disturb_the_quiet(database: Database) -> None:
+    queue = EmbeddingQueue(database, quiet_seconds=600, patience_seconds=600)
+    hour, now = timedelta(hours=1), utc_now()
+    stuck = insert(EmbeddingQueueRow).values(sha256="stuck", queue_time=now - hour, claim_expire_time=now + hour)
+    async with database.transaction() as session:
+        await session.execute(stuck)
+    await add(database, "new")
+    assert not (await queue.claim(5)).keys
+    async with database.transaction() as session:
+        await session.execute(update(EmbeddingQueueRow).values(claim_expire_time=None))
+    # Now it waits again, and has for too long.
+    assert (await queue.claim(5)).sha256s == ["new", "stuck"]

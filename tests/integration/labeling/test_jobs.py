@@ -1,6 +1,7 @@
 """The job engine on a real database, with kinds of jobs made for these tests."""
 
 import asyncio
+import errno
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -168,7 +169,7 @@ async def test_work_that_breaks_off_goes_on_after_its_last_step(
     job = await jobs.create(project_name, KIND, {"to": 20})
     async with working(JobWorker(database, [Counting(break_off_once)], settings(tmp_path, lease_seconds=0.2))):
         done = await ended(jobs, job)
-    assert (done.state, done.attempt) == (JobState.SUCCEEDED, 2)
+    assert (done.state, done.attempt, done.error) == (JobState.SUCCEEDED, 2, None)
     assert begun == [*range(13), *range(12, 20)]
     assert await labels_of(database, project_name) == numbers(20)
     assert [finding.line for finding in (await jobs.findings(str(job.name), FIRST_PAGE))[0]] == [1, 11]
@@ -187,6 +188,37 @@ async def test_a_job_whose_worker_is_lost_too_often_fails(
     assert done.state == JobState.FAILED
     assert done.error is not None
     assert (done.error.reason, done.attempt, done.result) == ("WORKER_LOST", 2, {"counted": 1})
+    assert done.error.message == "the worker was lost 2 times; the last fault known: gone for good"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "a.zip"), "OVERLOADED", "the worker's disk is full"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "a.zip"), "INTERNAL", "a file that the work needs is gone"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.zip"), "INTERNAL", "the worker may not use a file"),
+    ],
+)
+async def test_what_would_go_wrong_again_is_not_tried_again(
+    database: Database,
+    jobs: Jobs,
+    project_name: ProjectName,
+    tmp_path: Path,
+    fault: OSError,
+    reason: str,
+    message: str,
+) -> None:
+    async def stumble(_: RunningJob, number: int) -> None:
+        if number == 1:
+            raise fault
+
+    job = await jobs.create(project_name, KIND, {"to": 2})
+    async with working(JobWorker(database, [Counting(stumble)], settings(tmp_path))):
+        done = await ended(jobs, job)
+    assert done.error is not None
+    assert (done.state, done.error.reason, done.attempt) == (JobState.FAILED, reason, 1)
+    assert done.error.message.startswith(message)
+    assert "a.zip" in done.error.message
 
 
 async def test_a_job_is_cancelled_in_the_middle_and_tells_how_far_it_came(

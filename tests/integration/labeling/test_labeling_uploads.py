@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from grpc import StatusCode
+from grpc import StatusCode, aio
 
 from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
+from tests.integration.conftest import TOKEN
 
+from .conftest import MakeProcess
 from .labeling_client import (
     CREATED,
     REJECTED,
@@ -142,6 +144,47 @@ async def test_two_uploads_at_once_may_contradict_each_other(client: LabelingCli
         assert rejection(loser).metadata["image"] == winner.image.name
     found = await client.dataset(dataset)
     assert found.image_count == sum(count.image_count for count in found.label_counts) == 40
+
+
+async def test_an_upload_that_fails_ends_no_other_one(make_process: MakeProcess) -> None:
+    process = make_process({"SIGHTSMITH_MAX_LABELS_PER_PROJECT": "1"})
+    process.start()
+    client = LabelingClient(process.target, TOKEN)
+    async with client.channel:
+        dataset = await client.new_dataset()
+        await client.upload(dataset, [Sample("first.jpg", jpeg(0), ("cat",))])
+
+        async def upload(label: str, seed: int) -> None:
+            (answer,) = await client.upload(dataset, [Sample(f"{seed}.jpg", jpeg(seed), (label,))])
+            assert answer.outcome == CREATED
+
+        async def fail(seed: int) -> None:
+            with Failure(StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"):
+                await upload("dog", seed)
+
+        # They come at the same time, so that they share transactions.
+        await asyncio.gather(*(fail(seed) if seed % 2 else upload("cat", seed) for seed in range(1, 17)))
+        assert (await client.dataset(dataset)).image_count == 9
+
+
+async def test_a_dataset_that_is_deleted_ends_its_uploads(client: LabelingClient, dataset: str) -> None:
+    calls = [client.stub.UploadImages(metadata=client.metadata) for _ in range(2)]
+    for seed, call in enumerate(calls):
+        await call.write(pb.UploadImagesRequest(parent=dataset))
+        await call.write(header("begun.jpg", "cat"))
+        await call.write(pb.UploadImagesRequest(chunk=jpeg(seed)))
+        await call.write(header("too late.jpg", "cat"))
+        assert (await call.read()).outcome == CREATED
+    await client.stub.DeleteDataset(pb.DeleteDatasetRequest(name=dataset, force=True), metadata=client.metadata)
+
+    async def end(seed: int, call: aio.StreamStreamCall) -> None:
+        await call.write(pb.UploadImagesRequest(chunk=jpeg(seed)))
+        await call.done_writing()
+        with Failure(StatusCode.NOT_FOUND, "NOT_FOUND") as failure:
+            await call.read()
+        assert failure.error.metadata == {"name": dataset}
+
+    await asyncio.gather(*(end(10 + seed, call) for seed, call in enumerate(calls)))
 
 
 async def test_the_parts_come_in_their_order(client: LabelingClient, dataset: str) -> None:

@@ -66,7 +66,8 @@ class EmbeddingQueue:
         oldest = some.order_by(row.key).limit(limit - limit // 2).cte("oldest")
         newest = some.order_by(row.key.desc()).limit(limit // 2).cte("newest")
         last = select(row.queue_time).order_by(row.key.desc()).limit(1).scalar_subquery()
-        first = select(row.queue_time).order_by(row.key).limit(1).scalar_subquery()
+        # Those that are worked on, or pause after a failure, are not waiting.
+        first = select(row.queue_time).where(free).order_by(row.key).limit(1).scalar_subquery()
         is_time = select(or_(last < now - self._quiet, first < now - self._patience))
         claim = (
             update(row)

@@ -144,7 +144,8 @@ def to_job(row: JobRow) -> Job:
         actor=row.actor,
         spec=row.spec,
         result=row.result,
-        error=_error(row.error) if row.error else None,
+        # What stopped one try stays there, in case that it is the last.
+        error=_error(row.error) if row.error and row.state == JobState.FAILED else None,
         attempt=row.attempt,
         revision=row.revision,
         create_time=row.create_time,

@@ -140,6 +140,15 @@ class Leases:
         """
         await self._end(lease, JobState.FAILED, error=asdict(error))
 
+    async def note(self, lease: Lease, problem: str) -> None:
+        """Records why a try broke off. It shows only if the job ends by that.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            (await _locked_row(session, lease)).error = asdict(JobError("WORKER_LOST", problem, {}))
+
     async def confirm_cancelled(self, lease: Lease) -> None:
         """Ends the job as it was asked to be. What its last step left as its result stays.
 
@@ -186,7 +195,8 @@ class Leases:
         elif row.attempt < self._max_attempts:
             _requeue(row)
         else:
-            message = f"the worker was lost {row.attempt} times"
+            noted = f"; the last fault known: {row.error['message']}" if row.error else ""
+            message = f"the worker was lost {row.attempt} times{noted}"
             row.error = asdict(JobError("WORKER_LOST", message, {}))
             _end_row(row, JobState.FAILED)
 

@@ -1,6 +1,7 @@
 """Working on jobs: claiming them, keeping their leases while they run, and ending them as they ended."""
 
 import asyncio
+import errno
 import shutil
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -14,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from sightsmith.actor import acting_as
 from sightsmith.database import Database
-from sightsmith.errors import SightsmithError, UnavailableError
+from sightsmith.errors import InternalError, ResourceExhaustedError, SightsmithError, UnavailableError
 from sightsmith.logs import REQUEST_ID, get_logger
 from sightsmith_labeling.jobs.job import JobError, JobProgress
 from sightsmith_labeling.jobs.leases import JobCancelledError, Lease, LeaseLostError, Leases
@@ -96,13 +97,12 @@ class JobWorker:
             with suppress(LeaseLostError, UnavailableError):
                 await asyncio.shield(self._leases.give_back(lease))
             raise
-        except (UnavailableError, OSError):
-            # What is out of reach comes back: when the lease runs out, the job is tried again.
+        except (UnavailableError, OSError) as error:
             _log.warning("job broke off", exc_info=True)
-            outcome = "broken off"
+            outcome = await self._break_off(lease, error)
         except Exception:
             _log.exception("the worker failed")
-            outcome = await self._fail_unexpectedly(lease)
+            outcome = await self._fail(lease, _internal(lease, "the worker failed unexpectedly; its log tells more"))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         _jobs.labels(lease.name.kind, outcome).inc()
@@ -124,10 +124,17 @@ class JobWorker:
         await self._leases.succeed(lease, result, job.progress)
         return "succeeded"
 
-    async def _fail_unexpectedly(self, lease: Lease) -> str:
-        message = "the worker failed unexpectedly; its log tells more"
+    async def _break_off(self, lease: Lease, error: UnavailableError | OSError) -> str:
+        """Leaves a job to be tried again when its lease runs out, unless what is wrong would still be wrong then."""
+        if (lasting := _lasting(lease, error)) is not None:
+            return await self._fail(lease, lasting)
         with suppress(LeaseLostError, UnavailableError):
-            await self._leases.fail(lease, JobError("INTERNAL", message, {"request_id": str(lease.name)}))
+            await self._leases.note(lease, str(error))
+        return "broken off"
+
+    async def _fail(self, lease: Lease, error: SightsmithError) -> str:
+        with suppress(LeaseLostError, UnavailableError):
+            await self._leases.fail(lease, JobError.of(error))
         return "failed"
 
 
@@ -173,3 +180,19 @@ class _Heartbeat:
         news = self._job.progress if self._job.progress != self._told else None
         await self._leases.heartbeat(self._lease, news)
         self._told = news or self._told
+
+
+def _lasting(lease: Lease, error: UnavailableError | OSError) -> SightsmithError | None:
+    """What a job fails with at once; None if what is out of reach may come back."""
+    match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return ResourceExhaustedError(f"the worker's disk is full: {error}", reason="OVERLOADED")
+        case FileNotFoundError():
+            return _internal(lease, f"a file that the work needs is gone: {error}")
+        case PermissionError():
+            return _internal(lease, f"the worker may not use a file: {error}")
+    return None
+
+
+def _internal(lease: Lease, message: str) -> InternalError:
+    return InternalError(message, metadata={"request_id": str(lease.name)})

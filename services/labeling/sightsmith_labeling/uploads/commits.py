@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
+from sightsmith.errors import UnavailableError
 from sightsmith_labeling import changes
 from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.joining import Joined, NewImage, join_within
@@ -58,7 +59,9 @@ class Commits:
             What became of it, when that is committed.
 
         Raises:
+            NotFoundError: if the dataset was deleted meanwhile.
             ResourceExhaustedError: if the dataset would have too many images, or the project too many labels.
+            AbortedError: if the same image was added and deleted again and again meanwhile.
             UnavailableError: if the database cannot be reached.
         """
         loop = asyncio.get_running_loop()
@@ -95,6 +98,12 @@ class Commits:
                 outcomes = await join_within(session, dataset, [offer.image for offer in wanted], self._quotas)
                 _record(session, dataset, wanted, outcomes)
         except Exception as error:
+            uploads = _by_upload(wanted)
+            if len(uploads) > 1 and not isinstance(error, UnavailableError):
+                # One upload's failure ends no other one.
+                for upload in uploads:
+                    await self._commit(dataset, upload)
+                return
             for offer in wanted:
                 if not offer.joined.done():
                     offer.joined.set_exception(error)
@@ -102,6 +111,13 @@ class Commits:
         for offer, outcome in zip(wanted, outcomes, strict=True):
             if not offer.joined.done():
                 offer.joined.set_result(outcome)
+
+
+def _by_upload(offers: Sequence[_Offer]) -> Sequence[list[_Offer]]:
+    found: dict[int, list[_Offer]] = defaultdict(list)
+    for offer in offers:
+        found[id(offer.context)].append(offer)
+    return [*found.values()]
 
 
 def _record(session: AsyncSession, dataset: DatasetKey, offers: Sequence[_Offer], outcomes: Sequence[Joined]) -> None:
