@@ -145,6 +145,34 @@ async def test_a_prefix_makes_urls_of_names(
     assert {source: image.state for source, image in found.items()} == {f"{SHOP}/prefixed/a/1.jpg": Image.STATE_READY}
 
 
+async def test_boxes_for_another_size_are_told_of_when_the_bytes_come(
+    transfers: TransferClient, store: S3Store, own_dataset: str, own_project: str
+) -> None:
+    sources = [f"{SHOP}/sizes/{name}.jpg" for name in ("same", "small", "no boxes")]
+    for seed, (source, side) in enumerate(zip(sources, (480, 48, 48), strict=True)):
+        obstore.put(store, f"shop{source.removeprefix(SHOP)}", jpeg(seed=seed, width=side * 4 // 3, height=side))
+    same, small, no_boxes = sources
+    coco = {
+        "images": [{"id": source, "file_name": source, "width": 640, "height": 480} for source in sources],
+        "annotations": [
+            {"image_id": same, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"image_id": small, "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"image_id": no_boxes, "category_id": 1},
+        ],
+        "categories": [{"id": 1, "name": "stone"}],
+    }
+    job = await transfers.import_bytes(own_project, "instances.json", json.dumps(coco).encode())
+    assert job.state == SUCCEEDED, job.error
+    found = await fetched(transfers, own_dataset)
+    assert {image.state for image in found.values()} == {Image.STATE_READY}
+    assert {source: [problem.code for problem in image.problems] for source, image in found.items()} == {
+        same: [],
+        small: ["WARNING_IMAGE_SIZE_DIFFERS"],
+        no_boxes: [],
+    }
+    assert found[small].problems[0].message == "the image is 64 × 48 pixels; its boxes were made for 640 × 480"
+
+
 async def test_what_is_not_allowed_or_not_there_is_refused(
     transfers: TransferClient, own_dataset: str, own_project: str
 ) -> None:

@@ -83,13 +83,13 @@ async def test_a_manifest_is_imported_by_reference(transfers: TransferClient, da
 async def test_an_import_again_changes_nothing(transfers: TransferClient, dataset: str, project: str) -> None:
     lines = manifest(manifest_line(f"{BUCKET}/{number}.jpg", "ripe") for number in range(50))
     await transfers.import_bytes(project, "labels.manifest", lines)
-    before = {image.name: image.etag for image in await transfers.images(dataset) if image.state == Image.STATE_READY}
+    before = {image.name: image.etag for image in await transfers.images(dataset)}
     again = await transfers.import_bytes(
         project, "labels.manifest", lines, existing_images=ImportJob.EXISTING_IMAGES_KEEP
     )
     assert counts(again) == count(read=50, unchanged=50)
-    assert len(await transfers.images(dataset)) == 50
-    assert before == {}
+    assert len(before) == 50
+    assert {image.name: image.etag for image in await transfers.images(dataset)} == before
 
 
 async def test_what_is_wrong_is_told_by_line(transfers: TransferClient, dataset: str, project: str) -> None:
@@ -227,6 +227,29 @@ async def test_boxes_must_fit_the_image_as_it_really_is(transfers: TransferClien
     (image,) = await transfers.images(dataset)
     assert boxes_of(image) == [("in", 1, 2, 30, 20)]
     assert [problem.code for problem in image.problems] == ["ERROR_INVALID_BOUNDING_BOX"]
+    assert [(finding.code, finding.line) for finding in await transfers.findings(job)] == [
+        ("ERROR_INVALID_BOUNDING_BOX", 1),
+        ("WARNING_IMAGE_SIZE_DIFFERS", 1),
+    ]
+
+
+async def test_boxes_for_another_size_are_told_of(transfers: TransferClient, dataset: str, project: str) -> None:
+    sizes = {"same": (640, 480), "half": (320, 240), "no boxes": (320, 240)}
+    pictures = [
+        Sample(f"{name}.jpg", jpeg(width=width, height=height, seed=seed), ())
+        for seed, (name, (width, height)) in enumerate(sizes.items())
+    ]
+    await transfers.labeling.upload(dataset, pictures)
+    lines = [
+        manifest_line("same.jpg", boxes=[("stone", 1, 2, 30, 20)]),
+        manifest_line("half.jpg", boxes=[("stone", 1, 2, 30, 20)]),
+        manifest_line("no boxes.jpg", "ripe"),
+    ]
+    job = await transfers.import_bytes(project, "labels.manifest", manifest(lines))
+    assert counts(job) == count(read=3, updated=3), await transfers.findings(job)
+    (finding,) = await transfers.findings(job)
+    assert (finding.code, finding.line) == ("WARNING_IMAGE_SIZE_DIFFERS", 2)
+    assert finding.message == "the image is 320 × 240 pixels; its boxes were made for 640 × 480"
 
 
 async def test_a_dataset_is_copied_to_another_project(

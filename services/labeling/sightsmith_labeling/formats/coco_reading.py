@@ -28,7 +28,7 @@ _SCHEMA = """
         file INTEGER, position INTEGER, id TEXT, source TEXT, width INTEGER, height INTEGER, problem TEXT
     );
     CREATE TABLE annotations (
-        file INTEGER, image TEXT, position INTEGER, id TEXT, category TEXT, is_crowd INTEGER,
+        file INTEGER, image TEXT, position INTEGER, id TEXT, category TEXT, is_crowd INTEGER, is_polygon INTEGER,
         left REAL, top REAL, width REAL, height REAL, problem TEXT
     );
     CREATE TABLE rejections (file INTEGER, path TEXT, code TEXT, message TEXT);
@@ -44,7 +44,7 @@ _JOINS = """
 """
 _IMAGES = """
     SELECT images.rowid, images.file, images.source, images.width, images.height, images.problem,
-        annotations.position, annotations.id, annotations.category, annotations.is_crowd,
+        annotations.position, annotations.id, annotations.category, annotations.is_crowd, annotations.is_polygon,
         annotations.left, annotations.top, annotations.width, annotations.height, annotations.problem
     FROM images LEFT JOIN annotations ON annotations.file = images.file AND annotations.image = images.id
     WHERE images.rowid NOT IN (SELECT number FROM repeated_images)
@@ -68,10 +68,11 @@ def read_coco(tree: FileTree, limits: ReadLimits, scratch: Path, expect: Expect)
         if not any(is_coco):
             message = "the import has no COCO file: no JSON object with lists of images, annotations and categories"
             raise FormatError("ERROR_MANIFEST_INACCESSIBLE_OR_UNSUPPORTED_FORMAT", message, Place(""))
-        if database.execute("SELECT 1 FROM images").fetchone() is None:
+        count = sum(file.count for file in files)
+        if count == 0:
             name = files[is_coco.index(True)].name
             raise FormatError("ERROR_EMPTY_MANIFEST", f"{name}: there is not one image in it", Place(name))
-        expect(sum(file.count for file in files))
+        expect(count)
         database.executescript(_JOINS)
         yield from _images(database, files, ImageFiles(tree), limits)
         yield from _rejections(database, files)
@@ -98,7 +99,7 @@ class _CocoFile:
         self._number = number
         self._limits = limits
         self._images = Table(database, "INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?)")
-        self._annotations = Table(database, "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        self._annotations = Table(database, "INSERT INTO annotations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         self._rejections = Table(database, "INSERT INTO rejections VALUES (?, ?, ?, ?)")
 
     def take(self, tree: FileTree) -> bool:
@@ -151,7 +152,8 @@ class _CocoFile:
         except FieldError as error:
             problem = str(error)
         id_ = _id_text(annotation.get("id"))
-        self._annotations.add(self._number, image, position, id_, category, is_crowd, *box, problem)
+        is_polygon = box is not _NO_BOX and not annotation.get("bbox")
+        self._annotations.add(self._number, image, position, id_, category, is_crowd, is_polygon, *box, problem)
 
     def _take_category(self, _: int, category: dict[str, Any]) -> None:
         id_, name = _id_of(category, "id"), category.get("name")
@@ -191,6 +193,7 @@ def _annotate(
     id_: str | None,
     category: str | None,
     is_crowd: int,
+    is_polygon: int,
     *box_and_problem: Any,
 ) -> None:
     *box, problem = box_and_problem
@@ -206,6 +209,9 @@ def _annotate(
     elif box[0] is None:
         draft.add_label(categories[category], path)
     else:
+        if is_polygon:
+            # Of the image and not of the annotation: data sets for segmentation have nothing but polygons.
+            draft.add_note("WARNING_SHAPE_MADE_A_BOX", "only boxes are imported: the box around each polygon is taken")
         left, top, width, height = box
         draft.add_box(categories[category], left, top, width, height, path)
 
@@ -218,6 +224,9 @@ def _id_of(found: Mapping[str, Any], key: str) -> str:
 
 
 def _id_text(value: object) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        # Tables write every number of a column as a fraction once one of them is missing.
+        value = int(value)
     # Not `isinstance`: true and false are numbers to it.
     return str(value) if type(value) is int or (isinstance(value, str) and value.isprintable()) else None
 

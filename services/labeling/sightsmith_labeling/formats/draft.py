@@ -100,9 +100,10 @@ class ImageDraft:
             self._further_problems += 1
 
     def add_note(self, code: str, message: str, path: str = "") -> None:
-        """Notes what was left out or made simpler though nothing is wrong."""
-        if len(self._notes) < _MAX_PROBLEMS:
-            self._notes.append(Problem(code, message, path))
+        """Notes what was left out or made simpler though nothing is wrong; the same note of one place only once."""
+        note = Problem(code, message, path)
+        if len(self._notes) < _MAX_PROBLEMS and note not in self._notes:
+            self._notes.append(note)
 
     def finished(self) -> ImportedImage:
         """The image with all that was found."""

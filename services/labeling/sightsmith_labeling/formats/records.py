@@ -90,7 +90,7 @@ class ReadLimits:
 
 
 class FormatError(Exception):
-    """The import as a whole cannot be read: nothing of it is imported.
+    """The import cannot be read, or not to its end: what was yielded before may be imported, and nothing after it.
 
     Attributes:
         code: stable, as in `ERROR_EMPTY_MANIFEST`.

@@ -177,12 +177,19 @@ class _BoxFiles:
         if int(class_) not in self._names:
             raise FieldError("ERROR_MISSING_CLASS_MAP_ID", f"there is no class with the number {int(class_)}")
         values = [number_of(value, "each value") for value in numbers]
+        edges = self._edges(values)
+        if not self._is_box(values):
+            # Of the image and not of the line: data sets for segmentation have nothing but polygons.
+            draft.add_note("WARNING_SHAPE_MADE_A_BOX", "only boxes are imported: the box around each polygon is taken")
         confidence = values[4] if len(values) == _PREDICTED and 0 <= values[4] <= 1 else None
-        draft.add_box(self._names[int(class_)], *self._edges(values), path=path, confidence=confidence)
+        draft.add_box(self._names[int(class_)], *edges, path=path, confidence=confidence)
+
+    def _is_box(self, values: list[float]) -> bool:
+        return len(values) in (_BOX, _PREDICTED) or (self._has_keypoints and len(values) > _BOX)
 
     def _edges(self, values: list[float]) -> tuple[float, float, float, float]:
         """Left, top, width and height of a box, or of the box around a polygon."""
-        if len(values) in (_BOX, _PREDICTED) or (self._has_keypoints and len(values) > _BOX):
+        if self._is_box(values):
             x, y, width, height = values[:_BOX]
             return x - width / 2, y - height / 2, width, height
         if len(values) >= _TRIANGLE and len(values) % 2 == 0:

@@ -9,7 +9,7 @@ from typing import Any
 import obstore
 from obstore.exceptions import BaseError
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, func, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Row, func, or_, select, text, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +18,7 @@ from sightsmith.errors import UnavailableError
 from sightsmith.images import ImageError
 from sightsmith.logs import get_logger
 from sightsmith_labeling.images import ImageState, Problem
-from sightsmith_labeling.imports.incoming import StoredBytes
+from sightsmith_labeling.imports.incoming import Size, StoredBytes, size_note
 from sightsmith_labeling.imports.object_tree import NO_PERMISSION
 from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.intake import Intake
@@ -65,16 +65,23 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """What became of an image."""
+    """What became of an image.
+
+    Attributes:
+        made_for: size of the image that its boxes were made for; twice None if it has none.
+    """
 
     sequence: int
     dataset: int
+    made_for: Size
     outcome: StoredBytes | Problem
 
     def columns(self) -> dict[str, Any]:
         if isinstance(self.outcome, Problem):
             return {"sequence": self.sequence, "state": ImageState.FAILED.value, "problems": [vars(self.outcome)]}
-        return {"sequence": self.sequence, "state": ImageState.READY.value, "problems": [], **vars(self.outcome)}
+        note = size_note(self.made_for, (self.outcome.width, self.outcome.height))
+        problems = [vars(note)] if note else []
+        return {"sequence": self.sequence, "state": ImageState.READY.value, "problems": problems, **vars(self.outcome)}
 
 
 class Fetcher:
@@ -104,7 +111,14 @@ class Fetcher:
         """
         count = _BATCH * self._limits.at_once
         waiting = (
-            select(ImageRow.sequence, ImageRow.dataset, ImageRow.source)
+            select(
+                ImageRow.sequence,
+                ImageRow.dataset,
+                ImageRow.source,
+                ImageRow.width,
+                ImageRow.height,
+                ImageRow.annotations.path_exists("$[*].box").label("has_boxes"),
+            )
             .where(ImageRow.state == ImageState.PENDING.value, self._may_be_allowed())
             .order_by(ImageRow.sequence)
             # Twice as many: others may be in the hands of other workers.
@@ -117,7 +131,8 @@ class Fetcher:
             rows = (await session.execute(mine)).all()
             outcomes = await asyncio.gather(*(self._fetch(row.source, turn) for row in rows))
             fetched = [
-                _Fetched(row.sequence, row.dataset, outcome) for row, outcome in zip(rows, outcomes, strict=True)
+                _Fetched(row.sequence, row.dataset, _made_for(row), outcome)
+                for row, outcome in zip(rows, outcomes, strict=True)
             ]
             await _write(session, await _without_twins(session, fetched))
         return len(rows)
@@ -155,6 +170,10 @@ class Fetcher:
             if size > self._limits.image_bytes:
                 break
         return b"".join(parts)
+
+
+def _made_for(row: Row[Any]) -> Size:
+    return (row.width, row.height) if row.has_boxes else (None, None)
 
 
 async def _without_twins(session: AsyncSession, fetched: Sequence[_Fetched]) -> Sequence[_Fetched]:

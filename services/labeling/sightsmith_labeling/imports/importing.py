@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, UnavailableError
 from sightsmith_labeling import changes
-from sightsmith_labeling.formats.records import FormatError, Place, Rejection
+from sightsmith_labeling.formats.records import FormatError, ImportedImage, Place, Rejection
 from sightsmith_labeling.images import Problem
 from sightsmith_labeling.imports.ahead import ahead
 from sightsmith_labeling.imports.counts import ImportCounts
-from sightsmith_labeling.imports.incoming import Incoming
+from sightsmith_labeling.imports.incoming import Incoming, Size, size_note
 from sightsmith_labeling.imports.receiving import Batch, Receiver
 from sightsmith_labeling.imports.request import IMPORT_JOBS, ImportRequest
 from sightsmith_labeling.imports.sources import ImportSource, ImportSources
@@ -154,19 +154,14 @@ def _findings_of(image: Incoming, written: Written) -> list[Finding]:
         return [_rejected(Rejection(place, "ERROR_TOO_MANY_ANNOTATIONS", written.message))]
     findings = [_about(Severity.ERROR, place, problem) for problem in written.problems]
     findings += [_about(Severity.WARNING, place, note) for note in image.image.notes]
-    if (note := _size_note(image)) is not None:
+    if (note := _size_note(image.image, written.size)) is not None:
         findings.append(_about(Severity.WARNING, place, note))
     return findings
 
 
-def _size_note(image: Incoming) -> Problem | None:
-    said, there = image.image, image.bytes
-    if there is None or said.width is None or (said.width, said.height) == (there.width, there.height):
-        return None
-    return Problem(
-        "WARNING_IMAGE_SIZE_DIFFERS",
-        f"the image is {there.width} × {there.height} pixels; its boxes were made for {said.width} × {said.height}",
-    )
+def _size_note(said: ImportedImage, known: Size) -> Problem | None:
+    has_boxes = any(annotation.box is not None for annotation in said.annotations)
+    return size_note((said.width, said.height), known) if has_boxes else None
 
 
 def _rejected(rejection: Rejection) -> Finding:

@@ -11,6 +11,9 @@ from sightsmith_labeling.formats.records import ImportedImage
 from sightsmith_labeling.images import Problem
 from sightsmith_labeling.intake import KeptImage
 
+# Upright width and height in pixels; None where they are not known.
+Size = tuple[int | None, int | None]
+
 
 @dataclass(frozen=True)
 class StoredBytes:
@@ -64,6 +67,15 @@ class Incoming:
 def is_url(source: str) -> bool:
     """Whether a source says where the bytes of an image can be fetched."""
     return source.startswith(("s3://", "file://"))
+
+
+def size_note(made_for: Size, known: Size) -> Problem | None:
+    """What is to be told of an image whose boxes were made for another size than it has; None if there is nothing."""
+    if None in (*made_for, *known) or made_for == known:
+        return None
+    (width, height), (other_width, other_height) = known, made_for
+    message = f"the image is {width} × {height} pixels; its boxes were made for {other_width} × {other_height}"
+    return Problem("WARNING_IMAGE_SIZE_DIFFERS", message, "boxes")
 
 
 def fitted(image: ImportedImage, width: int | None, height: int | None) -> ImportedImage:

@@ -19,7 +19,7 @@ from sightsmith_labeling.edited_image import EditedImage
 from sightsmith_labeling.formats.records import ImportedImage
 from sightsmith_labeling.images import ImageState, Problem, new_image_ids, to_image
 from sightsmith_labeling.imports.ahead import ahead
-from sightsmith_labeling.imports.incoming import Incoming, fitted
+from sightsmith_labeling.imports.incoming import Incoming, Size, fitted
 from sightsmith_labeling.imports.matching import find_existing
 from sightsmith_labeling.imports.request import ExistingImages
 from sightsmith_labeling.labels import label_keys, label_names
@@ -73,11 +73,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Written:
-    """What became of an image, and what the import says of it now that its size is known."""
+    """What became of an image, and what the import says of it now that its size is known.
+
+    Attributes:
+        size: upright width and height in pixels that the boxes had to fit; None where they are not known, and for an
+            image that was left alone.
+    """
 
     outcome: Outcome
     problems: tuple[Problem, ...] = ()
     message: str = ""
+    size: Size = (None, None)
 
 
 class BatchWriter:
@@ -145,7 +151,8 @@ class BatchWriter:
             async for rows in documents:
                 for image_id in await session.scalars(_INSERT, {"rows": rows, "now": now}):
                     place = places[image_id]
-                    written[place] = Written(Outcome.CREATED, ready[place].problems)
+                    said = ready[place]
+                    written[place] = Written(Outcome.CREATED, said.problems, size=(said.width, said.height))
         return written
 
     def _new_row(
@@ -214,7 +221,8 @@ class BatchWriter:
         if too_many := [violation.description for violation in there.edited.violations]:
             there.refuse()
             return Written(Outcome.TOO_MANY, message="; ".join(too_many))
-        return Written(Outcome.UPDATED if there.is_changed else Outcome.UNCHANGED, said.problems)
+        outcome = Outcome.UPDATED if there.is_changed else Outcome.UNCHANGED
+        return Written(outcome, said.problems, size=known)
 
     async def _write_changes(self, session: AsyncSession, changed: Sequence["_Changing"]) -> None:
         if not changed:

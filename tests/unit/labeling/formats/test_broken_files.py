@@ -96,7 +96,7 @@ IMAGES = "[" + '{"id":1,"file_name":"a.jpg"}' + "]"
         (Coco(), {"a.json": f'{{"images":{IMAGES},"x":"' + "y" * 8 * MIB}, "ERROR_INVALID_JSON"),
         (Coco(), {"a.json": '{"images":' + "[" * 8 * MIB}, "ERROR_INVALID_JSON"),
         (Coco(), {"a.json": '{"images":[' + "9" * 8 * MIB + "]}"}, "ERROR_INVALID_JSON"),
-        (Coco(), {"a.json": '{"images":[{"id":1,"file_name":"' + "y" * 8 * MIB + '"}]}'}, "ERROR_EMPTY_MANIFEST"),
+        (Coco(), {"a.json": '{"images":[{"id":1,"file_name":"' + "y" * 8 * MIB + '"}]}'}, "ERROR_VALUE_TOO_LONG"),
         (Coco(), {"a.json": " " * 8 * MIB}, "ERROR_INVALID_JSON"),
         (Coco(), {"a.json": b"\xff\xfe{\0"}, "ERROR_INVALID_ENCODING"),
         (Yolo(), {"data.yaml": "a: &a [x,x]\nb: &b [*a,*a]\nnames: [*b,*b]"}, "ERROR_INVALID_YAML"),

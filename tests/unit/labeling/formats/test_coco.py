@@ -71,12 +71,37 @@ def test_what_has_no_image_is_rejected_with_its_place():
     assert [each.source for each in found if isinstance(each, ImportedImage)] == ["a.jpg"]
 
 
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+def test_whole_fractions_are_ids(key):
+    images, categories = ({**IMAGE, "id": 7.0},), [{"id": 3.0, "name": "cat"}]
+    (image,) = read(Coco(), coco(annotation(), images=images, categories=categories))
+    assert [each.label for each in image.annotations] == ["cat"]
+    (image,) = read(Coco(), coco(annotation(**{key: float(annotation()[key])})))
+    assert [each.label for each in image.annotations] == ["cat"]
+
+
+@pytest.mark.parametrize("id_", [7.5, float("nan"), float("inf"), True, None])
+def test_images_that_are_all_rejected_are_told_of(id_):
+    found = read(Coco(), coco(images=({**IMAGE, "id": id_}, {**IMAGE, "id": id_})))
+    assert [(each.code, each.path) for each in found] == [
+        ("ERROR_INVALID_ENTRY", "images[0]"),
+        ("ERROR_INVALID_ENTRY", "images[1]"),
+    ]
+
+
+def test_no_images_at_all_are_no_import():
+    with pytest.raises(FormatError) as refusal:
+        read(Coco(), coco(annotation(), images=()))
+    assert refusal.value.code == "ERROR_EMPTY_MANIFEST"
+
+
 def test_crowds_are_left_out_and_polygons_become_boxes():
     crowd = annotation(iscrowd=1, segmentation={"counts": [1], "size": [50, 100]})
     polygon = annotation(bbox=[], segmentation=[[10, 5, 20, 5, 20, 30], [12, 3, 13, 4, 15, 5]])
-    (image,) = read(Coco(), coco(crowd, polygon))
-    assert [each.box for each in image.annotations] == [Box(10, 3, 10, 27)]
-    assert [note.code for note in image.notes] == ["WARNING_CROWD_ANNOTATION"]
+    both = annotation(segmentation=[[10, 5, 20, 5, 20, 30]])
+    (image,) = read(Coco(), coco(crowd, polygon, both, polygon))
+    assert [each.box for each in image.annotations] == [Box(10, 3, 10, 27), Box(1.5, 2, 3, 4), Box(10, 3, 10, 27)]
+    assert [note.code for note in image.notes] == ["WARNING_CROWD_ANNOTATION", "WARNING_SHAPE_MADE_A_BOX"]
     assert image.problems == ()
 
 

@@ -27,12 +27,15 @@ def test_lines_are_shares_of_the_image():
 
 
 def test_polygons_become_the_boxes_around_them():
-    assert [each.box for each in boxes("1 0.25 0.5 0.75 0.5 0.5 1").annotations] == [Box(0.25, 0.5, 0.5, 0.5)]
+    found = boxes("1 0.25 0.5 0.75 0.5 0.5 1\n" * 2)
+    assert [each.box for each in found.annotations] == [Box(0.25, 0.5, 0.5, 0.5)] * 2
+    assert [note.code for note in found.notes] == ["WARNING_SHAPE_MADE_A_BOX"]
 
 
 def test_key_points_after_a_box_are_left_out():
     found = boxes("0 0.5 0.5 0.5 0.5 0.1 0.1 2", "names: {0: cat}\nkpt_shape: [1, 3]")
     assert [each.box for each in found.annotations] == [Box(0.25, 0.25, 0.5, 0.5)]
+    assert found.notes == ()
 
 
 @pytest.mark.parametrize(
