@@ -90,6 +90,7 @@ async def main(client: InferenceClient) -> str:
     """A deployment of `alpha` by ONNX Runtime, which tests leave as they find it."""
     await client.create("main", model=ALPHA)
     await client.wait_running("main", ALPHA)
+    await client.wait_predicting("main", png(7))
     return "main"
 
 

@@ -27,6 +27,8 @@ async def test_onnx_answers_what_onnxruntime_answers(
 async def test_torchscript_answers_the_same(client: InferenceClient, alpha: TinyModel, image: bytes) -> None:
     await client.create("by-torch", model=ALPHA, runtime="RUNTIME_TORCHSCRIPT")
     deployment = await client.wait_running("by-torch", ALPHA)
+    # The table that predictions go by follows the database within a moment.
+    await client.wait_predicting("by-torch", image)
     response = await client.predict("by-torch", image, min_confidence=0.0)
     await client.delete("by-torch")
     assert deployment.triton_model.startswith("shop.alpha.torchscript.")

@@ -47,6 +47,7 @@ async def deployment(client: InferenceClient) -> AsyncIterator[str]:
     name = "sampled"
     await client.create(name, model=ALPHA)
     await client.wait_running(name, ALPHA)
+    await client.wait_predicting(name, png(7))
     yield name
     await client.delete(name)
 
