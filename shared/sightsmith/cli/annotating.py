@@ -70,7 +70,7 @@ def unannotate_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         parent, (name,) = image_names(project, dataset, [image])
-        names = [f"{name}/annotations/{number}" for number in numbers]
+        names = [f"{name}/annotations/{number}" for number in dict.fromkeys(numbers)]
         client.annotations.delete_all(str(parent), names, etag)
     output.result({"deleted": names}, f"taken off: {len(names)}")
 

@@ -59,7 +59,7 @@ def validate_command(
     files: Annotated[Path | None, typer.Option(help="Folder for the summary and the manifests with errors.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a training would refuse or leave out, and what may spoil the model. Nothing is changed."""
+    """Tell what is wrong with the data or left out, and what may spoil the model. Nothing is changed."""
     output = Output(as_json)
     if test_manifest is not None and train_manifest is None:
         raise typer.BadParameter("--test-manifest needs --train-manifest")
@@ -150,11 +150,11 @@ def _report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> 
         if found.code in _ADVICE:
             yield f"[cyan]→[/] {_ADVICE[found.code]}"
     if result.trainable:
-        yield "[bold green]Nothing in the data stands against a training.[/]"
+        yield "[bold green]The data are sound.[/]"
         if result.use_case == ValidationResult.USE_CASE_OBJECT_LOCALIZATION:
             yield "[yellow]But trainings learn from labels of whole images only, as yet: boxes are left out.[/]"
     else:
-        yield "[bold red]A training would be refused.[/]"
+        yield "[bold red]The data are not fit for a training.[/]"
 
 
 def _line_table(result: ValidationResult) -> Table:

@@ -1,12 +1,20 @@
 """Annotations and images on the user's disk as one archive to be imported."""
 
 import os
+import shutil
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from sightsmith.client.labelled_folder import IMAGE_SUFFIXES, TEST_NAMES, TRAIN_NAMES, VALIDATION_NAMES
+from sightsmith.client.labelled_folder import (
+    IMAGE_SUFFIXES,
+    TEST_NAMES,
+    TRAIN_NAMES,
+    VALIDATION_NAMES,
+    FolderError,
+)
 
 _ANNOTATION_SUFFIXES = frozenset({".json", ".jsonl", ".manifest", ".xml", ".csv", ".tsv", ".yaml", ".yml"})
 # What YOLO's data sets say of themselves.
@@ -39,7 +47,7 @@ def pack(annotations: Path, images: Path | None, target: Path) -> int:
     """Writes a zip archive of annotations and images.
 
     Args:
-        annotations: a file or a folder.
+        annotations: a file, a folder or a zip archive.
         images: a folder of images that go along; None if they are in the folder already, or on the server.
         target: the archive.
 
@@ -47,6 +55,7 @@ def pack(annotations: Path, images: Path | None, target: Path) -> int:
         How many files are in it.
 
     Raises:
+        FolderError: if the annotations are an archive that is not taken together with images.
         OSError: if a file cannot be read.
     """
     # Images are packed already, and annotations are small beside them: packing once more would only take time.
@@ -54,6 +63,10 @@ def pack(annotations: Path, images: Path | None, target: Path) -> int:
         if annotations.is_dir():
             for path in _files(annotations):
                 archive.write(path, path.relative_to(annotations))
+        elif zipfile.is_zipfile(annotations):
+            _repack(annotations, archive)
+        elif tarfile.is_tarfile(annotations) or annotations.suffix.lower() == ".zip":
+            raise FolderError(f"{annotations}: unpack it, and give the folder together with --images")
         else:
             archive.write(annotations, annotations.name)
         if images is not None:
@@ -61,6 +74,15 @@ def pack(annotations: Path, images: Path | None, target: Path) -> int:
                 if path.suffix.lower() in IMAGE_SUFFIXES:
                     archive.write(path, Path(_IMAGES) / path.relative_to(images))
         return len(archive.namelist())
+
+
+def _repack(source: Path, archive: zipfile.ZipFile) -> None:
+    """Copies what is in an archive: as a file in the new one, nobody would look into it."""
+    with zipfile.ZipFile(source) as packed:
+        for member in packed.infolist():
+            if not member.is_dir():
+                with packed.open(member) as file, archive.open(member.filename, "w", force_zip64=True) as copy:
+                    shutil.copyfileobj(file, copy)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -62,6 +62,12 @@ async def test_annotations_come_with_their_images(
     again = result_of(run("import", f"{name}-again", archive, "--json"))
     assert again["result"]["created_count"] == "3"
 
+    bare = tmp_path / "bare.zip"
+    result_of(run("export", name, "--format", "coco", "-o", bare, "--json"))
+    result_of(run("import", f"{name}-bare", bare, "--images", tmp_path / "pictures", "--json"))
+    images = await TransferClient(client).images(f"{project}-bare/datasets/train")
+    assert [boxes_of(image) for image in images] == [[("cat", 1, 2, 30, 20)], [], []]
+
 
 def test_a_failed_import_says_why_and_ends_with_an_error(run: Run, project: str, tmp_path: Path) -> None:
     file = tmp_path / "bad.manifest"

@@ -30,7 +30,7 @@ async def test_what_can_be_trained_with_passes(run: Run, labelled: str, tmp_path
     assert not (tmp_path / "files" / "testing.manifest").exists()
     shown = run("validate", labelled)
     assert shown.exit_code == 0
-    assert "Nothing in the data stands against a training." in shown.stdout
+    assert "The data are sound." in shown.stdout
 
 
 async def test_what_a_training_would_refuse_fails(run: Run, project: str, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ async def test_what_a_training_would_refuse_fails(run: Run, project: str, tmp_pa
     }
     shown = run("validate", project.split("/")[1], "--train-manifest", train)
     assert shown.exit_code == 1
-    assert "A training would be refused." in shown.stdout
+    assert "The data are not fit for a training." in shown.stdout
     assert "line 2" in shown.stdout
 
 

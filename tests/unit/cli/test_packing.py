@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sightsmith.client.labelled_folder import FolderError
 from sightsmith.client.packing import holds_annotations, pack
 
 
@@ -38,3 +39,20 @@ def test_files_from_before_there_were_zip_archives_are_packed(tmp_path: Path) ->
     assert pack(tmp_path / "pictures", None, tmp_path / "packed.zip") == 1
     with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
         assert packed.read("1.jpg") == b"picture"
+
+
+def test_annotations_of_an_archive_go_along_with_images(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.jpg").write_bytes(b"picture")
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as export:
+        export.writestr("annotations/train.json", "{}")
+    assert pack(tmp_path / "export.zip", tmp_path / "pictures", tmp_path / "packed.zip") == 2
+    with zipfile.ZipFile(tmp_path / "packed.zip") as packed:
+        assert packed.read("annotations/train.json") == b"{}"
+        assert packed.read("images/1.jpg") == b"picture"
+
+
+def test_other_archives_are_to_be_unpacked_first(tmp_path: Path) -> None:
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    with pytest.raises(FolderError, match="unpack it"):
+        pack(tmp_path / "broken.zip", tmp_path, tmp_path / "packed.zip")
