@@ -75,14 +75,16 @@ def test_odd_but_good_images_are_imported(sightsmith: Command, folder: Path) -> 
     assert done.json["created"] == 24
 
 
-def test_one_label_is_not_enough(sightsmith: Command, folder: Path, tmp_path: Path) -> None:
+def test_one_label_is_imported_but_not_enough_to_train(sightsmith: Command, folder: Path, tmp_path: Path) -> None:
     lonely = tmp_path / "lonely"
     lonely.mkdir()
     (folder / "cat").rename(lonely / "cat")
-    done = sightsmith("import", "lonely", lonely)
-    assert done.code == 1
-    assert "cat" in done.errors
-    assert "two labels" in done.errors
+    done = sightsmith("import", "lonely", lonely, "--json")
+    assert (done.code, done.json["created"]) == (0, 4), done.errors
+    assert any("only one label" in warning for warning in done.json["warnings"])
+    trained = sightsmith("train", "lonely")
+    assert trained.code == 1
+    assert "NOT_ENOUGH_DATA" in trained.errors
 
 
 def test_the_service_too_asks_for_two_labels(client: Client, folder: Path) -> None:
