@@ -6,9 +6,10 @@ Pillow and numpy are needed here.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -64,6 +65,10 @@ class ImageError(ValueError):
         super().__init__(message)
         self.reason: ImageErrorReason = reason
         self.metadata = {key: str(value) for key, value in metadata.items()}
+
+    def __reduce__(self) -> tuple[Callable[..., "ImageError"], tuple[object, ...]]:
+        """For pickling: images are decoded in other processes, too."""
+        return partial(type(self), self.reason, str(self), **self.metadata), ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import start_http_server
 
 from sightsmith.logs import configure_logs, get_logger
+from sightsmith.memory import keep_freed_memory
 from sightsmith.settings import Settings
 
 _log = get_logger(__name__)
@@ -30,6 +31,7 @@ def run_process(name: str, settings: Settings, main: Callable[[asyncio.Event], A
     if port != "0":
         start_http_server(int(port), host)
     _collect_garbage_seldom()
+    keep_freed_memory()
     asyncio.run(_run_until_told(main))
     _log.info("stopped")
 

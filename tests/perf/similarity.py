@@ -11,12 +11,12 @@ from sqlalchemy.engine import make_url
 
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TRAIN
 from sightsmith.client import Client
-from sightsmith.names import DatasetName, ImageName, ProjectName
+from sightsmith.names import DatasetName, ImageName
 from sightsmith_labeling.embeddings.sketches import Vectors, directions, sketches, vector_text
 from sightsmith_labeling.embeddings.store import DEFAULT_BACKBONE, read_vector
 from tests.perf.figures import Measured
 from tests.perf.progress import tell
-from tests.perf.workplace import PROJECT, import_photos, running_stack
+from tests.perf.workplace import import_photos, running_stack, wait_for_embeddings
 
 _IMAGES = 100_000
 _PROJECT = "many"
@@ -24,7 +24,6 @@ _BLOCK = 5_000
 _QUERIES = 300
 _JUDGED = 100
 _RESULTS = 10
-_EMBEDDING_SECONDS = 300
 # What a mean of activations between 0 and 6 is at most.
 _LARGEST = 6
 
@@ -33,7 +32,7 @@ def measure(photos: Path) -> Measured:
     """Searches among 100,000 images whose embeddings are mixed from those of real photographs."""
     with running_stack() as (endpoints, client):
         import_photos(client, photos)
-        _wait_for_embeddings(client)
+        wait_for_embeddings(client)
         url = make_url(endpoints.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         client.ensure_project(_PROJECT)
         dataset = DatasetName.parse(client.ensure_dataset(_PROJECT, SPLIT_TRAIN).name)
@@ -46,18 +45,6 @@ def measure(photos: Path) -> Measured:
         "labeling.similar_100k_p95_ms": 1000 * float(np.percentile(seconds, 95)),
         "labeling.similar_100k_recall": recall,
     }
-
-
-def _wait_for_embeddings(client: Client) -> None:
-    tell("waiting for the embeddings of the photographs")
-    deadline = time.monotonic() + _EMBEDDING_SECONDS
-    while True:
-        progress = client.similarity.progress(str(ProjectName(PROJECT)))
-        if progress.embedded_image_count == progress.image_count:
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"only {progress.embedded_image_count} of {progress.image_count} images are embedded")
-        time.sleep(0.5)
 
 
 def _photo_vectors(database: psycopg.Connection) -> Vectors:

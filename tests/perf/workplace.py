@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from sightsmith.cli.output import Output
 from sightsmith.cli.training import follow_training
 from sightsmith.client import Client, Connection
 from sightsmith.client.labelled_folder import read_labelled_folder
+from sightsmith.names import ProjectName
 from sightsmith.stack.endpoints import Endpoints
 from sightsmith.stack.settings import StackSettings
 from sightsmith.stack.stack import PARTS, Stack
@@ -25,6 +27,7 @@ PROJECT = "bench"
 
 # A busy machine should make figures worse, not the benchmark fail.
 _START_TIMEOUT_SECONDS = 180
+_EMBEDDING_SECONDS = 300
 
 
 @contextmanager
@@ -45,6 +48,23 @@ def running_stack(parts: Collection[str] = PARTS) -> Iterator[tuple[Endpoints, C
     tell("starting a stack")
     with new_stack(parts) as stack, stack, Client(connection_of(stack.endpoints)) as client:
         yield stack.endpoints, client
+
+
+def wait_for_embeddings(client: Client) -> None:
+    """Waits until every image has its embedding, which also means that the backbone is ready.
+
+    Raises:
+        RuntimeError: if that takes too long.
+    """
+    tell("waiting for the embeddings")
+    deadline = time.monotonic() + _EMBEDDING_SECONDS
+    while True:
+        progress = client.similarity.progress(str(ProjectName(PROJECT)))
+        if progress.embedded_image_count == progress.image_count:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {progress.embedded_image_count} of {progress.image_count} images are embedded")
+        time.sleep(0.5)
 
 
 def import_photos(client: Client, photos: Path) -> int:

@@ -1,20 +1,21 @@
 """Intake: every image that comes in, however it comes, is checked, hashed, measured and stored here."""
 
 import asyncio
-import hashlib
-import io
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TypeVar, TypeVarTuple
 
-from PIL import Image
-
-from sightsmith.images import ImageInfo, ImageLimits, inspect_and_shrink
+from sightsmith.images import ImageError, ImageLimits
 from sightsmith.objects import Objects, image_key, thumbnail_key
+from sightsmith_labeling import intake_process
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.settings import LabelingSettings
-from sightsmith_labeling.signals import Signals, measure
 
-# Good enough to recognise a picture by, at a third of the size of the best quality.
-_THUMBNAIL_QUALITY = 80
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class IntakeLimits:
     Attributes:
         image: what is accepted as an image.
         thumbnail_side: longest side of a thumbnail in pixels.
-        at_once: images that are decoded beside each other.
+        processes: images that are decoded beside each other, each in a process of its own.
     """
 
     image: ImageLimits
     thumbnail_side: int
-    at_once: int
+    processes: int
 
     @classmethod
     def of(cls, settings: LabelingSettings) -> "IntakeLimits":
@@ -37,34 +38,23 @@ class IntakeLimits:
         return cls(
             image=ImageLimits(settings.max_image_bytes, settings.max_image_pixels, settings.min_image_side),
             thumbnail_side=settings.thumbnail_side,
-            at_once=settings.upload_concurrency,
+            processes=settings.intake_processes,
         )
 
 
-@dataclass(frozen=True)
-class KeptImage:
-    """An image whose bytes and thumbnail are stored.
-
-    Attributes:
-        source: where it came from.
-        sha256: of its bytes, in lower-case hexadecimal digits.
-    """
-
-    source: str
-    sha256: str
-    info: ImageInfo
-    size_bytes: int
-    signals: Signals
-
-
 class Intake:
-    """Takes images in. Its limits hold for everything that one process takes in."""
+    """Takes images in. Its limits hold for everything that one process takes in.
+
+    Images are decoded in processes of their own, which begin when they are needed: they use all cores, decoding takes
+    many times an image's encoded size only in so many of them, and an image on which a decoder crashes harms no other.
+    """
 
     def __init__(self, objects: Objects, limits: IntakeLimits) -> None:
         self._objects = objects
         self._limits = limits
-        # Decoding a picture takes many times its encoded size, so it is bounded for the whole process.
-        self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="intake")
+        self._workplace = intake_process.Workplace(objects, limits.image, limits.thumbnail_side)
+        self._processes = self._pool(limits.processes)
+        self._suspects = asyncio.Lock()
 
     async def keep(self, source: str, data: bytes) -> KeptImage:
         """Checks an image and stores its bytes and its thumbnail; what is stored already stays.
@@ -73,7 +63,7 @@ class Intake:
             ImageError: if it is not an image that is taken.
             UnavailableError: if the object store cannot be reached.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._keep, source, data)
+        return await self._run(intake_process.keep, source, data)
 
     async def thumbnail(self, sha256: str) -> bytes:
         """The small picture of an image that is stored: a JPEG. It is made now if the image came before thumbnails did.
@@ -86,29 +76,47 @@ class Intake:
             return await self._objects.get(thumbnail_key(sha256))
         except FileNotFoundError:
             data = await self._objects.get(image_key(sha256))
-        _, thumbnail = await asyncio.get_running_loop().run_in_executor(self._threads, self._examine, "", data)
+        thumbnail = await self._run(intake_process.thumbnail_of, data)
         await self._objects.put_once(thumbnail_key(sha256), thumbnail)
         return thumbnail
 
     def close(self) -> None:
-        """Lets go of the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Lets go of the processes."""
+        self._processes.shutdown(wait=False, cancel_futures=True)
 
-    def _keep(self, source: str, data: bytes) -> KeptImage:
-        """Slow, and done by libraries that let other threads run meanwhile."""
-        kept, thumbnail = self._examine(source, data)
-        # The image last: where it is, its thumbnail is too.
-        self._objects.put_once_from_thread(thumbnail_key(kept.sha256), thumbnail)
-        self._objects.put_once_from_thread(image_key(kept.sha256), data)
-        return kept
+    async def _run(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        pool = self._processes
+        try:
+            return await _run_in(pool, work, *arguments)
+        except BrokenProcessPool:
+            if self._processes is pool:
+                self._processes = self._pool(self._limits.processes)
+        return await self._run_alone(work, *arguments)
 
-    def _examine(self, source: str, data: bytes) -> tuple[KeptImage, bytes]:
-        info, small = inspect_and_shrink(data, self._limits.thumbnail_side, self._limits.image)
-        kept = KeptImage(source, hashlib.sha256(data).hexdigest(), info, len(data), measure(small))
-        return kept, _encoded(small)
+    async def _run_alone(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+        """Does again what was in work when a process crashed: one after the other, so that it shows which was to blame.
+
+        Raises:
+            ImageError: if it was this one.
+        """
+        async with self._suspects:
+            pool = self._pool(1)
+            try:
+                return await _run_in(pool, work, *arguments)
+            except BrokenProcessPool as error:
+                raise ImageError("IMAGE_UNREADABLE", "the process that decoded the image crashed on it") from error
+            finally:
+                pool.shutdown(wait=False)
+
+    def _pool(self, processes: int) -> ProcessPoolExecutor:
+        # Not forked: a copy of a process with threads may hang, and would hold its connections open.
+        return ProcessPoolExecutor(
+            processes,
+            mp_context=get_context("spawn"),
+            initializer=intake_process.begin,
+            initargs=(self._workplace,),
+        )
 
 
-def _encoded(thumbnail: Image.Image) -> bytes:
-    file = io.BytesIO()
-    thumbnail.save(file, "JPEG", quality=_THUMBNAIL_QUALITY)
-    return file.getvalue()
+async def _run_in(executor: Executor, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
+    return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)

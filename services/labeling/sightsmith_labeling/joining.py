@@ -16,7 +16,7 @@ from sightsmith_labeling.annotations import Annotation, Box, NewAnnotation, numb
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.images import Image, ImageState, new_image_id, to_image
-from sightsmith_labeling.intake import KeptImage
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.labels import label_keys, label_names
 from sightsmith_labeling.quotas import Quotas, require_room
 from sightsmith_labeling.tables import Base, DatasetRow, ImageRow, ImageTallyRow

@@ -9,7 +9,8 @@ from sightsmith.errors import UnavailableError
 from sightsmith.images import ImageError
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, image_key
-from sightsmith_labeling.intake import Intake, KeptImage
+from sightsmith_labeling.intake import Intake
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.tables import ImageRow
 
 _log = get_logger(__name__)

@@ -33,6 +33,8 @@ class LabelingSettings(Settings):
     # An upload whose client sends nothing, or takes no answer, for this long is ended: it holds the turn of another.
     upload_idle_seconds: float = Field(default=120.0, gt=0)
 
+    # Processes in which images are decoded, each one image at a time. They begin when images come.
+    intake_processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     # Longest side of a thumbnail in pixels. Thumbnails that are stored already keep the side they were made with.
     thumbnail_side: int = Field(default=256, ge=16, le=2048)
 

@@ -45,9 +45,10 @@ def measure(picture: Image.Image) -> Signals:
 def _mean_and_deviation(grey: Image.Image) -> tuple[float, float]:
     """Of the pixels, by way of their histogram: 256 numbers instead of one for each pixel."""
     counts = np.array(grey.histogram())
+    shares = counts / counts.sum()
     values = np.arange(len(counts))
-    mean = float(np.average(values, weights=counts))
-    return mean, float(np.average((values - mean) ** 2, weights=counts)) ** 0.5
+    mean = float(values @ shares)
+    return mean, float((values - mean) ** 2 @ shares) ** 0.5
 
 
 def _difference_hash(grey: Image.Image) -> str:

@@ -45,7 +45,7 @@ def s3(tmp_path: Path) -> Iterator[Mapping[str, str]]:
 async def test_what_was_answered_survives_a_kill(make_process: MakeProcess) -> None:
     process = make_process({})
     process.start()
-    samples = [Sample(f"{seed}.jpg", jpeg(seed)) for seed in range(400)]
+    samples = [Sample(f"{seed}.jpg", jpeg(seed)) for seed in range(1000)]
     client = LabelingClient(process.target, TOKEN)
     async with client.channel:
         dataset = await client.new_dataset()
@@ -56,7 +56,7 @@ async def test_what_was_answered_survives_a_kill(make_process: MakeProcess) -> N
                 answered.append(answer)
                 if len(answered) == 100:
                     process.kill()
-    assert 100 <= len(answered) < 400
+    assert 100 <= len(answered) < 1000
     process.start()
     client = LabelingClient(process.target, TOKEN)
     async with client.channel:
@@ -66,7 +66,7 @@ async def test_what_was_answered_survives_a_kill(make_process: MakeProcess) -> N
         assert {again[answer.index].outcome for answer in answered} == {UNCHANGED}
         assert {again[answer.index].image.name for answer in answered} == {answer.image.name for answer in answered}
         assert {answer.outcome for answer in again} == {CREATED, UNCHANGED}
-        assert (await client.dataset(dataset)).image_count == 400
+        assert (await client.dataset(dataset)).image_count == 1000
     assert process.stop() == 0
 
 

@@ -1,5 +1,10 @@
 import asyncio
+import hashlib
 import io
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from PIL import Image, ImageFilter
 from sightsmith.images import ImageError, ImageInfo, ImageLimits
 from sightsmith.objects import Objects, image_key, thumbnail_key
 from sightsmith_labeling.intake import Intake, IntakeLimits
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.signals import measure
 
 
@@ -21,7 +27,7 @@ def objects(tmp_path: Path) -> Objects:
 
 @pytest.fixture
 def intake(objects: Objects) -> Iterator[Intake]:
-    intake = Intake(objects, IntakeLimits(ImageLimits(), thumbnail_side=64, at_once=2))
+    intake = Intake(objects, IntakeLimits(ImageLimits(), thumbnail_side=64, processes=2))
     yield intake
     intake.close()
 
@@ -58,6 +64,71 @@ async def test_nothing_is_stored_of_what_is_refused(intake: Intake, tmp_path: Pa
     with pytest.raises(ImageError):
         await intake.keep("a.jpg", encoded(photo(), "JPEG")[:-500])
     assert [*await asyncio.to_thread(tmp_path.iterdir)] == []
+
+
+class _CrashingStore(Objects):
+    """Ends the process that writes an image of which the key is told, as a fault in a decoder would."""
+
+    def __init__(self, store: LocalStore, key: str) -> None:
+        super().__init__(store)
+        self._key = key
+
+    def put_once_from_thread(self, key: str, data: bytes) -> None:
+        if key == self._key:
+            os.abort()
+        super().put_once_from_thread(key, data)
+
+
+async def test_an_image_that_crashes_its_process_is_refused_and_harms_no_other(tmp_path: Path) -> None:
+    pictures = [encoded(photo(100 + number), "JPEG") for number in range(8)]
+    crashing = _CrashingStore(LocalStore(tmp_path), image_key(hashlib.sha256(pictures[3]).hexdigest()))
+    intake = Intake(crashing, IntakeLimits(ImageLimits(), thumbnail_side=64, processes=2))
+    try:
+        outcomes = await asyncio.gather(
+            *(intake.keep(f"{number}.jpg", data) for number, data in enumerate(pictures)), return_exceptions=True
+        )
+        again = await intake.keep("0.jpg", pictures[0])
+    finally:
+        intake.close()
+    refused = outcomes.pop(3)
+    assert isinstance(refused, ImageError)
+    assert refused.reason == "IMAGE_UNREADABLE"
+    assert [type(outcome) for outcome in outcomes] == [KeptImage] * 7
+    assert again == outcomes[0]
+
+
+_KEEPING_FOREVER = """
+import asyncio, multiprocessing, pathlib, sys
+from obstore.store import LocalStore
+from sightsmith.images import ImageLimits
+from sightsmith.objects import Objects
+from sightsmith_labeling.intake import Intake, IntakeLimits
+
+async def main():
+    folder = pathlib.Path(sys.argv[1])
+    intake = Intake(Objects(LocalStore(folder)), IntakeLimits(ImageLimits(), thumbnail_side=64, processes=1))
+    await intake.keep("a.jpg", (folder / "a.jpg").read_bytes())
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    await asyncio.sleep(600)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_the_processes_end_with_the_one_that_began_them_even_if_it_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+    script = tmp_path / "keeping.py"
+    script.write_text(_KEEPING_FOREVER)
+    with subprocess.Popen([sys.executable, script, tmp_path], stdout=subprocess.PIPE, text=True) as keeping:
+        assert keeping.stdout is not None
+        pids = [int(word) for word in keeping.stdout.readline().split()]
+        assert len(pids) == 1
+        keeping.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pids[0]}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pids[0]}").exists()
 
 
 async def test_there_is_no_thumbnail_of_what_is_not_there(intake: Intake) -> None:

@@ -9,7 +9,7 @@ from sightsmith_labeling.datasets import DatasetKey
 from sightsmith_labeling.formats.fields import FieldError, box_of, in_pixels
 from sightsmith_labeling.formats.records import ImportedImage
 from sightsmith_labeling.images import Problem
-from sightsmith_labeling.intake import KeptImage
+from sightsmith_labeling.kept_image import KeptImage
 
 # Upright width and height in pixels; None where they are not known.
 Size = tuple[int | None, int | None]

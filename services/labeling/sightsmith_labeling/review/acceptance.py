@@ -11,8 +11,8 @@ from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import NewAnnotation, Origin
 from sightsmith_labeling.datasets import DatasetKey, Split
 from sightsmith_labeling.edits import EditedImage, edit_images
-from sightsmith_labeling.intake import KeptImage
 from sightsmith_labeling.joining import NewImage, join_within
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.overlaps import Content, unmatched
 from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.tables import DatasetRow, ImageRow

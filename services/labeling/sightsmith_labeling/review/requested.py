@@ -9,7 +9,8 @@ from sightsmith.names import ProjectName, ReviewItemName
 from sightsmith.objects import Objects, image_key
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import NewAnnotation
-from sightsmith_labeling.intake import Intake, KeptImage
+from sightsmith_labeling.intake import Intake
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.review.item import Prediction, ReviewItem
 from sightsmith_labeling.review.items import ReviewItems
 

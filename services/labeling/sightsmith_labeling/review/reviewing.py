@@ -14,7 +14,8 @@ from sightsmith.objects import Objects, image_key
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import NewAnnotation
-from sightsmith_labeling.intake import Intake, KeptImage
+from sightsmith_labeling.intake import Intake
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.review.acceptance import become_labelled_image
 from sightsmith_labeling.review.assigning import require_unsettled

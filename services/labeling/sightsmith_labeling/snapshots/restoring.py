@@ -18,7 +18,8 @@ from sightsmith.objects import Objects, image_key
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import stored
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.intake import Intake, KeptImage
+from sightsmith_labeling.intake import Intake
+from sightsmith_labeling.kept_image import KeptImage
 from sightsmith_labeling.labels import label_keys, label_names
 from sightsmith_labeling.snapshots.reading import SnapshotImage, downloaded, read_images
 from sightsmith_labeling.snapshots.restore_plan import Fate, Restoration, plan

@@ -3,7 +3,8 @@
 import asyncio
 from asyncio import Future
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from sightsmith_labeling.quotas import Quotas
 
 # Rows in one transaction at most: enough that its cost is shared, few enough that answers come steadily.
 _ROWS_TOGETHER = 128
-# How long the first row waits for others at most, and how long while nothing arrives. Whoever sends one image and waits
-# for its answer notices nothing, and an upload of many needs a tenth of the transactions.
+# How long the first row waits for others at most, and how long while none is on its way. Whoever sends one image and
+# waits for its answer notices nothing, and an upload of many needs a tenth of the transactions.
 _WAIT_SECONDS = 0.5
 _QUIET_SECONDS = 0.02
 
@@ -42,10 +43,21 @@ class Commits:
         self._waiting: dict[DatasetKey, list[_Offer]] = defaultdict(list)
         self._transactions: set[asyncio.Task[None]] = set()
         self._heard = 0.0
+        self._examined = 0
 
     def hear(self) -> None:
         """Takes note that something of an upload has arrived: more images are on their way."""
         self._heard = asyncio.get_running_loop().time()
+
+    @contextmanager
+    def examining(self) -> Iterator[None]:
+        """While an image is looked into, it is on its way, too: a busy machine is not a quiet one."""
+        self._examined += 1
+        try:
+            yield
+        finally:
+            self._examined -= 1
+            self.hear()
 
     async def join(self, dataset: DatasetKey, image: NewImage, context: Context) -> Joined:
         """Lets an image join a dataset, together with others.
@@ -76,7 +88,8 @@ class Commits:
 
     def _begin_when_quiet(self, dataset: DatasetKey, offers: list[_Offer], latest: float) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() >= min(latest, self._heard + _QUIET_SECONDS):
+        is_quiet = not self._examined and loop.time() >= self._heard + _QUIET_SECONDS
+        if is_quiet or loop.time() >= latest:
             self._begin(dataset, offers)
         elif self._waiting.get(dataset) is offers:
             loop.call_later(_QUIET_SECONDS, self._begin_when_quiet, dataset, offers, latest)

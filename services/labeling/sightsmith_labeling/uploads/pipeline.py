@@ -172,7 +172,8 @@ class _Upload:
     async def _keep(self, image: ReceivedImage, group: asyncio.TaskGroup) -> None:
         source = image.header.source
         try:
-            new = await self._store.keep_bytes(image)
+            with self._store.commits.examining():
+                new = await self._store.keep_bytes(image)
         except ImageError as error:
             self._answer(RefusedImage(image.index, source, unacceptable(source, error)))
         except InvalidArgumentError as error:

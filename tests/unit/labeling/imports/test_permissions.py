@@ -65,7 +65,7 @@ def test_a_bucket_that_may_not_be_listed_has_a_code(closed_bucket: Place) -> Non
 
 
 async def test_an_image_that_may_not_be_read_has_a_code(closed_bucket: Place, tmp_path: Path) -> None:
-    intake = Intake(Objects(LocalStore(tmp_path)), IntakeLimits(ImageLimits(), thumbnail_side=64, at_once=1))
+    intake = Intake(Objects(LocalStore(tmp_path)), IntakeLimits(ImageLimits(), thumbnail_side=64, processes=1))
     places = AllowedPlaces(["s3://closed/"])
     fetcher = Fetcher(Database("postgresql+psycopg://nowhere/none"), intake, places, FetchLimits(1, 5.0, 1000))
     outcome = await fetcher._fetch("s3://closed/1.jpg", asyncio.Semaphore(1))

@@ -1,4 +1,4 @@
-"""The worker of the labeling service: `python -m sightsmith_labeling.worker`.
+"""The worker of the labeling service, put together.
 
 It runs the jobs and whatever else is done in the background. Any number of them may run, on any number of machines.
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 from sightsmith.database import Database, migrate
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.rpc.channel import service_channel
-from sightsmith.service import run_beside, run_process
+from sightsmith.service import run_beside
 from sightsmith_labeling.embeddings.embedder import Embedder
 from sightsmith_labeling.exports.exporting import ExportJobs
 from sightsmith_labeling.exports.request import EXPORT_JOBS, export_key
@@ -105,13 +105,3 @@ def worker_settings(settings: LabelingSettings) -> WorkerSettings:
         max_attempts=settings.job_max_attempts,
         folder=settings.work_dir / "labeling",
     )
-
-
-def main() -> None:
-    """Reads the settings and runs."""
-    settings = LabelingSettings()
-    run_process("labeling worker", settings, lambda stop: work(settings, stop))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""The worker of the labeling service: `python -m sightsmith_labeling.worker`."""
