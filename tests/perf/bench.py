@@ -5,7 +5,6 @@ reported and never asserted: the exit status is 0 unless something breaks or not
 """
 
 import argparse
-import os
 import signal
 import sys
 import zipfile
@@ -16,7 +15,18 @@ from pathlib import Path
 from rich.console import Console
 
 from sightsmith.demo.atomic_file import write_atomically
-from tests.perf import demo, inference, labeling, listing, similarity, stack_start, training, transfers, uploads
+from tests.perf import (
+    demo,
+    inference,
+    labeling,
+    listing,
+    machine,
+    similarity,
+    stack_start,
+    training,
+    transfers,
+    uploads,
+)
 from tests.perf.figures import Measured, as_json, as_table
 from tests.perf.photos import ARCHIVE, unpacked_photos
 from tests.perf.progress import PROGRESS
@@ -58,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Whoever stops the benchmark stops its servers too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = [part for part in PARTS if wanted.only in (None, part.name)]
-    machine = _machine()
+    the_machine = machine.measure()
     try:
         with unpacked_photos(wanted.data_dir) as photos:
             if photos is None:
@@ -70,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not measured:
         PROGRESS.print("nothing was measured")
         return 1
-    figures = machine | measured
+    figures = the_machine | measured
     write_atomically(REPORT, as_json(figures))
     Console().print(as_table(figures))
     PROGRESS.print(f"written: {REPORT}" + (f"; broken: {', '.join(broken)}" if broken else ""))
@@ -120,11 +130,6 @@ def _tell_what_is_left_out(parts: Sequence[Part], data_dir: Path) -> None:
             "with make bench DATA_DIR=FOLDER, or --data-dir FOLDER",
             soft_wrap=True,
         )
-
-
-def _machine() -> dict[str, float]:
-    """What a reader needs to judge the figures by; called before the benchmark itself makes the machine busy."""
-    return {"machine.cores": len(os.sched_getaffinity(0)), "machine.load_average": os.getloadavg()[0]}
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ _MAX_DIFFERENCE = 1e-4
 FIGURES = (
     Figure("machine.cores", "cores"),
     Figure("machine.load_average", "processes"),
+    Figure("machine.reference_ms", "ms", Better.LOWER),
     Figure("stack.start_seconds", "s", Better.LOWER),
     Figure("stack.restart_seconds", "s", Better.LOWER),
     Figure("labeling.import_images_per_second", "images/s", Better.HIGHER),

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+import msgspec
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -28,6 +29,8 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             connect_args={"prepare_threshold": None},
+            json_serializer=_json_text,
+            json_deserializer=msgspec.json.decode,
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
@@ -75,3 +78,7 @@ class Within:
 
 def _unavailable() -> UnavailableError:
     return UnavailableError("the database cannot be reached; try again", metadata={"service": "postgresql"})
+
+
+def _json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,13 +1,13 @@
 """Writing a batch of an import into datasets: a handful of statements, however many images there are."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 from sqlalchemy import any_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -320,7 +320,7 @@ async def _in_thread(rows_of: Callable[[Sequence[str]], str], image_ids: Sequenc
 
 
 def _as_json(rows: Iterable[Mapping[str, Any]]) -> str:
-    return json.dumps(list(rows), separators=(",", ":"))
+    return msgspec.json.encode([*rows]).decode()
 
 
 def _homeless(image: Incoming) -> Written:
