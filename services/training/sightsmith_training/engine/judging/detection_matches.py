@@ -1,0 +1,247 @@
+"""What a detector says of images beside the boxes labelled on them: the one set of matches behind all its figures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sightsmith_training.engine.judging.answers import Boxes, Detections, LabelledImage, Positions
+from sightsmith_training.engine.judging.arrays import Flags, Floats
+from sightsmith_training.engine.judging.counts import Counts
+from sightsmith_training.engine.judging.overlaps import NOBODY, Pairs, match_greedily, pair_up, ranks_within
+from sightsmith_training.engine.judging.rankings import Ranking
+
+COUNTING_IOU = 0.5
+"""The overlap at which a detection counts as right, where nothing else is stated."""
+
+MOST_DETECTIONS = 100
+"""Detections of one label that count on one image, the surest of them, as in COCO's evaluation."""
+
+
+@dataclass(frozen=True)
+class BoxTable:
+    """The boxes of all images, one after another.
+
+    Attributes:
+        images: shape [boxes]; the position of the image.
+        labels: shape [boxes].
+        boxes: shape [boxes, 4].
+    """
+
+    images: Positions
+    labels: Positions
+    boxes: Boxes
+
+
+@dataclass(frozen=True)
+class DetectionMatches:
+    """Every detection with the labelled box that it found, and every labelled box with what found it.
+
+    Detections are matched without a threshold, per image and label, the surest first. A threshold takes away the
+    least sure ones, which changes nothing for the others; so other thresholds need only
+    `dataclasses.replace(matches, thresholds=…)`.
+
+    Attributes:
+        images: the judged images.
+        labels: names, in the order of all arrays.
+        thresholds: shape [labels]; the lowest confidence at which a detection counts.
+        iou: the overlap at which a detection is right.
+        truths: the labelled boxes, image after image by name.
+        detections: the boxes that the detector gave, image after image by name, the surest of an image first.
+        confidences: shape [detections].
+        pairs: all that overlap by 0.5, or by `iou` where that is less, whatever their labels.
+        partners: shape [detections]; the labelled box that the detection found, or `NOBODY`.
+    """
+
+    images: tuple[LabelledImage, ...]
+    labels: tuple[str, ...]
+    thresholds: Floats
+    iou: float
+    truths: BoxTable
+    detections: BoxTable
+    confidences: Floats
+    pairs: Pairs
+    partners: Positions
+
+    @property
+    def predicted(self) -> Flags:
+        """Whether the detection is at or above the threshold of its label; shape [detections]."""
+        return np.asarray(self.confidences >= self.thresholds[self.detections.labels])
+
+    @property
+    def true_positives(self) -> Flags:
+        """Shape [detections]."""
+        return np.asarray(self.predicted & (self.partners != NOBODY))
+
+    @property
+    def false_positives(self) -> Flags:
+        """Shape [detections]."""
+        return np.asarray(self.predicted & (self.partners == NOBODY))
+
+    @property
+    def missed(self) -> Flags:
+        """Which labelled boxes are false negatives; shape [truths]."""
+        missed = np.ones(len(self.truths.labels), dtype=np.bool_)
+        missed[self.partners[self.true_positives]] = False
+        return missed
+
+    @property
+    def finders(self) -> Positions:
+        """The detection that found a labelled box, be it below its threshold, or `NOBODY`; shape [truths]."""
+        finders = np.full(len(self.truths.labels), NOBODY, dtype=np.intp)
+        found = np.flatnonzero(self.partners != NOBODY)
+        finders[self.partners[found]] = found
+        return finders
+
+    @property
+    def truth_confidences(self) -> Floats:
+        """How sure the detector is of each labelled box; 0 where it gave none for it; shape [truths]."""
+        return np.where(self.finders == NOBODY, 0.0, np.append(self.confidences, 0.0)[self.finders])
+
+    @property
+    def partner_ious(self) -> Floats:
+        """Overlap of a detection with the labelled box that it found; 0 where it found none; shape [detections]."""
+        ious = np.zeros(len(self.confidences))
+        own = self.pairs.truth == self.partners[self.pairs.detection]
+        ious[self.pairs.detection[own]] = self.pairs.iou[own]
+        return ious
+
+    @property
+    def counts(self) -> Counts:
+        """Counted in boxes; shape [images, labels]."""
+        return Counts(
+            self._tally(self.detections, self.true_positives),
+            self._tally(self.detections, self.false_positives),
+            self._tally(self.truths, self.missed),
+        )
+
+    @property
+    def truth_counts(self) -> Floats:
+        """How many boxes of each label are on each image; shape [images, labels]."""
+        return self._tally(self.truths, np.ones(len(self.truths.labels), dtype=np.bool_))
+
+    @property
+    def rankings(self) -> list[Ranking]:
+        """By label, what a threshold could let through."""
+        right = self.partners != NOBODY
+        positives = np.bincount(self.truths.labels, minlength=len(self.labels))
+        return [
+            Ranking.of(self.confidences[own], right[own], int(positives[label]))
+            for label, own in enumerate(positions_by_label(self.detections.labels, len(self.labels)))
+        ]
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64]:
+        """How labelled boxes (rows) were predicted (columns); the last row and column stand for the background.
+
+        Labelled boxes that were missed and false detections become partners whatever their labels, the surest
+        detection first. So the diagonal holds the true positives, a row sums to the labelled boxes of a label and
+        a column to its predictions. Shape [labels + 1, labels + 1].
+        """
+        background = len(self.labels)
+        partners = np.where(self.true_positives, self.partners, self.mistaken_for)
+        seen_as = np.full(len(self.truths.labels), background)
+        seen_as[partners[partners != NOBODY]] = self.detections.labels[partners != NOBODY]
+        invented = self.predicted & (partners == NOBODY)
+        matrix = np.zeros((background + 1, background + 1), dtype=np.int64)
+        np.add.at(matrix, (self.truths.labels, seen_as), 1)
+        np.add.at(matrix, (background, self.detections.labels[invented]), 1)
+        return matrix
+
+    @property
+    def mistaken_for(self) -> Positions:
+        """For each false positive the missed box of another label that lies there, or `NOBODY`; shape [detections]."""
+        pairs = self.pairs
+        left_over = pairs.of(self.false_positives[pairs.detection] & self.missed[pairs.truth])
+        nothing = np.zeros((1, len(self.truths.labels)), dtype=np.bool_)
+        return np.asarray(match_greedily(left_over, self.detections.images, np.array([self.iou]), nothing)[0])
+
+    def _tally(self, table: BoxTable, wanted: Flags) -> Floats:
+        shape = (len(self.images), len(self.labels))
+        cells = table.images[wanted] * shape[1] + table.labels[wanted]
+        return np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+
+def match_detections(
+    images: Sequence[LabelledImage],
+    labels: Sequence[str],
+    detections: Sequence[Detections],
+    thresholds: npt.NDArray[np.floating],
+    iou: float = COUNTING_IOU,
+) -> DetectionMatches:
+    """Finds out which detection found which labelled box.
+
+    Neither the order of the images nor that of equally sure detections on different images matters.
+
+    Args:
+        images: what is labelled.
+        labels: names, in the order of the model.
+        detections: for each image.
+        thresholds: shape [labels].
+        iou: the overlap at which a detection is right, above 0 and at most 1.
+
+    Raises:
+        ValueError: if the lengths do not fit each other or a confidence is not a number.
+    """
+    if len(images) != len(detections) or thresholds.shape != (len(labels),):
+        raise ValueError(f"{len(images)} images, {len(detections)} detections, {thresholds.shape} thresholds")
+    if any(np.isnan(answer.confidences).any() for answer in detections):
+        raise ValueError("some confidences are not numbers")
+    by_name = sorted(range(len(images)), key=lambda position: images[position].image)
+    truths = _gather(by_name, [image.box_labels for image in images], [image.boxes for image in images])
+    surest = [_surest(answer) for answer in detections]
+    found = _gather(by_name, [answer.labels for answer in surest], [answer.boxes for answer in surest])
+    pairs = _pairs(by_name, found, truths, min(iou, COUNTING_IOU))
+    return DetectionMatches(
+        images=tuple(images),
+        labels=tuple(labels),
+        thresholds=thresholds.astype(np.float64),
+        iou=iou,
+        truths=truths,
+        detections=found,
+        confidences=np.concatenate([np.empty(0), *(surest[position].confidences for position in by_name)]),
+        pairs=pairs,
+        partners=match_same_label(found, truths, pairs, np.array([iou]), np.zeros((1, len(truths.labels)), np.bool_))[
+            0
+        ],
+    )
+
+
+def match_same_label(
+    detections: BoxTable, truths: BoxTable, pairs: Pairs, least_iou: Floats, avoided: Flags
+) -> npt.NDArray[np.intp]:
+    """Matches detections with labelled boxes of their label; see `match_greedily`."""
+    alike = detections.labels[pairs.detection] == truths.labels[pairs.truth]
+    groups = detections.images * (detections.labels.max(initial=0) + 1) + detections.labels
+    return match_greedily(pairs.of(alike), groups, least_iou, avoided)
+
+
+def positions_by_label(labels: Positions, count: int) -> list[Positions]:
+    """For each of `count` labels the positions at which it stands, ascending."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, count)))
+
+
+def _surest(answer: Detections) -> Detections:
+    """The detections that count, the surest first."""
+    order = np.argsort(-answer.confidences, kind="stable")
+    if len(order) > MOST_DETECTIONS:
+        order = order[ranks_within(answer.labels[order]) < MOST_DETECTIONS]
+    confidences = np.clip(answer.confidences[order].astype(np.float64), 0, 1)
+    return Detections(answer.boxes[order], answer.labels[order], confidences)
+
+
+def _gather(order: Sequence[int], labels: Sequence[Positions], boxes: Sequence[Boxes]) -> BoxTable:
+    sizes = np.array([len(labels[position]) for position in order], dtype=np.intp)
+    return BoxTable(
+        images=np.repeat(np.array(order, dtype=np.intp), sizes),
+        labels=np.concatenate([np.empty(0, np.intp), *(labels[position] for position in order)]),
+        boxes=np.concatenate([np.empty((0, 4)), *(boxes[position] for position in order)]),
+    )
+
+
+def _pairs(order: Sequence[int], detections: BoxTable, truths: BoxTable, least_iou: float) -> Pairs:
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    return pair_up(detections.boxes, truths.boxes, place[detections.images], place[truths.images], least_iou)
