@@ -19,9 +19,11 @@ from sightsmith.errors import AlreadyExistsError, NotFoundError, OutOfRangeError
 from sightsmith.events.outbox import tell
 from sightsmith.names import TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sightsmith_training.engine.contract import Phase
+from sightsmith_training.engine.contract import Phase, Task, TrainingOptions
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import Outbox, TrainingJobRevisionRow, TrainingJobRow
+
+_NO_WISHES = TrainingOptions()
 
 
 class JobState(StrEnum):
@@ -49,6 +51,8 @@ class JobProgress(BaseModel):
     percent: float
     remaining_seconds: float | None = None
     best_score: float | None = None
+    activity: str = ""
+    metrics: dict[str, float] = {}
 
 
 class JobError(BaseModel):
@@ -72,6 +76,9 @@ class TrainingJob(BaseModel):
     id: str
     snapshot: str
     seed: int
+    options: TrainingOptions = TrainingOptions()
+    task: Task | None = None
+    task_reason: str | None = None
     state: JobState
     progress: JobProgress | None
     model: str | None
@@ -96,7 +103,12 @@ class TrainingJobs:
         self._watch_interval = watch_interval_seconds
 
     async def create(
-        self, project: str, snapshot: TrainableSnapshot, seed: int, request_id: uuid.UUID | None
+        self,
+        project: str,
+        snapshot: TrainableSnapshot,
+        seed: int,
+        request_id: uuid.UUID | None,
+        options: TrainingOptions = _NO_WISHES,
     ) -> TrainingJob:
         """Queues a job, or returns the one that the same request queued before.
 
@@ -112,6 +124,7 @@ class TrainingJobs:
             manifest_sha256=snapshot.manifest_sha256,
             embedding_files=[file.model_dump() for file in snapshot.embedding_files],
             seed=seed,
+            options=options.model_dump(mode="json"),
             state=JobState.QUEUED,
         )
         try:
@@ -123,7 +136,7 @@ class TrainingJobs:
         except IntegrityError:
             if request_id is None:
                 raise
-            return await self._of_request(project, request_id, snapshot.name, seed)
+            return await self._of_request(project, request_id, (snapshot.name, seed, options))
         return TrainingJob.model_validate(row)
 
     async def get(self, name: TrainingJobName) -> TrainingJob:
@@ -194,11 +207,13 @@ class TrainingJobs:
         async with self._database.transaction() as session:
             return [TrainingJob.model_validate(job) for job in await session.scalars(query)]
 
-    async def _of_request(self, project: str, request_id: uuid.UUID, snapshot: str, seed: int) -> TrainingJob:
+    async def _of_request(
+        self, project: str, request_id: uuid.UUID, arguments: tuple[str, int, TrainingOptions]
+    ) -> TrainingJob:
         query = select(TrainingJobRow).where(TrainingJobRow.project == project, TrainingJobRow.request_id == request_id)
         async with self._database.transaction() as session:
             job = TrainingJob.model_validate((await session.scalars(query)).one())
-        if (job.snapshot, job.seed) != (snapshot, seed):
+        if (job.snapshot, job.seed, job.options) != arguments:
             raise AlreadyExistsError(
                 f"request_id {request_id} was used before to create {job.name} with other arguments",
                 reason="REQUEST_ID_REUSED",

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
 from sightsmith.names import TrainingJobName
-from sightsmith_training.engine.contract import EmbeddingFile
+from sightsmith_training.engine.contract import EmbeddingFile, Task, TrainingOptions
 from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, record_change, wake_workers
-from sightsmith_training.tables import ModelNumberRow, TrainingJobRow
+from sightsmith_training.models import next_model_number
+from sightsmith_training.tables import TrainingJobRow
 
 
 class LeaseLostError(Exception):
@@ -36,6 +36,7 @@ class Lease:
     manifest_sha256: str
     embedding_files: Sequence[EmbeddingFile]
     seed: int
+    options: TrainingOptions
     attempt: int
 
 
@@ -75,6 +76,7 @@ class Leases:
                 manifest_sha256=row.manifest_sha256,
                 embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
                 seed=row.seed,
+                options=TrainingOptions.model_validate(row.options),
                 attempt=row.attempt,
             )
 
@@ -94,6 +96,17 @@ class Leases:
                 row.progress = progress.model_dump()
                 await record_change(session, row)
             return row.state == JobState.CANCELLING
+
+    async def record_task(self, lease: Lease, task: Task, reason: str) -> None:
+        """Records what the model is to do, and why.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, lease)
+            row.task, row.task_reason = task, reason
+            await record_change(session, row)
 
     async def fail(self, lease: Lease, error: JobError) -> None:
         """Ends the job with an error.
@@ -136,12 +149,7 @@ class Leases:
         async with self._database.transaction() as session:
             row = await locked_row(session, lease)
             if row.model_number is None:
-                first = insert(ModelNumberRow).values(project=row.project, last_number=1)
-                next_number = first.on_conflict_do_update(
-                    index_elements=[ModelNumberRow.project], set_={"last_number": ModelNumberRow.last_number + 1}
-                ).returning(ModelNumberRow.last_number)
-                row.model_number = await session.scalar(next_number)
-            assert row.model_number is not None  # noqa: S101 - the insert returns a row
+                row.model_number = await next_model_number(session, row.project)
             return row.model_number
 
     async def take_from_lost_workers(self) -> int:

@@ -17,6 +17,15 @@ class TrainingSettings(Settings):
     min_images_per_label: int = Field(default=3, ge=2)
     parity_tolerance: float = Field(default=1e-4, ge=0)
 
+    # What may be said of a model: the limits of Rekognition Custom Labels.
+    max_description_length: int = Field(default=255, ge=0)
+    max_tags_per_model: int = Field(default=50, ge=0)
+    max_tag_name_length: int = Field(default=128, ge=1)
+    max_tag_value_length: int = Field(default=256, ge=0)
+
+    # How often files of deleted models that could not be deleted at once are tried again.
+    discard_seconds: float = Field(default=60.0, gt=0)
+
     # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find
     # features made. Each costs memory there.
     published_backbones: tuple[str, ...] = (CATALOGUE[0].name,)
@@ -34,6 +43,9 @@ class TrainingSettings(Settings):
 
     # Where a worker keeps files of the job that it is at; processor threads for it, 0 for all.
     work_dir: Path = Path("work")
+    # Whether an idle worker keeps a process waiting that has loaded its libraries: half a gigabyte of memory, and each
+    # training begins seconds earlier.
+    spare_process: bool = True
     training_threads: int = Field(default=0, ge=0)
 
     @field_validator("published_backbones")

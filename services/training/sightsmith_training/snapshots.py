@@ -13,7 +13,7 @@ from sightsmith.errors import FailedPreconditionError, FieldViolation, InternalE
 from sightsmith.names import SnapshotName
 from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
-from sightsmith_training.engine.contract import EmbeddingFile, SpecEntry
+from sightsmith_training.engine.contract import EmbeddingFile, SpecBox, SpecEntry
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -100,6 +100,14 @@ async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEnt
             split="test" if entry.split == Split.SPLIT_TEST else "train",
             labels=list(entry.labels),
             source=entry.source,
+            boxes=[_box(box) for box in entry.boxes],
+            width=entry.width,
+            height=entry.height,
         )
         for entry in lines
     ]
+
+
+def _box(box: snapshot_pb2.LabelledBox) -> SpecBox:
+    place = box.box
+    return SpecBox(label=box.label, left=place.left, top=place.top, width=place.width, height=place.height)

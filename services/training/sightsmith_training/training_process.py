@@ -3,16 +3,22 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 from sightsmith_training.engine.contract import MESSAGE, Failure, Progress, TrainingResult, TrainingSpec
 
 _TERMINATE_SECONDS = 3.0
 # A result carries every score of every judged image in one line.
 _MAX_LINE_BYTES = 256 * 1024 * 1024
+# Of all processes of the machine, also those of containers: proc(5).
+_KERNEL_COUNTERS = Path("/proc/vmstat")
+_LOG = "engine.log"
 _LOG_TAIL = 2000
 
 
@@ -21,40 +27,51 @@ class TrainingProcessKilledError(Exception):
 
 
 class TrainingProcess:
-    """A training in a child process; end it with `close` whatever happens."""
+    """A child process for one training; end it with `close` whatever happens."""
 
-    def __init__(self, process: Process, log: Path) -> None:
+    def __init__(self, process: Process, folder: Path) -> None:
         self._process = process
-        self._log = log
+        self._folder = folder
+        self._killed_before = processes_killed_for_memory()
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.returncode is None
+
     @classmethod
-    async def start(cls, spec: TrainingSpec, folder: Path) -> "TrainingProcess":
-        """Starts a training.
+    async def start(cls, folder: Path) -> "TrainingProcess":
+        """Starts a process, which loads its libraries while it waits for `begin`.
 
         Args:
-            spec: what to train.
-            folder: for the specification and the process's log.
+            folder: where there is one made for the process's own files; it is removed by `close`.
         """
-        spec_file, log = folder / "spec.json", folder / "engine.log"
-        spec_file.write_text(spec.model_dump_json())
-        with log.open("ab") as log_file:
+        own = Path(mkdtemp(prefix=".engine-", dir=folder))
+        with (own / _LOG).open("ab") as log:
             # The child watches its standard input and ends when this process does.
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sightsmith_training.engine", str(spec_file)),
+                *(sys.executable, "-m", "sightsmith_training.engine"),
                 stdin=PIPE,
                 stdout=PIPE,
-                stderr=log_file,
+                stderr=log,
                 # torch leaves folders behind wherever it is imported.
-                env={**os.environ, "TMPDIR": str(folder)},
+                env={**os.environ, "TMPDIR": str(own)},
                 limit=_MAX_LINE_BYTES,
                 start_new_session=True,
             )
-        return cls(process, log)
+        return cls(process, own)
+
+    def begin(self, spec: TrainingSpec) -> None:
+        """Lets the process train. It is to be done once; what comes of it tells `messages`."""
+        assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
+        spec_file = self._folder / "spec.json"
+        spec_file.write_text(spec.model_dump_json())
+        self._process.stdin.write(os.fsencode(spec_file) + b"\n")
 
     async def messages(self) -> AsyncIterator[Progress | Failure | TrainingResult]:
         """What the training says, up to its result or failure. A process that ends without either has failed.
@@ -69,9 +86,15 @@ class TrainingProcess:
             if not isinstance(message, Progress):
                 return
         code = await self._process.wait()
+        if code == -signal.SIGKILL and processes_killed_for_memory() > self._killed_before:
+            yield Failure(
+                reason="OUT_OF_MEMORY",
+                message="the system ended the training because there was no memory left; use a machine with more",
+            )
+            return
         if code < 0:
             raise TrainingProcessKilledError(f"the training process was killed by signal {-code}")
-        tail = self._log.read_text(errors="replace")[-_LOG_TAIL:]
+        tail = (self._folder / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
         yield Failure(
             reason="TRAINING_FAILED",
             message=f"the training process ended with exit code {code} and without a result",
@@ -79,9 +102,12 @@ class TrainingProcess:
         )
 
     async def close(self) -> None:
-        """Ends the process if it still runs."""
-        if self._process.returncode is not None:
-            return
+        """Ends the process if it still runs, and removes its files."""
+        if self.is_running:
+            await self._end()
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         try:
@@ -90,3 +116,46 @@ class TrainingProcess:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+
+
+def processes_killed_for_memory() -> int:
+    """How many processes the kernel has ended for want of memory since it was started; 0 where that is not told."""
+    try:
+        counters = _KERNEL_COUNTERS.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in counters if line.startswith("oom_kill ")), 0)
+
+
+class SpareProcess:
+    """Keeps a process waiting, so that a training need not wait for its libraries."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder in which the processes have theirs."""
+        self._folder = folder
+        self._spare: TrainingProcess | None = None
+
+    async def prepare(self) -> None:
+        """Makes sure that a process waits."""
+        if self._spare is None or not self._spare.is_running:
+            await self.close()
+            self._spare = await self._start()
+
+    async def take(self) -> TrainingProcess:
+        """The process that waits or, if none does, a new one."""
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.is_running:
+            return spare
+        if spare is not None:
+            await spare.close()
+        return await self._start()
+
+    async def close(self) -> None:
+        """Ends the process that waits."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            await spare.close()
+
+    async def _start(self) -> TrainingProcess:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return await TrainingProcess.start(self._folder)

@@ -26,7 +26,7 @@ from sightsmith_training.publishing import Publisher
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
 from sightsmith_training.tables import MIGRATIONS, SCHEMA
-from sightsmith_training.training_process import TrainingProcess, TrainingProcessKilledError
+from sightsmith_training.training_process import SpareProcess, TrainingProcessKilledError
 
 Result = TypeVar("Result")
 
@@ -48,6 +48,7 @@ class Worker:
         self._objects = Objects(open_object_store(settings.object_store_url))
         self._leases = Leases(database, settings.lease_seconds, settings.max_attempts)
         self._publisher = Publisher(database, self._objects, self._leases)
+        self._processes = SpareProcess(settings.work_dir)
         self._hint = asyncio.Event()
 
     def wake(self) -> None:
@@ -56,6 +57,12 @@ class Worker:
 
     async def run(self) -> None:
         """Works until cancelled; a job in hand is then given back for others to go on with."""
+        try:
+            await self._work()
+        finally:
+            await asyncio.shield(self._processes.close())
+
+    async def _work(self) -> None:
         while True:
             try:
                 self._hint.clear()
@@ -68,6 +75,9 @@ class Worker:
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hint.wait(), self._settings.poll_seconds)
+                continue
+            if self._settings.spare_process:
+                await self._processes.prepare()
 
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)
@@ -111,6 +121,8 @@ class Worker:
         try:
             outcome = await beat.beside(self._run_engine(lease, folder, beat))
             if isinstance(outcome, Failure):
+                if outcome.reason == "DEPENDENCY_UNAVAILABLE":
+                    raise UnavailableError(outcome.message)
                 await self._leases.fail(lease, _error_of(outcome))
                 return "failed"
             beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
@@ -126,8 +138,10 @@ class Worker:
         return "succeeded"
 
     async def _run_engine(self, lease: Lease, folder: Path, beat: "_Heartbeat") -> TrainingResult | Failure:
-        process = await TrainingProcess.start(await self._specify(lease, folder / _OUTPUT), folder)
+        spec = await self._specify(lease, folder / _OUTPUT)
+        process = await self._processes.take()
         try:
+            process.begin(spec)
             async for message in process.messages():
                 if not isinstance(message, Progress):
                     return message
@@ -145,6 +159,7 @@ class Worker:
             embedding_files=list(lease.embedding_files),
             output_dir=output_dir,
             seed=lease.seed,
+            options=lease.options,
             min_images_per_label=self._settings.min_images_per_label,
             parity_tolerance=self._settings.parity_tolerance,
             threads=self._settings.training_threads,

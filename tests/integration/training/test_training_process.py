@@ -1,13 +1,16 @@
 """The child process in which a training runs, and how it may end."""
 
+import asyncio
 import os
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
 from sightsmith_training.engine.contract import Failure, TrainingSpec
-from sightsmith_training.training_process import TrainingProcess, TrainingProcessKilledError
+from sightsmith_training.training_process import SpareProcess, TrainingProcess, TrainingProcessKilledError
 
 
 def spec(folder: Path) -> TrainingSpec:
@@ -22,8 +25,22 @@ def spec(folder: Path) -> TrainingSpec:
     )
 
 
+def files_in(folder: Path) -> list[Path]:
+    return [*folder.iterdir()]
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def begun(folder: Path) -> TrainingProcess:
+    process = await TrainingProcess.start(folder)
+    process.begin(spec(folder))
+    return process
+
+
 async def test_a_failure_comes_with_its_reason(tmp_path: Path) -> None:
-    process = await TrainingProcess.start(spec(tmp_path), tmp_path)
+    process = await begun(tmp_path)
     try:
         messages = [message async for message in process.messages()]
     finally:
@@ -34,7 +51,7 @@ async def test_a_failure_comes_with_its_reason(tmp_path: Path) -> None:
 
 
 async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
-    process = await TrainingProcess.start(spec(tmp_path), tmp_path)
+    process = await begun(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(TrainingProcessKilledError, match="signal 9"):
         _ = [message async for message in process.messages()]
@@ -42,7 +59,49 @@ async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
 
 
 async def test_closing_ends_a_process_that_runs(tmp_path: Path) -> None:
-    process = await TrainingProcess.start(spec(tmp_path), tmp_path)
+    process = await begun(tmp_path)
     await process.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+async def test_a_process_that_waits_is_taken_once_and_replaced_if_it_died(tmp_path: Path) -> None:
+    processes = SpareProcess(tmp_path)
+    await processes.prepare()
+    await processes.prepare()
+    assert len(files_in(tmp_path)) == 1
+    waiting = await processes.take()
+    other = await processes.take()
+    assert waiting.pid != other.pid
+    await processes.prepare()
+    died = await processes.take()
+    os.kill(died.pid, signal.SIGKILL)
+    for process in (waiting, other):
+        process.begin(spec(tmp_path))
+        messages = [message async for message in process.messages()]
+        assert isinstance(messages[-1], Failure)
+        assert messages[-1].reason == "NOT_ENOUGH_DATA"
+    for process in (waiting, other, died):
+        await process.close()
+    await processes.close()
+    assert files_in(tmp_path) == []
+
+
+async def test_a_process_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, pathlib, sys\n"
+        "from sightsmith_training.training_process import TrainingProcess\n"
+        "async def main():\n"
+        "    process = await TrainingProcess.start(pathlib.Path(sys.argv[1]))\n"
+        "    print(process.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=PIPE)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    parent.kill()
+    await parent.wait()
+    async with asyncio.timeout(60):
+        while is_there(pid):
+            await asyncio.sleep(0.1)

@@ -11,10 +11,30 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sightsmith.images import ImageLimits
 
 Split = Literal["train", "test"]
+Task = Literal["classification", "multi_label_classification", "detection"]
+"""What a model does: one label an image, any number of labels an image, or labels with boxes."""
+
+TaskWish = Literal["auto", "classification", "multi_label_classification", "detection"]
+Effort = Literal["fast", "balanced", "best"]
+"""How much is tried: frozen networks only; fine-tuning for minutes; fine-tuning for as long as it helps."""
+
+Preference = Literal["balanced", "speed", "accuracy"]
+"""What decides between candidates that are about equally good."""
+
 Phase = Literal["reading", "embedding", "searching", "fitting", "evaluating", "exporting", "checking", "publishing"]
 """The steps of a job in their order. The worker adds the last one, `publishing`; the engine never reports it."""
 
-FailureReason = Literal["NOT_ENOUGH_DATA", "EXPORT_MISMATCH", "TRAINING_FAILED"]
+FailureReason = Literal[
+    "NOT_ENOUGH_DATA",
+    "TOO_MANY_UNUSABLE_IMAGES",
+    "EXPORT_MISMATCH",
+    "OUT_OF_MEMORY",
+    "DISK_FULL",
+    "DEPENDENCY_UNAVAILABLE",
+    "TRAINING_FAILED",
+]
+"""Why a training failed; after DEPENDENCY_UNAVAILABLE it may be tried again."""
+
 ExportFormat = Literal["onnx", "torchscript"]
 EvaluatedOn = Literal["test", "cross_validation"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +56,16 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SpecBox(_Frozen):
+    """A labelled box, in pixels of the upright image from its top left corner; fractions are kept."""
+
+    label: str
+    left: float = Field(ge=0)
+    top: float = Field(ge=0)
+    width: float
+    height: float
+
+
 class SpecEntry(_Frozen):
     """One image of the snapshot.
 
@@ -44,8 +74,11 @@ class SpecEntry(_Frozen):
         sha256: hexadecimal digest of the encoded bytes, checked when they are read.
         key: where the bytes lie in the object store.
         split: which part of the snapshot the image belongs to.
-        labels: no label (the image is ignored) or one.
+        labels: of the whole image.
         source: where the image came from; passed through to the predictions.
+        boxes: of the objects on it.
+        width: of the upright image in pixels; 0 in snapshots of old.
+        height: of the upright image in pixels; 0 in snapshots of old.
     """
 
     image: str
@@ -54,6 +87,25 @@ class SpecEntry(_Frozen):
     split: Split
     labels: list[str] = []
     source: str = ""
+    boxes: list[SpecBox] = []
+    width: int = Field(default=0, ge=0)
+    height: int = Field(default=0, ge=0)
+
+
+class TrainingOptions(_Frozen):
+    """What the user may wish for; everything is decided without it.
+
+    Attributes:
+        task: what the model is to do.
+        effort: how much is tried.
+        budget_seconds: time for the whole training, in place of what the effort stands for.
+        preference: what decides between candidates that are about equally good.
+    """
+
+    task: TaskWish = "auto"
+    effort: Effort = "balanced"
+    budget_seconds: float | None = Field(default=None, gt=0)
+    preference: Preference = "balanced"
 
 
 class EmbeddingFile(_Frozen):
@@ -79,7 +131,8 @@ class TrainingSpec(_Frozen):
         checkpoint_prefix: key prefix of this job's intermediate results, from which a killed job goes on.
         backbone_prefix: key prefix under which exported frozen backbones are kept for all jobs.
         output_dir: folder on this machine that receives the artifacts.
-        seed: decides the folds of the cross-validation.
+        seed: decides everything random.
+        options: what the user wishes for.
         parity_tolerance: largest allowed difference of a score between the trained network and an export.
         threads: cores to use; 0 means all of them.
         min_images_per_label: training images that each label needs.
@@ -98,6 +151,7 @@ class TrainingSpec(_Frozen):
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
     embedding_files: list[EmbeddingFile] = []
+    options: TrainingOptions = TrainingOptions()
 
 
 class Candidate(_Frozen):
@@ -202,7 +256,9 @@ class TrainingResult(_Frozen):
     """A finished training; the last message of one that succeeded.
 
     Attributes:
+        task: what the model does.
         labels: sorted; the order of every list of scores and of the output of the artifacts.
+        thresholds: from which score on each label holds; empty where the best label is the answer.
         image_side: width and height in pixels of the square that the artifacts take.
         chosen: the best candidate.
         candidates: all that were tried, in the order of trial.
@@ -220,7 +276,9 @@ class TrainingResult(_Frozen):
     """
 
     kind: Literal["result"] = "result"
+    task: Task
     labels: list[str]
+    thresholds: list[Share] = []
     image_side: int
     chosen: Candidate
     candidates: list[Candidate]

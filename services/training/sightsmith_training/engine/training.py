@@ -97,6 +97,7 @@ class _Training:
         )
         evaluated_on, evaluated, scores = self._evaluated(chosen, network_scores)
         result = TrainingResult(
+            task="classification",
             labels=samples.labels,
             image_side=IMAGE_SIDE,
             chosen=chosen.candidate,

@@ -1,0 +1,42 @@
+"""Faults that are not of the training itself, told so that its owner knows what to do."""
+
+import errno
+
+from obstore.exceptions import BaseError
+
+from sightsmith_training.engine.contract import Failure
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+# torch says it in a RuntimeError: of the processor's memory in either of the first two ways, of a GPU's in the third.
+_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def failure_of(error: Exception) -> Failure:
+    """The last message of a training that ended with an unexpected error.
+
+    Returns:
+        OUT_OF_MEMORY, DISK_FULL, DEPENDENCY_UNAVAILABLE for the object store (the training may be tried again), or else
+        TRAINING_FAILED.
+    """
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, *_MEMORY_WORDS)):
+        return Failure(
+            reason="OUT_OF_MEMORY",
+            message="the training needs more memory than there is; use a machine with more, or fewer images or labels",
+        )
+    if _is_disk_full(error):
+        return Failure(reason="DISK_FULL", message="a disk that the training needs is full; make room and train again")
+    if isinstance(error, BaseError):
+        return Failure(reason="DEPENDENCY_UNAVAILABLE", message="the object store cannot be reached")
+    return Failure(reason="TRAINING_FAILED", message=f"{type(error).__name__}: {error}")
+
+
+def _is_disk_full(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+        return True
+    # A folder as the object store, and serialisers written in C++, give only words.
+    return isinstance(error, (BaseError, OSError, RuntimeError)) and _says(error, "no space left on device")
+
+
+def _says(error: Exception, *words: str) -> bool:
+    text = str(error).lower()
+    return any(word in text for word in words)

@@ -1,0 +1,120 @@
+"""Reading the images of a training: every one is fetched, checked and decoded once."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import obstore
+from obstore.store import ObjectStore
+
+from sightsmith.images import ImageError, ImageLimits, decode_square
+from sightsmith_training.engine.contract import SpecEntry, Violation
+from sightsmith_training.engine.errors import TrainingError
+
+Pixels = npt.NDArray[np.uint8]
+"""Shape [images, side, side, 3], RGB."""
+
+_NAMED = 100
+
+
+@dataclass(frozen=True)
+class UnusableImage:
+    """An image of which nothing can be learned.
+
+    Attributes:
+        entry: which one.
+        reason: `IMAGE_MISSING`, `IMAGE_ALTERED` or why it cannot be decoded, as `sightsmith.images` says it.
+        problem: the same in words that follow the image's name.
+    """
+
+    entry: SpecEntry
+    reason: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ReadImages:
+    """What was read.
+
+    Attributes:
+        entries: the usable images, in the order in which they were given.
+        pixels: of those; mapped from a file.
+        unusable: the others.
+    """
+
+    entries: list[SpecEntry]
+    pixels: Pixels
+    unusable: list[UnusableImage]
+
+
+def read_images(
+    store: ObjectStore,
+    entries: Sequence[SpecEntry],
+    side: int,
+    limits: ImageLimits,
+    file: Path,
+    threads: int,
+    max_unusable_fraction: float,
+    advance: Callable[[float], None],
+) -> ReadImages:
+    """Reads and decodes every image into one file that is mapped into memory, so that many images need little of it.
+
+    Args:
+        store: holds the encoded images.
+        entries: the images to read.
+        side: width and height of the decoded squares.
+        limits: what an image may be.
+        file: where the pixels are kept; it must outlive the returned array.
+        threads: how many images are decoded at once.
+        max_unusable_fraction: share of the images that may be unusable, 0 to 1.
+        advance: called with the share of the images that are done.
+
+    Raises:
+        TrainingError: TOO_MANY_UNUSABLE_IMAGES as soon as there are too many.
+    """
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(len(entries), side, side, 3))
+    usable: list[SpecEntry] = []
+    unusable: list[UnusableImage] = []
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(partial(_read, store, side, limits), entries)
+        for number, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
+            if isinstance(result, UnusableImage):
+                unusable.append(result)
+            else:
+                pixels[len(usable)] = result
+                usable.append(entry)
+            if len(unusable) > max_unusable_fraction * len(entries):
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise _too_many(unusable, len(entries), max_unusable_fraction)
+            advance(number / len(entries))
+    return ReadImages(usable, pixels[: len(usable)], unusable)
+
+
+def _read(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels | UnusableImage:
+    try:
+        data = bytes(obstore.get(store, entry.key).bytes())
+    except FileNotFoundError:
+        return UnusableImage(entry, "IMAGE_MISSING", "is not in the object store")
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        return UnusableImage(entry, "IMAGE_ALTERED", "has other bytes than the snapshot recorded")
+    try:
+        return decode_square(data, side, limits)
+    except ImageError as error:
+        return UnusableImage(entry, error.reason, f"cannot be used: {error}")
+
+
+def _too_many(unusable: Sequence[UnusableImage], images: int, limit: float) -> TrainingError:
+    first = unusable[0]
+    return TrainingError(
+        "TOO_MANY_UNUSABLE_IMAGES",
+        f"more than {limit:.0%} of {images} images cannot be used; the first: {first.entry.image} {first.problem}",
+        [Violation(field=image.entry.image, description=image.problem) for image in unusable[:_NAMED]],
+        unusable=len(unusable),
+        images=images,
+        max_unusable_fraction=limit,
+    )

@@ -1,0 +1,44 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import obstore
+import pytest
+import torch
+from obstore.store import S3Store
+
+from sightsmith_training.engine.faults import failure_of
+
+
+def _fill_a_device() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        file.write(b"x")
+
+
+def _ask_nobody() -> None:
+    store = S3Store(
+        "nothing",
+        endpoint="http://127.0.0.1:9",
+        access_key_id="a",
+        secret_access_key="b",
+        region="r",
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    obstore.get(store, "key")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (lambda: np.empty(2**60, np.uint8), "OUT_OF_MEMORY"),
+        (lambda: torch.empty(2**60, dtype=torch.uint8), "OUT_OF_MEMORY"),
+        (_fill_a_device, "DISK_FULL"),
+        (_ask_nobody, "DEPENDENCY_UNAVAILABLE"),
+        (lambda: {}["nothing"], "TRAINING_FAILED"),
+    ],
+)
+def test_real_faults_are_told_by_their_reason(fault: Callable[[], object], reason: str) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - of any type, which is what is tested
+        fault()
+    assert failure_of(caught.value).reason == reason
