@@ -142,6 +142,15 @@ class EvaluationName(ResourceName):
 
 
 @dataclass(frozen=True)
+class ModelCardName(ResourceName):
+    """`projects/{project}/models/{model}/card`."""
+
+    pattern: ClassVar[str] = "projects/{project}/models/{model}/card"
+    project: str
+    model: str
+
+
+@dataclass(frozen=True)
 class BackboneName(ResourceName):
     """`backbones/{backbone}`."""
 

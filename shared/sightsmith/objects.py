@@ -103,14 +103,19 @@ class Objects:
             result = await obstore.get_async(self._store, key)
             return bytes(await result.bytes_async())
 
-    async def chunks(self, key: str) -> AsyncGenerator[bytes, None]:
+    async def chunks(self, key: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """Reads an object in chunks of at most 1 MiB.
+
+        Args:
+            key: of the object.
+            offset: how many bytes to leave out at the beginning; fewer than the object has.
 
         Raises:
             FileNotFoundError: if there is none of that key.
         """
         with _reaching_the_store():
-            result = await obstore.get_async(self._store, key)
+            # Not with the range 0-: no object of no bytes has it.
+            result = await obstore.get_async(self._store, key, options={"range": {"offset": offset}} if offset else {})
             async for part in result.stream(min_chunk_size=CHUNK_BYTES):
                 data = bytes(part)
                 for begin in range(0, len(data), CHUNK_BYTES):

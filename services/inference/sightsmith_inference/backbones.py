@@ -18,6 +18,7 @@ from sightsmith_inference.model_configuration import check_configuration
 from sightsmith_inference.models import Runtime
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.tensors import OutputTensor, vector_output
 from sightsmith_inference.trained_models import ModelFile, checked_file
 from sightsmith_inference.triton import Triton
 from sightsmith_inference.triton_repository import TritonRepository
@@ -62,7 +63,7 @@ class Backbone:
     Attributes:
         network: its name in the catalogue of the trainings.
         image_side: side in pixels of the square images that it takes.
-        outputs: how many features it gives for each image.
+        features: how many it gives for each image.
         triton_model: its name in Triton.
         max_batch_size: how many images Triton takes in one request, at least 1.
     """
@@ -70,9 +71,14 @@ class Backbone:
     name: BackboneName
     network: str
     image_side: int
-    outputs: int
+    features: int
     triton_model: str
     max_batch_size: int
+
+    @property
+    def outputs(self) -> tuple[OutputTensor, ...]:
+        """What it gives for each image."""
+        return vector_output(self.features)
 
 
 class Backbones:
@@ -159,15 +165,14 @@ class Backbones:
             raise ModelNotServableError(f"{key} describes no backbone: {error}") from error
         files = _files_of(descriptor)
         text = await self._repository.configuration(files)
-        size = check_configuration(
-            text, descriptor.triton_model, Runtime.ONNX, descriptor.image_side, descriptor.features
-        )
+        outputs = vector_output(descriptor.features)
+        size = check_configuration(text, descriptor.triton_model, Runtime.ONNX, descriptor.image_side, outputs)
         await self._repository.put(descriptor.triton_model, files)
         return Backbone(
             name=BackboneName.parse(descriptor.name),
             network=descriptor.network,
             image_side=descriptor.image_side,
-            outputs=descriptor.features,
+            features=descriptor.features,
             triton_model=descriptor.triton_model,
             max_batch_size=size,
         )

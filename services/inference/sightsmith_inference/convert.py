@@ -11,7 +11,7 @@ from sightsmith.rpc.status import to_status
 from sightsmith_inference.deployments import Deployment, DeploymentError
 from sightsmith_inference.models import Runtime
 from sightsmith_inference.predictor import Outcome
-from sightsmith_inference.ranking import Prediction, Wish
+from sightsmith_inference.ranking import Box, Prediction, Wish
 from sightsmith_inference.sampling import SamplingPolicy
 
 _RUNTIMES = {
@@ -67,8 +67,19 @@ def wish_of(
 
 
 def predictions_to_proto(predictions: Sequence[Prediction]) -> list[prediction_service_pb2.Prediction]:
-    """Labels as clients see them."""
-    return [prediction_service_pb2.Prediction(label=p.label, confidence=p.confidence) for p in predictions]
+    """Labels and boxes as clients see them."""
+    return [
+        prediction_service_pb2.Prediction(
+            label=prediction.label,
+            confidence=prediction.confidence,
+            box=_box_to_proto(prediction.box) if prediction.box else None,
+        )
+        for prediction in predictions
+    ]
+
+
+def _box_to_proto(box: Box) -> prediction_service_pb2.BoundingBox:
+    return prediction_service_pb2.BoundingBox(left=box.left, top=box.top, width=box.width, height=box.height)
 
 
 def result_to_proto(outcome: Outcome) -> prediction_service_pb2.BatchPredictResponse.Result:

@@ -9,7 +9,7 @@ from prometheus_client import Gauge, Histogram
 
 from sightsmith.errors import InvalidArgumentError, ResourceExhaustedError
 from sightsmith.images import ImageError, ImageLimits, decode_square
-from sightsmith_inference.triton import Pixels
+from sightsmith_inference.tensors import Pixels
 
 _in_flight = Gauge("sightsmith_inference_images_in_flight", "Images that were accepted and are not answered yet.")
 _seconds = Histogram("sightsmith_inference_decode_seconds", "Time to decode one image, without waiting for a thread.")

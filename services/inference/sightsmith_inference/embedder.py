@@ -17,8 +17,9 @@ from sightsmith_inference.backbones import Backbone, Backbones
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.tensors import Pixels
 from sightsmith_inference.together import together
-from sightsmith_inference.triton import Pixels, Triton
+from sightsmith_inference.triton import Triton
 
 Vector = npt.NDArray[np.float32]
 """Shape [features]."""
@@ -113,12 +114,13 @@ class Embedder:
 
     async def _infer(self, backbone: Backbone, pixels: Pixels, deadline: float) -> npt.NDArray[np.float32]:
         try:
-            return await self._triton.infer(backbone, pixels, max(deadline - time.monotonic(), 0))
+            (features,) = await self._triton.infer(backbone, pixels, max(deadline - time.monotonic(), 0))
         except UnavailableError:
             self._backbones.wake()
             raise
         except ModelNotServableError as error:
             raise UnavailableError(error.message, reason=error.reason) from error
+        return features
 
 
 def _chunks(images: Sequence[_NamedImage], size: int) -> Iterator[Sequence[_NamedImage]]:

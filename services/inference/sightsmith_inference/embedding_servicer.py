@@ -50,7 +50,7 @@ def _backbone_to_proto(backbone: Backbone, state: BackboneState) -> pb.Backbone:
         name=str(backbone.name),
         network=backbone.network,
         image_side=backbone.image_side,
-        feature_count=backbone.outputs,
+        feature_count=backbone.features,
         triton_model=backbone.triton_model,
         state=pb.Backbone.State.Value(f"STATE_{state}"),
     )

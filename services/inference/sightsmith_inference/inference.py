@@ -35,6 +35,7 @@ from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
+from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
 from sightsmith_inference.triton import Triton
 from sightsmith_inference.triton_repository import TritonRepository
@@ -59,7 +60,8 @@ class Inference:
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
-        self._staging = Staging(TrainedModels(self._training), self._repository, self._models)
+        self._trained_models = TrainedModels(self._training)
+        self._staging = Staging(self._trained_models, self._repository, self._models)
         self._reconciler = Reconciler(
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
@@ -90,6 +92,7 @@ class Inference:
                 self._routes.run(self._settings.routes_refresh_seconds),
                 self._staging_ahead().run(self._settings.reconcile_seconds),
                 self._reconciler.run(),
+                self._thresholds().run(self._settings.thresholds_refresh_seconds),
                 self._backbones.run(),
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
@@ -134,6 +137,10 @@ class Inference:
     def _staging_ahead(self) -> StagingAhead:
         lease = Lease(self._database, "staging", self._settings.lease_seconds)
         return StagingAhead(lease, self._models, self._staging)
+
+    def _thresholds(self) -> Thresholds:
+        lease = Lease(self._database, "thresholds", self._settings.lease_seconds)
+        return Thresholds(lease, self._deployments, self._trained_models, self._models)
 
     async def _changed(self) -> None:
         self._reconciler.wake()

@@ -1,16 +1,17 @@
 """Reads a model's `config.pbtxt` and checks that it is what this service can drive."""
 
+from collections.abc import Sequence
+
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from sightsmith_inference.errors import ModelNotServableError
-from sightsmith_inference.models import Runtime, ServableModel
+from sightsmith_inference.models import Runtime, ServableModel, outputs_of
+from sightsmith_inference.tensors import INPUT, OutputTensor
 from sightsmith_inference.trained_models import TrainedModel
 
 CONFIGURATION_FILE = "config.pbtxt"
 MODEL_FILES = {Runtime.ONNX: "1/model.onnx", Runtime.TORCHSCRIPT: "1/model.pt"}
-# The names that Triton's backend for LibTorch prescribes; the ONNX files have the same.
-INPUT, OUTPUT = "INPUT__0", "OUTPUT__0"
 
 _BACKENDS = {Runtime.ONNX: "onnxruntime", Runtime.TORCHSCRIPT: "pytorch"}
 
@@ -31,7 +32,7 @@ def triton_name(trained: TrainedModel, runtime: Runtime) -> str:
 
 
 def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> ServableModel:
-    """Reads the configuration of a model that takes `uint8` [n, side, side, 3] and gives `float32` [n, labels].
+    """Reads the configuration of a model that takes `uint8` [n, side, side, 3] and gives what its task asks for.
 
     Args:
         text: a `config.pbtxt`.
@@ -41,13 +42,22 @@ def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> 
     Raises:
         ModelNotServableError: if the text is no such configuration; says what is wrong.
     """
-    name, side, labels = triton_name(trained, runtime), trained.image_side, trained.labels
-    max_batch_size = check_configuration(text, name, runtime, side, len(labels))
-    return ServableModel(name, str(trained.name), runtime, labels, side, max_batch_size)
+    name, outputs = triton_name(trained, runtime), outputs_of(trained.task, len(trained.labels))
+    max_batch_size = check_configuration(text, name, runtime, trained.image_side, outputs)
+    return ServableModel(
+        triton_model=name,
+        model=str(trained.name),
+        runtime=runtime,
+        labels=trained.labels,
+        image_side=trained.image_side,
+        max_batch_size=max_batch_size,
+        task=trained.task,
+        thresholds=trained.thresholds,
+    )
 
 
-def check_configuration(text: bytes, name: str, runtime: Runtime, side: int, outputs: int) -> int:
-    """Checks the configuration of a model that takes `uint8` [n, side, side, 3] and gives `float32` [n, outputs].
+def check_configuration(text: bytes, name: str, runtime: Runtime, side: int, outputs: Sequence[OutputTensor]) -> int:
+    """Checks the configuration of a model that takes `uint8` [n, side, side, 3] and gives these outputs.
 
     Returns:
         How many images Triton takes in one request, at least 1.
@@ -60,7 +70,7 @@ def check_configuration(text: bytes, name: str, runtime: Runtime, side: int, out
         "name": name,
         "backend": _BACKENDS[runtime],
         "input": [(INPUT, "TYPE_UINT8", [side, side, 3])],
-        "output": [(OUTPUT, "TYPE_FP32", [outputs])],
+        "output": [(output.name, f"TYPE_{output.datatype}", list(output.shape)) for output in outputs],
     }
     found = {
         "name": configuration.name,

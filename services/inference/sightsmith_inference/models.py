@@ -1,15 +1,16 @@
 """Model versions that stand ready for Triton, and those that are to be made ready."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
 from sightsmith_inference.tables import ModelRow, StagingRequestRow, TritonModelRow
+from sightsmith_inference.tensors import DETECTOR_OUTPUTS, OutputTensor, vector_output
 
 
 class Runtime(StrEnum):
@@ -17,6 +18,14 @@ class Runtime(StrEnum):
 
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"
+
+
+class Task(StrEnum):
+    """What a model does: one label an image, any number of labels an image, or labels with boxes."""
+
+    CLASSIFICATION = "classification"
+    MULTI_LABEL_CLASSIFICATION = "multi_label_classification"
+    DETECTION = "detection"
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class ServableModel:
         labels: labels in the order of its scores.
         image_side: side in pixels of the square images that it takes.
         max_batch_size: how many images Triton takes in one request, at least 1.
+        task: what it does.
+        thresholds: per label, the least score at which it holds, 0 to 1; None if the most likely label is the answer.
     """
 
     triton_model: str
@@ -38,11 +49,18 @@ class ServableModel:
     labels: tuple[str, ...]
     image_side: int
     max_batch_size: int
+    task: Task = Task.CLASSIFICATION
+    thresholds: tuple[float, ...] | None = None
 
     @property
-    def outputs(self) -> int:
-        """How many numbers come out for each image."""
-        return len(self.labels)
+    def outputs(self) -> tuple[OutputTensor, ...]:
+        """What comes out for each image."""
+        return outputs_of(self.task, len(self.labels))
+
+
+def outputs_of(task: Task, labels: int) -> tuple[OutputTensor, ...]:
+    """What a model for a task gives for each image."""
+    return DETECTOR_OUTPUTS if task is Task.DETECTION else vector_output(labels)
 
 
 class Models:
@@ -69,6 +87,12 @@ class Models:
             for servable in servables.values():
                 await session.execute(_insert_model(servable))
                 await session.execute(_insert_triton_model(servable))
+
+    async def change_thresholds(self, model: str, thresholds: Sequence[float] | None) -> None:
+        """Lets other thresholds hold for a model version that is staged; one for each label."""
+        values = None if thresholds is None else list(thresholds)
+        async with self._database.transaction() as session:
+            await session.execute(update(ModelRow).where(ModelRow.name == model).values(thresholds=values))
 
     async def triton_models(self) -> frozenset[str]:
         """The names of everything that was ever staged. What else Triton holds is none of our business."""
@@ -107,13 +131,21 @@ def servable_of(triton_model: TritonModelRow, model: ModelRow) -> ServableModel:
         labels=tuple(model.labels),
         image_side=model.image_side,
         max_batch_size=triton_model.max_batch_size,
+        task=Task(model.task),
+        thresholds=None if model.thresholds is None else tuple(model.thresholds),
     )
 
 
 def _insert_model(servable: ServableModel) -> Insert:
     return (
         insert(ModelRow)
-        .values(name=servable.model, labels=list(servable.labels), image_side=servable.image_side)
+        .values(
+            name=servable.model,
+            task=servable.task,
+            labels=list(servable.labels),
+            thresholds=None if servable.thresholds is None else list(servable.thresholds),
+            image_side=servable.image_side,
+        )
         .on_conflict_do_nothing()
     )
 

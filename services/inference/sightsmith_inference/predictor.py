@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +12,15 @@ from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithEr
 from sightsmith.names import DeploymentName
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
-from sightsmith_inference.ranking import Prediction, Wish, rank
+from sightsmith_inference.ranking import Prediction, Wish, choose
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.tensors import Pixels
 from sightsmith_inference.together import together
-from sightsmith_inference.triton import Pixels, Scores, Triton
+from sightsmith_inference.triton import Triton
 
 _images = Counter("sightsmith_inference_images_total", "Images that were answered or refused.", ["outcome"])
 _seconds = Histogram("sightsmith_inference_triton_seconds", "Time that Triton took for one request.")
@@ -153,15 +155,14 @@ class Predictor:
     ) -> list[Outcome]:
         decoded = await together(self._decode(image, model.image_side, field) for image, field in images)
         pixels = [square for square in decoded if not isinstance(square, SightsmithError)]
-        scores: Iterable[Scores] = ()
+        findings: Sequence[Findings] = ()
         if pixels:
-            scores = await self._infer(model, np.stack(pixels), deadline)
+            findings = await self._infer(model, np.stack(pixels), deadline)
             readable = (image for (image, _), found in zip(images, decoded, strict=True) if _is_readable(found))
-            self._sampler.offer(policy, deployment, model, readable, scores)
-        rows = iter(scores)
+            self._sampler.offer(policy, deployment, model, readable, findings)
+        found = iter(findings)
         return [
-            square if isinstance(square, SightsmithError) else rank(next(rows), model.labels, wish)
-            for square in decoded
+            square if isinstance(square, SightsmithError) else choose(next(found), model, wish) for square in decoded
         ]
 
     async def _decode(self, image: bytes, side: int, field: str) -> Pixels | SightsmithError:
@@ -170,10 +171,11 @@ class Predictor:
         except InvalidArgumentError as error:
             return error
 
-    async def _infer(self, model: ServableModel, pixels: Pixels, deadline: float) -> Scores:
+    async def _infer(self, model: ServableModel, pixels: Pixels, deadline: float) -> Sequence[Findings]:
         try:
             with _seconds.time():
-                return await self._triton.infer(model, pixels, max(deadline - time.monotonic(), 0))
+                outputs = await self._triton.infer(model, pixels, max(deadline - time.monotonic(), 0))
+            return read_findings(model, outputs)
         except UnavailableError:
             self._on_trouble()
             raise

@@ -1,21 +1,32 @@
-"""From scores to answers."""
+"""From what a model says to what is answered."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sightsmith.errors import FieldViolation
-from sightsmith_inference.triton import Scores
+from sightsmith_inference.findings import Findings
+from sightsmith_inference.models import ServableModel
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in shares of the sides of the upright image, 0 to 1."""
+
+    left: float
+    top: float
+    width: float
+    height: float
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A label that was recognised, and how sure the model is: 0 to 1."""
+    """A label that was recognised, how sure the model is (0 to 1), and where; None for the whole image."""
 
     label: str
     confidence: float
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -23,8 +34,8 @@ class Wish:
     """Which labels are wanted.
 
     Attributes:
-        min_confidence: labels below are left out; None for the most likely one alone.
-        max_results: how many labels at most; 0 for no limit.
+        min_confidence: labels below are left out; None for the model's own rule.
+        max_results: how many labels, or boxes, at most; 0 for no limit.
     """
 
     min_confidence: float | None = None
@@ -40,22 +51,37 @@ class Wish:
             found.append(FieldViolation("max_results", f"must not be negative, not {self.max_results}"))
         return found
 
-    @property
-    def limit(self) -> int | None:
-        """How many labels at most; None for no limit."""
-        return 1 if self.min_confidence is None else self.max_results or None
 
+def choose(findings: Findings, model: ServableModel, wish: Wish) -> tuple[Prediction, ...]:
+    """Picks what is wanted of the findings of one image, the most likely first.
 
-def rank(scores: Scores, labels: Sequence[str], wish: Wish) -> tuple[Prediction, ...]:
-    """Picks the wanted labels of one image, the most likely first; equally likely ones in the order of the model.
-
-    Args:
-        scores: finite, of shape [labels].
-        labels: the model's labels.
-        wish: which of them are wanted.
+    By its own rule, a model that has thresholds answers with every label that reaches its threshold, and one that has
+    none with the most likely label.
     """
-    least = -math.inf if wish.min_confidence is None else wish.min_confidence
-    order = np.argsort(-scores, kind="stable")[: wish.limit]
-    # Rounding may carry a probability a hair beyond 1.
-    ranked = (Prediction(labels[index], min(max(float(scores[index]), 0.0), 1.0)) for index in order)
-    return tuple(prediction for prediction in ranked if prediction.confidence >= least)
+    if wish.min_confidence is None and model.thresholds is None:
+        return _predictions(findings, slice(1), model)
+    is_wanted = findings.confidences >= _least(findings, model, wish)
+    return _predictions(findings, np.flatnonzero(is_wanted)[: wish.max_results or None], model)
+
+
+def _least(findings: Findings, model: ServableModel, wish: Wish) -> npt.NDArray[np.float64] | np.float64:
+    """In double precision: single precision would round what is asked for."""
+    if wish.min_confidence is None:
+        thresholds: npt.NDArray[np.float64] = np.array(model.thresholds, np.float64)
+        return np.take(thresholds, findings.labels)
+    return np.float64(wish.min_confidence)
+
+
+def _predictions(
+    findings: Findings, chosen: slice | npt.NDArray[np.intp], model: ServableModel
+) -> tuple[Prediction, ...]:
+    labels = [model.labels[position] for position in findings.labels[chosen]]
+    confidences = [min(max(confidence, 0.0), 1.0) for confidence in findings.confidences[chosen].tolist()]
+    if findings.boxes is None:
+        return tuple(map(Prediction, labels, confidences))
+    boxes = [_box(*sides) for sides in findings.boxes[chosen].tolist()]
+    return tuple(map(Prediction, labels, confidences, boxes))
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Box:
+    return Box(left, top, right - left, bottom - top)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-import numpy as np
 from prometheus_client import Counter
 
 from sightsmith.api.events.v1.event_pb2 import PredictionSampled
@@ -17,10 +16,10 @@ from sightsmith.events.outbox import tell
 from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName
 from sightsmith.objects import Objects, image_key
+from sightsmith_inference.findings import Findings
 from sightsmith_inference.models import ServableModel
-from sightsmith_inference.ranking import Wish, rank
+from sightsmith_inference.ranking import Wish, choose
 from sightsmith_inference.tables import OutboxRow
-from sightsmith_inference.triton import Scores
 
 # What a reviewer looks at; the rest of a thousand labels only makes events large.
 _LABELS = Wish(min_confidence=0.0, max_results=10)
@@ -100,7 +99,7 @@ class Sampler:
         deployment: DeploymentName,
         model: ServableModel,
         images: Iterable[bytes],
-        scores: Scores,
+        findings: Sequence[Findings],
     ) -> None:
         """Picks among predictions that were just made. Returns at once, and does next to nothing if the policy is off.
 
@@ -109,19 +108,19 @@ class Sampler:
             deployment: who answered.
             model: what answered.
             images: the encoded images.
-            scores: of shape [images, labels].
+            findings: what it said of each of them.
         """
         if not policy.is_on:
             return
-        for image, best, row in zip(images, np.max(scores, axis=1), scores, strict=True):
-            reason = policy.reason_for(float(best), self._random.random())
+        for image, found in zip(images, findings, strict=True):
+            reason = policy.reason_for(found.best, self._random.random())
             if reason is None:
                 continue
             if self._waiting_bytes + len(image) > self._max_waiting_bytes:
                 _samples.labels("dropped").inc()
                 continue
             self._waiting_bytes += len(image)
-            self._waiting.put_nowait(_Sample(image, _fact(deployment, model, row, reason)))
+            self._waiting.put_nowait(_Sample(image, _fact(deployment, model, found, reason)))
 
     async def run(self) -> None:
         """Stores what was picked, until cancelled."""
@@ -154,12 +153,13 @@ class Sampler:
 
 
 def _fact(
-    deployment: DeploymentName, model: ServableModel, scores: Scores, reason: "Reason.ValueType"
+    deployment: DeploymentName, model: ServableModel, findings: Findings, reason: "Reason.ValueType"
 ) -> PredictionSampled:
+    labels = choose(findings.of_whole_image(), model, _LABELS)
     return PredictionSampled(
         prediction_id=str(uuid.uuid4()),
         deployment=str(deployment),
         model=model.model,
-        labels=[PredictionSampled.Label(**vars(found)) for found in rank(scores, model.labels, _LABELS)],
+        labels=[PredictionSampled.Label(label=found.label, confidence=found.confidence) for found in labels],
         reason=reason,
     )

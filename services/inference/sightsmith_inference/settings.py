@@ -29,6 +29,8 @@ class InferenceSettings(Settings):
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)
     routes_refresh_seconds: float = Field(default=1.0, gt=0)
+    # How soon a change of a model's thresholds is seen.
+    thresholds_refresh_seconds: float = Field(default=10.0, gt=0)
     lease_seconds: float = Field(default=15.0, ge=2)
 
     # How often to look for backbones that were published without a word reaching this process.

@@ -26,9 +26,16 @@ class ModelRow(Base):
     """A model version whose files stand in the Triton repository."""
 
     __tablename__ = "models"
+    __table_args__ = (
+        CheckConstraint("task IN ('classification', 'multi_label_classification', 'detection')", name="task"),
+        CheckConstraint("cardinality(thresholds) = cardinality(labels)", name="thresholds"),
+    )
 
     name: Mapped[str] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(server_default="classification")
     labels: Mapped[list[str]]
+    # In the order of the labels.
+    thresholds: Mapped[list[float] | None]
     image_side: Mapped[int]
     stage_time: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -14,13 +14,21 @@ from sightsmith.errors import NotFoundError
 from sightsmith.names import ModelName
 from sightsmith.rpc.channel import error_of
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
-from sightsmith_inference.models import Runtime
+from sightsmith_inference.models import Runtime, Task
 
 _TIMEOUT_SECONDS = 10.0
 _RUNTIMES = {
     model_pb2.Artifact.FORMAT_ONNX: Runtime.ONNX,
     model_pb2.Artifact.FORMAT_TORCHSCRIPT: Runtime.TORCHSCRIPT,
 }
+_TASKS = {
+    model_pb2.Model.TASK_CLASSIFICATION: Task.CLASSIFICATION,
+    model_pb2.Model.TASK_MULTI_LABEL_CLASSIFICATION: Task.MULTI_LABEL_CLASSIFICATION,
+    model_pb2.Model.TASK_DETECTION: Task.DETECTION,
+}
+DEFAULT_THRESHOLD = 0.5
+"""From which score on a label holds, where nothing is said of it."""
+
 # Every part begins with a letter, digit or underscore: nothing absolute, hidden or leading upwards gets through.
 _PATH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -49,13 +57,17 @@ class TrainedModel:
 
     Attributes:
         name: the model version.
+        task: what it does.
         labels: labels in the order of its scores, at least one.
+        thresholds: per label, the least score at which it holds, 0 to 1; None if the most likely label is the answer.
         image_side: side in pixels of the square images that it takes.
         files: per runtime, the files of its folder by path.
     """
 
     name: ModelName
+    task: Task
     labels: tuple[str, ...]
+    thresholds: tuple[float, ...] | None
     image_side: int
     files: Mapping[Runtime, Mapping[str, ModelFile]]
 
@@ -94,6 +106,8 @@ def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
     Raises:
         ModelNotServableError: if it cannot be right; names the field.
     """
+    if (task := _TASKS.get(model.task)) is None:
+        raise ModelNotServableError(f"{name} has the task {model.task}, which this version of inference does not know")
     if not model.labels or model.image_side < 1:
         raise ModelNotServableError(f"{name} has no labels, or no size of its images")
     files: dict[Runtime, dict[str, ModelFile]] = defaultdict(dict)
@@ -101,7 +115,14 @@ def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
         if artifact.format in _RUNTIMES:
             file = checked_file(artifact, f"artifacts[{index}]")
             files[_RUNTIMES[artifact.format]][file.path] = file
-    return TrainedModel(name, tuple(model.labels), model.image_side, dict(files))
+    return TrainedModel(
+        name=name,
+        task=task,
+        labels=tuple(model.labels),
+        thresholds=_thresholds_of(name, task, model),
+        image_side=model.image_side,
+        files=dict(files),
+    )
 
 
 class DescribedFile(Protocol):
@@ -115,6 +136,17 @@ class DescribedFile(Protocol):
     def sha256(self) -> str: ...
     @property
     def size_bytes(self) -> int: ...
+
+
+def _thresholds_of(name: ModelName, task: Task, model: model_pb2.Model) -> tuple[float, ...] | None:
+    """The thresholds in the order of the labels."""
+    if not model.thresholds and task is Task.CLASSIFICATION:
+        return None
+    told = {threshold.label: threshold.threshold for threshold in model.thresholds}
+    # Not a number compares false with everything, and so is found too.
+    if wrong := {label: value for label, value in told.items() if label not in model.labels or not 0 <= value <= 1}:
+        raise ModelNotServableError(f"{name} has thresholds that are none of its labels, or not from 0 to 1: {wrong}")
+    return tuple(told.get(label, DEFAULT_THRESHOLD) for label in model.labels)
 
 
 def checked_file(artifact: DescribedFile, field: str) -> ModelFile:

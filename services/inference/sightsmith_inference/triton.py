@@ -1,8 +1,9 @@
 """Speaks to Triton Inference Server by its gRPC protocol (KServe v2 with Triton's model repository extension)."""
 
 import asyncio
+import math
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
@@ -12,19 +13,16 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from sightsmith.errors import DeadlineExceededError, SightsmithError
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
-from sightsmith_inference.model_configuration import INPUT, OUTPUT
-
-Pixels = npt.NDArray[np.uint8]
-Scores = npt.NDArray[np.float32]
+from sightsmith_inference.tensors import INPUT, Outputs, OutputTensor, Pixels
 
 
 class LoadedModel(Protocol):
-    """A model that Triton has loaded: its name there, and how many numbers it gives for each image."""
+    """A model that Triton has loaded: its name there, and what it gives for each image."""
 
     @property
     def triton_model(self) -> str: ...
     @property
-    def outputs(self) -> int: ...
+    def outputs(self) -> tuple[OutputTensor, ...]: ...
 
 
 _ASK_SECONDS = 5.0
@@ -37,6 +35,7 @@ _NOT_THERE = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
+_TYPES = {"FP32": np.dtype(np.float32), "INT32": np.dtype(np.int32)}
 _OPTIONS = [
     # A batch of images is larger than gRPC's default of 4 MiB; Triton itself has no limit.
     ("grpc.max_receive_message_length", -1),
@@ -96,7 +95,7 @@ class Triton:
         except aio.AioRpcError as error:
             raise _error_of(error) from error
 
-    async def infer(self, model: LoadedModel, pixels: Pixels, timeout_seconds: float) -> Scores:
+    async def infer(self, model: LoadedModel, pixels: Pixels, timeout_seconds: float) -> Outputs:
         """Runs a model.
 
         Args:
@@ -105,10 +104,10 @@ class Triton:
             timeout_seconds: how long the answer may take.
 
         Returns:
-            Finite scores of shape [n, outputs].
+            An array for each of the model's outputs, of shape [n, …]; all numbers are finite.
 
         Raises:
-            ModelNotServableError: if the model fails, or answers what cannot be scores.
+            ModelNotServableError: if the model fails, or answers something else.
             UnavailableError: if Triton cannot be reached or has lost the model.
             DeadlineExceededError: if it takes too long.
         """
@@ -116,7 +115,7 @@ class Triton:
             response = await self._stub.ModelInfer(_request(model, pixels), timeout=timeout_seconds)
         except aio.AioRpcError as error:
             raise _error_of(error) from error
-        return _scores(response, (len(pixels), model.outputs))
+        return [_read(response, output, len(pixels)) for output in model.outputs]
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -136,21 +135,25 @@ class Triton:
 
 def _request(model: LoadedModel, pixels: Pixels) -> service_pb2.ModelInferRequest:
     tensor = service_pb2.ModelInferRequest.InferInputTensor(name=INPUT, datatype="UINT8", shape=pixels.shape)
-    output = service_pb2.ModelInferRequest.InferRequestedOutputTensor(name=OUTPUT)
+    wanted = service_pb2.ModelInferRequest.InferRequestedOutputTensor
+    outputs = [wanted(name=output.name) for output in model.outputs]
     return service_pb2.ModelInferRequest(
-        model_name=model.triton_model, inputs=[tensor], outputs=[output], raw_input_contents=[pixels.tobytes()]
+        model_name=model.triton_model, inputs=[tensor], outputs=outputs, raw_input_contents=[pixels.tobytes()]
     )
 
 
-def _scores(response: service_pb2.ModelInferResponse, shape: tuple[int, int]) -> Scores:
-    (raw,) = response.raw_output_contents or [b""]
-    scores = np.frombuffer(raw, np.float32)
-    if scores.size != shape[0] * shape[1]:
-        found = [list(output.shape) for output in response.outputs]
-        raise ModelNotServableError(f"{response.model_name} answered {found} where {list(shape)} was due")
-    if not np.isfinite(scores).all():
-        raise ModelNotServableError(f"{response.model_name} answered scores that are not finite")
-    return scores.reshape(shape)
+def _read(response: service_pb2.ModelInferResponse, output: OutputTensor, images: int) -> npt.NDArray[Any]:
+    answered = zip(response.outputs, response.raw_output_contents, strict=False)
+    found = {tensor.name: (tensor.datatype, tuple(tensor.shape), raw) for tensor, raw in answered}
+    datatype, shape, raw = found.get(output.name, ("nothing", (), b""))
+    due = (images, *output.shape)
+    if (datatype, shape) != (output.datatype, due) or len(raw) != math.prod(due) * _TYPES[datatype].itemsize:
+        problem = f"{datatype} {list(shape)} for {output.name} where {output.datatype} {list(due)} was due"
+        raise ModelNotServableError(f"{response.model_name} answered {problem}")
+    numbers = np.frombuffer(raw, _TYPES[datatype]).reshape(due)
+    if not np.isfinite(numbers).all():
+        raise ModelNotServableError(f"{response.model_name} answered numbers that are not finite for {output.name}")
+    return numbers
 
 
 def _error_of(error: aio.AioRpcError) -> SightsmithError:

@@ -14,6 +14,7 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import AnnotationName, DatasetName, ImageName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.update_masks import updated_fields
 from sightsmith_labeling.annotating import (
     AnnotationEdit,
     Annotations,
@@ -24,7 +25,6 @@ from sightsmith_labeling.annotating import (
 )
 from sightsmith_labeling.convert import annotation_to_proto, image_to_proto, new_annotation_from_proto
 from sightsmith_labeling.images import etag_of
-from sightsmith_labeling.update_masks import updated_fields
 
 _UPDATABLE = ("label", "box", "origin", "author", "confidence")
 

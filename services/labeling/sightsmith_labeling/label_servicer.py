@@ -8,9 +8,9 @@ from sightsmith.api.labeling.v1.label_service_pb2_grpc import LabelServiceServic
 from sightsmith.names import LabelName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.update_masks import updated_fields
 from sightsmith_labeling.convert import split_to_proto, timestamp
 from sightsmith_labeling.project_labels import Label, Labels
-from sightsmith_labeling.update_masks import updated_fields
 
 
 class LabelServicer(LabelServiceServicer):

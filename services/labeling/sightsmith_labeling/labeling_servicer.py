@@ -15,6 +15,7 @@ from sightsmith.names import DatasetName, ImageName, ProjectName, check_id
 from sightsmith.objects import Objects, image_key
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.update_masks import updated_fields
 from sightsmith_labeling.convert import (
     dataset_to_proto,
     image_filter_from_proto,
@@ -29,7 +30,6 @@ from sightsmith_labeling.images import Image as StoredImage
 from sightsmith_labeling.images import Images
 from sightsmith_labeling.intake import Intake
 from sightsmith_labeling.projects import Projects
-from sightsmith_labeling.update_masks import updated_fields
 from sightsmith_labeling.uploads.convert import answer_to_proto, upload_parent, upload_parts
 from sightsmith_labeling.uploads.pipeline import Uploads
 

@@ -8,12 +8,19 @@ from sightsmith.errors import UnavailableError
 from sightsmith.events.bus import EventBus
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.logs import get_logger
+from sightsmith.objects import Objects, open_object_store
 from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside, run_process
+from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
-from sightsmith_training.model_servicer import ModelServicer
+from sightsmith_training.model_card import ModelCards
+from sightsmith_training.model_copying import ModelCopying
+from sightsmith_training.model_deleting import ModelDeleting
+from sightsmith_training.model_details import ModelDetails
+from sightsmith_training.model_files import ModelFiles
+from sightsmith_training.model_servicer import ModelParts, ModelServicer
 from sightsmith_training.models import Models
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import Snapshots
@@ -29,10 +36,23 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database, bus = Database(url), EventBus(settings, "training")
     leases = Leases(database, settings.lease_seconds, settings.max_attempts)
-    async with service_channel(settings.labeling_target, settings) as labeling:
+    async with (
+        service_channel(settings.labeling_target, settings) as labeling,
+        service_channel(settings.inference_target, settings) as inference,
+    ):
         server = RpcServer(settings)
         snapshots = Snapshots(labeling, settings.min_images_per_label)
         jobs = TrainingJobs(database, settings.watch_interval_seconds)
+        objects = Objects(open_object_store(settings.object_store_url))
+        models, discarded = Models(database), DiscardedFiles(database, objects)
+        parts = ModelParts(
+            models=models,
+            details=ModelDetails(database, settings),
+            copying=ModelCopying(database, objects, discarded, labeling),
+            deleting=ModelDeleting(database, discarded, inference),
+            files=ModelFiles(models, objects),
+            cards=ModelCards(models, labeling),
+        )
         server.add(
             training_service_pb2_grpc.add_TrainingServiceServicer_to_server,
             TrainingServicer(jobs, snapshots, settings),
@@ -40,7 +60,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
         )
         server.add(
             model_service_pb2_grpc.add_ModelServiceServicer_to_server,
-            ModelServicer(Models(database)),
+            ModelServicer(parts),
             "sightsmith.api.training.v1.ModelService",
         )
         await server.start()
@@ -49,6 +69,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             bus.run(),
             OutboxRelay(database, Outbox, bus).run(),
             _look_for_lost_workers(leases, settings.poll_seconds),
+            discarded.run(settings.discard_seconds),
         )
         await server.stop()
     await database.close()

@@ -37,7 +37,7 @@ def model_message(model: Model) -> model_pb2.Model:
     """A model version."""
     return model_pb2.Model(
         name=str(model.name),
-        task=model_pb2.Model.TASK_CLASSIFICATION,
+        task=model_pb2.Model.Task.Value(f"TASK_{model.task.upper()}"),
         labels=model.labels,
         snapshot=model.snapshot,
         training_job=str(model.training_job),
@@ -45,11 +45,31 @@ def model_message(model: Model) -> model_pb2.Model:
         candidates=[_candidate(candidate) for candidate in model.candidates],
         seed=model.seed,
         library_versions=model.library_versions,
-        artifacts=[_artifact(artifact) for artifact in model.artifacts],
+        artifacts=[artifact_message(artifact) for artifact in model.artifacts],
         parity=_parity(model.parity),
         evaluation=_summary(model.evaluation),
         training_duration=_duration(model.training_seconds),
         create_time=_timestamp(model.create_time),
+        description=model.description,
+        tags=model.tags,
+        copied_from=model.copied_from,
+        update_time=_timestamp(model.update_time or model.create_time),
+        etag=model.etag,
+        thresholds=[
+            model_pb2.LabelThreshold(label=label, threshold=threshold)
+            for label, threshold in zip(model.labels, model.thresholds, strict=bool(model.thresholds))
+        ],
+    )
+
+
+def artifact_message(artifact: StoredArtifact) -> model_pb2.Artifact:
+    """An exported file."""
+    return model_pb2.Artifact(
+        format=model_pb2.Artifact.Format.Value(f"FORMAT_{artifact.format.upper()}"),
+        path=artifact.path,
+        key=artifact.key,
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
     )
 
 
@@ -89,6 +109,8 @@ def _progress(progress: JobProgress) -> training_job_pb2.TrainingProgress:
         percent=progress.percent,
         remaining=None if progress.remaining_seconds is None else _duration(progress.remaining_seconds),
         best_score=progress.best_score,
+        activity=progress.activity,
+        metrics=progress.metrics,
     )
 
 
@@ -105,16 +127,6 @@ def _candidate(candidate: Candidate) -> model_pb2.Candidate:
         strength=candidate.strength,
         score_mean=candidate.score_mean,
         score_deviation=candidate.score_std,
-    )
-
-
-def _artifact(artifact: StoredArtifact) -> model_pb2.Artifact:
-    return model_pb2.Artifact(
-        format=model_pb2.Artifact.Format.Value(f"FORMAT_{artifact.format.upper()}"),
-        path=artifact.path,
-        key=artifact.key,
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
     )
 
 

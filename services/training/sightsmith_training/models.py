@@ -2,21 +2,24 @@
 
 import re
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
-from sightsmith.errors import NotFoundError
+from sightsmith.errors import AbortedError, NotFoundError
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity
-from sightsmith_training.tables import EvaluatedImageRow, ModelRow
+from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity, Task
+from sightsmith_training.model_listing import ALL_MODELS, ModelFilter, ModelOrder, listed_models
+from sightsmith_training.tables import EvaluatedImageRow, ModelNumberRow, ModelRow
 
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
 # As many digits as surely fit into a PostgreSQL bigint.
 _MODEL_ID = re.compile(r"v[1-9][0-9]{0,17}")
 
@@ -35,13 +38,15 @@ class StoredArtifact(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """A model version."""
+    """A model version. `revision` counts the changes of its description and tags; the last was at `update_time`."""
 
     name: ModelName
     number: int
     training_job: TrainingJobName
     snapshot: str
+    task: Task
     labels: Sequence[str]
+    thresholds: Sequence[float]
     image_side: int
     seed: int
     candidates: Sequence[Candidate]
@@ -51,6 +56,16 @@ class Model:
     evaluation: Evaluation
     training_seconds: float
     create_time: datetime
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    copied_from: str = ""
+    revision: int = 1
+    update_time: datetime | None = None
+
+    @property
+    def etag(self) -> str:
+        """Another one after every change."""
+        return etag_of(self.revision)
 
 
 class Models:
@@ -66,17 +81,20 @@ class Models:
             NotFoundError: if there is none of that name.
         """
         async with self._database.transaction() as session:
-            return _model_of(await _row_of(session, name))
+            return model_of(await model_row(session, name))
 
-    async def page(self, project: str, request: PageRequest) -> tuple[Sequence[Model], str]:
-        """A page of a project's models, newest first, and the token of the next page."""
-        query = select(ModelRow).where(ModelRow.project == project)
-        if request.after is not None:
-            query = query.where(ModelRow.number < request.after_number)
-        query = query.order_by(ModelRow.number.desc()).limit(request.size + 1)
+    async def page(
+        self,
+        project: str,
+        request: PageRequest,
+        wanted: ModelFilter = ALL_MODELS,
+        order: ModelOrder = ModelOrder.NEWEST,
+    ) -> tuple[Sequence[Model], str]:
+        """A page of a project's models, and the token of the next page."""
         async with self._database.transaction() as session:
-            models = [_model_of(row) for row in await session.scalars(query)]
-        return page_of(models, request, lambda model: model.number)
+            rows = (await session.execute(listed_models(project, request, wanted, order))).tuples().all()
+        page, token = page_of(rows, request, lambda row: row[1])
+        return [model_of(row) for row, _ in page], token
 
     async def evaluated_images(self, name: ModelName, request: PageRequest) -> tuple[Sequence[ImagePrediction], str]:
         """A page of the images that a model was judged by, and the token of the next page.
@@ -85,7 +103,7 @@ class Models:
             NotFoundError: if there is no model of that name.
         """
         async with self._database.transaction() as session:
-            model = await _row_of(session, name)
+            model = await model_row(session, name)
             query = select(EvaluatedImageRow).where(EvaluatedImageRow.model_id == model.id)
             if request.after is not None:
                 query = query.where(EvaluatedImageRow.rank > request.after_number)
@@ -99,6 +117,23 @@ def model_id(number: int) -> str:
     return f"v{number}"
 
 
+def etag_of(revision: int) -> str:
+    """The etag of a model's revision."""
+    return f'"{revision}"'
+
+
+async def next_model_number(session: AsyncSession, project: str) -> int:
+    """A number for a new model of a project, which is never given again."""
+    first = insert(ModelNumberRow).values(project=project, last_number=1)
+    number: int | None = await session.scalar(
+        first.on_conflict_do_update(
+            index_elements=[ModelNumberRow.project], set_={"last_number": ModelNumberRow.last_number + 1}
+        ).returning(ModelNumberRow.last_number)
+    )
+    assert number is not None  # noqa: S101 - the insert returns a row
+    return number
+
+
 async def add_model(session: AsyncSession, model: Model, predictions: Sequence[ImagePrediction]) -> None:
     """Writes a model with the images that it was judged by, the most confident mistakes first."""
     row = ModelRow(
@@ -107,7 +142,9 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         number=model.number,
         training_job=str(model.training_job),
         snapshot=model.snapshot,
+        task=model.task,
         labels=list(model.labels),
+        thresholds=list(model.thresholds),
         image_side=model.image_side,
         seed=model.seed,
         candidates=[candidate.model_dump() for candidate in model.candidates],
@@ -117,6 +154,7 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         evaluation=model.evaluation.model_dump(),
         training_seconds=model.training_seconds,
         create_time=model.create_time,
+        update_time=model.create_time,
     )
     session.add(row)
     await session.flush()  # the images refer to it
@@ -127,23 +165,56 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
     )
 
 
-async def _row_of(session: AsyncSession, name: ModelName) -> ModelRow:
+async def model_row(session: AsyncSession, name: ModelName) -> ModelRow:
+    """The row of a model.
+
+    Raises:
+        NotFoundError: if there is none of that name.
+    """
+    return await _found(session, name, for_update=False)
+
+
+async def locked_model_row(session: AsyncSession, name: ModelName, etag: str = "") -> ModelRow:
+    """The row of a model, locked until the transaction ends.
+
+    Args:
+        session: of the transaction.
+        name: of the model.
+        etag: that the caller read; empty if any will do.
+
+    Raises:
+        NotFoundError: if there is none of that name.
+        AbortedError: if the etag is another one now.
+    """
+    row = await _found(session, name, for_update=True)
+    now = etag_of(row.revision)
+    if etag and etag != now:
+        message = f"{name} was changed meanwhile: its etag is {now}, not {etag[:80]}; read it again"
+        raise AbortedError(message, metadata={"name": str(name), "etag": now})
+    return row
+
+
+async def _found(session: AsyncSession, name: ModelName, for_update: bool) -> ModelRow:
     if _MODEL_ID.fullmatch(name.model) is None:
         raise NotFoundError(str(name))
     number = int(name.model.removeprefix("v"))
-    row = await session.scalar(select(ModelRow).where(ModelRow.project == name.project, ModelRow.number == number))
+    query = select(ModelRow).where(ModelRow.project == name.project, ModelRow.number == number)
+    row: ModelRow | None = await session.scalar(query.with_for_update() if for_update else query)
     if row is None:
         raise NotFoundError(str(name))
     return row
 
 
-def _model_of(row: ModelRow) -> Model:
+def model_of(row: ModelRow) -> Model:
+    """The model that a row stands for."""
     return Model(
         name=ModelName(row.project, model_id(row.number)),
         number=row.number,
         training_job=TrainingJobName.parse(row.training_job),
         snapshot=row.snapshot,
+        task=_TASK.validate_python(row.task),
         labels=row.labels,
+        thresholds=row.thresholds,
         image_side=row.image_side,
         seed=row.seed,
         candidates=[Candidate.model_validate(candidate) for candidate in row.candidates],
@@ -153,6 +224,11 @@ def _model_of(row: ModelRow) -> Model:
         evaluation=Evaluation.model_validate(row.evaluation),
         training_seconds=row.training_seconds,
         create_time=row.create_time,
+        description=row.description,
+        tags=row.tags,
+        copied_from=row.copied_from or "",
+        revision=row.revision,
+        update_time=row.update_time,
     )
 
 

@@ -45,7 +45,9 @@ class Publisher:
                 number=number,
                 training_job=lease.name,
                 snapshot=lease.snapshot,
+                task=result.task,
                 labels=result.labels,
+                thresholds=result.thresholds,
                 image_side=result.image_side,
                 seed=result.seed,
                 candidates=[result.chosen, *(c for c in result.candidates if c != result.chosen)],
@@ -74,7 +76,10 @@ class Publisher:
             format=file.format, path=path, key=f"{prefix}/{path}", sha256=file.sha256, size_bytes=file.size_bytes
         )
         await self._objects.put_file(exported.key, output_dir / file.path)
-        text = triton_config(triton_name, file.format, result.image_side, len(result.labels)).encode()
+        finds_boxes = result.task == "detection"
+        text = triton_config(
+            triton_name, file.format, result.image_side, len(result.labels), finds_boxes=finds_boxes
+        ).encode()
         config = StoredArtifact(
             format=file.format,
             path=CONFIG_FILE,

@@ -47,6 +47,11 @@ class TrainingJobRow(Base):
     # Files of embeddings that came with the snapshot: `backbone`, `key`, `sha256`.
     embedding_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     seed: Mapped[int]
+    # What was wished for: `TrainingOptions`.
+    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    # What the model is to do and why, once a worker has looked at the data.
+    task: Mapped[str | None]
+    task_reason: Mapped[str | None]
     state: Mapped[str]
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
@@ -84,17 +89,29 @@ class ModelNumberRow(Base):
 
 
 class ModelRow(Base):
-    """A model version. Never changed."""
+    """A model version. Nothing but its description and tags ever changes."""
 
     __tablename__ = "models"
-    __table_args__ = (UniqueConstraint("project", "number"),)
+    __table_args__ = (
+        UniqueConstraint("project", "number"),
+        UniqueConstraint("project", "request_id"),
+        # One job makes one model; copies of it name the same job.
+        Index("ix_models_training_job", "training_job", unique=True, postgresql_where=text("copied_from IS NULL")),
+        # Finds the models that need a file.
+        Index(
+            "ix_models_artifacts", "artifacts", postgresql_using="gin", postgresql_ops={"artifacts": "jsonb_path_ops"}
+        ),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     project: Mapped[str]
     number: Mapped[int]
-    training_job: Mapped[str] = mapped_column(unique=True)
+    training_job: Mapped[str]
     snapshot: Mapped[str]
+    task: Mapped[str]
     labels: Mapped[list[str]]
+    # In the order of the labels; empty where the best label is the answer, however sure the model is.
+    thresholds: Mapped[list[float]] = mapped_column(server_default="{}", default=list)
     image_side: Mapped[int]
     seed: Mapped[int]
     candidates: Mapped[list[dict[str, Any]]]
@@ -103,7 +120,23 @@ class ModelRow(Base):
     parity: Mapped[dict[str, Any]]
     evaluation: Mapped[dict[str, Any]]
     training_seconds: Mapped[float]
+    description: Mapped[str] = mapped_column(server_default="", default="")
+    tags: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    # Of a copy: the name of the original, and the request that it was asked for with.
+    copied_from: Mapped[str | None]
+    request_id: Mapped[uuid.UUID | None]
+    # Counts the changes.
+    revision: Mapped[int] = mapped_column(server_default="1", default=1)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
+    update_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class DiscardedFileRow(Base):
+    """A file of a deleted model: it is deleted as soon as no model needs it."""
+
+    __tablename__ = "discarded_files"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
 
 
 class EvaluatedImageRow(Base):

@@ -24,10 +24,12 @@ from sightsmith.cli.datasets import (
 )
 from sightsmith.cli.demo import demo_command
 from sightsmith.cli.exporting import export_command
+from sightsmith.cli.fetching import fetch_command, weights_command
 from sightsmith.cli.history import history_command
 from sightsmith.cli.import_jobs import imports_command
 from sightsmith.cli.importing import import_command
 from sightsmith.cli.labels import labels_app
+from sightsmith.cli.models import models_app
 from sightsmith.cli.reviews import review_app
 from sightsmith.cli.serving import deploy_command, predict_command
 from sightsmith.cli.similarity import (
@@ -40,7 +42,7 @@ from sightsmith.cli.similarity import (
 from sightsmith.cli.snapshots import snapshots_app
 from sightsmith.cli.suggestions import suggest_command, suggestions_app
 from sightsmith.cli.tasks import tasks_command
-from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, models_command, train_command
+from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, train_command
 from sightsmith.cli.up import up_command
 from sightsmith.cli.validation import split_command, validate_command
 
@@ -91,7 +93,9 @@ app.command("split")(split_command)
 app.command("train")(train_command)
 app.command("jobs")(jobs_command)
 app.command("cancel")(cancel_command)
-app.command("models")(models_command)
+models_app.command("fetch")(fetch_command)
+models_app.command("weights")(weights_command)
+app.add_typer(models_app, name="models")
 app.command("evaluate")(evaluate_command)
 app.command("deploy")(deploy_command)
 app.command("predict")(predict_command)

@@ -54,9 +54,10 @@ def predict_command(
     files: Annotated[list[Path], typer.Argument(help="Image files.")],
     deployment: Annotated[str, typer.Option(help="Which deployment to ask.")] = DEFAULT_DEPLOYMENT,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Leave out labels below it, 0 to 1; 0 shows every label.")
+        float | None,
+        typer.Option(help="Leave out labels below it, 0 to 1; 0 shows everything. The model's own rule if left out."),
     ] = None,
-    max_results: Annotated[int, typer.Option(help="How many labels at most; 0 for no limit.")] = 0,
+    max_results: Annotated[int, typer.Option(help="How many labels or boxes at most; 0 for no limit.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a deployed model what is in images."""
@@ -69,7 +70,7 @@ def predict_command(
         results = client.predict_many(project, deployment, images, min_confidence, max_results)
         found = dict(zip(readable, results, strict=True))
     answers = [unreadable[file] if file in unreadable else _answer(file, found[file]) for file in files]
-    output.result({"predictions": answers}, _predictions_table(answers))
+    output.result({"predictions": answers}, predictions_table(answers))
     if any("error" in answer for answer in answers):
         raise typer.Exit(1)
 
@@ -133,15 +134,28 @@ def _shown(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def _predictions_table(answers: list[dict[str, Any]]) -> Table:
+def predictions_table(answers: list[dict[str, Any]]) -> Table:
+    """Files with what is in them; with the places of boxes, if there are any."""
     table = Table()
     table.add_column("file", overflow="fold")
     table.add_column("label", overflow="fold")
     table.add_column("confidence", justify="right")
+    if any("box" in found for answer in answers for found in answer.get("labels", [])):
+        table.add_column("left, top, width, height", justify="right")
     for answer in answers:
+        file = escape(answer["file"])
         if "error" in answer:
-            table.add_row(escape(answer["file"]), f"[red]{escape(answer['error']['message'])}[/]", "")
+            table.add_row(file, f"[red]{escape(answer['error']['message'])}[/]")
+        elif not answer["labels"]:
+            table.add_row(file, "[dim]nothing[/]")
         for index, found in enumerate(answer.get("labels", [])):
-            file = escape(answer["file"]) if index == 0 else ""
-            table.add_row(file, escape(found["label"]), f"{found.get('confidence', 0.0):.3f}")
+            table.add_row(file if index == 0 else "", *_cells(found))
     return table
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    """A label with its confidence and, if it has one, its box in shares of the image's sides."""
+    cells = [escape(found["label"]), f"{found.get('confidence', 0.0):.3f}"]
+    if (box := found.get("box")) is not None:
+        cells.append("  ".join(f"{box.get(side, 0.0):.3f}" for side in ("left", "top", "width", "height")))
+    return cells

@@ -1,5 +1,6 @@
-"""`sightsmith train`, `cancel`, `models` and `evaluate`."""
+"""`sightsmith train`, `jobs`, `cancel` and `evaluate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,7 @@ def train_command(
             )
             raise typer.Exit(130) from None
         model = client.model(job.model)
-    output.result({"training_job": fields_of(job), "model": fields_of(model)}, _models_table([model]))
+    output.result({"training_job": fields_of(job), "model": fields_of(model)}, models_table([model]))
 
 
 def cancel_command(
@@ -81,14 +82,6 @@ def jobs_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
     with output.failing_clearly(), Client.connect() as client:
         jobs = list(client.training_jobs(short_id(client.project(project).name)))
     output.result({"training_jobs": list_of(jobs)}, _jobs_table(jobs) if jobs else "no trainings yet")
-
-
-def models_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
-    """List the models of a project, newest first."""
-    output = Output(as_json)
-    with output.failing_clearly(), Client.connect() as client:
-        models = list(client.list_models(short_id(client.project(project).name)))
-    output.result({"models": list_of(models)}, _models_table(models) if models else "no models yet")
 
 
 def evaluate_command(
@@ -168,29 +161,8 @@ def metrics_table(title: str, evaluation: evaluation_pb2.Evaluation) -> Table:
     return table
 
 
-def _show(progress: Progress, task: TaskID, job: TrainingJob) -> None:
-    if job.state == TrainingJob.STATE_QUEUED:
-        progress.update(task, description="waiting for a worker")
-    if not job.HasField("progress"):
-        return
-    now = job.progress
-    note = f"best macro-F1 {now.best_score:.3f}" if now.HasField("best_score") else ""
-    percent = 100 if job.state == TrainingJob.STATE_SUCCEEDED else now.percent
-    progress.update(task, description=_PHASES.get(now.phase, "training"), completed=percent, note=note)
-
-
-def _jobs_table(jobs: list[TrainingJob]) -> Table:
-    table = Table()
-    for heading in ("training", "state", "done", "model", "error"):
-        table.add_column(heading, overflow="fold")
-    for job in jobs:
-        state = TrainingJob.State.Name(job.state).removeprefix("STATE_").lower()
-        percent = 100 if job.state == TrainingJob.STATE_SUCCEEDED else job.progress.percent
-        table.add_row(short_id(job.name), state, f"{percent:.0f} %", short_id(job.model), escape(job.error.message))
-    return table
-
-
-def _models_table(models: list[model_pb2.Model]) -> Table:
+def models_table(models: Sequence[model_pb2.Model]) -> Table:
+    """A row a model, with how good it is in short."""
     table = Table()
     for heading in ("model", "accuracy", "macro F1", "labels", "snapshot", "seconds"):
         table.add_column(heading, overflow="fold")
@@ -203,6 +175,29 @@ def _models_table(models: list[model_pb2.Model]) -> Table:
             model.snapshot.rpartition("/")[2],
             f"{model.training_duration.ToTimedelta().total_seconds():.0f}",
         )
+    return table
+
+
+def _show(progress: Progress, task: TaskID, job: TrainingJob) -> None:
+    if job.state == TrainingJob.STATE_QUEUED:
+        progress.update(task, description="waiting for a worker")
+    if not job.HasField("progress"):
+        return
+    now = job.progress
+    score = f"best {now.best_score:.3f}" if now.HasField("best_score") else ""
+    note = ", ".join(part for part in (now.activity, score) if part)
+    percent = 100 if job.state == TrainingJob.STATE_SUCCEEDED else now.percent
+    progress.update(task, description=_PHASES.get(now.phase, "training"), completed=percent, note=note)
+
+
+def _jobs_table(jobs: list[TrainingJob]) -> Table:
+    table = Table()
+    for heading in ("training", "state", "done", "model", "error"):
+        table.add_column(heading, overflow="fold")
+    for job in jobs:
+        state = TrainingJob.State.Name(job.state).removeprefix("STATE_").lower()
+        percent = 100 if job.state == TrainingJob.STATE_SUCCEEDED else job.progress.percent
+        table.add_row(short_id(job.name), state, f"{percent:.0f} %", short_id(job.model), escape(job.error.message))
     return table
 
 

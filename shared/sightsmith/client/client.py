@@ -21,7 +21,6 @@ from sightsmith.api.training.v1 import (
     training_job_pb2,
     training_service_pb2,
 )
-from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
 from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
 from sightsmith.client.annotations import Annotations
 from sightsmith.client.calls import all_pages, calling, open_channel
@@ -29,6 +28,7 @@ from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
+from sightsmith.client.models import Models
 from sightsmith.client.reviews import Reviews
 from sightsmith.client.similarity import Similarity
 from sightsmith.client.snapshots import Snapshots
@@ -58,7 +58,8 @@ class Client:
     Every method raises `SightsmithError` with the reason that the service gave.
 
     Attributes:
-        labeling, training, models, deployments, predictions: the generated stubs.
+        labeling, training, deployments, predictions: the generated stubs.
+        models: the model versions.
         snapshots: what is labelled, fixed at one moment.
         transfers: imports and exports.
         validation: validations and splits.
@@ -82,7 +83,7 @@ class Client:
         self.transfers = Transfers(self._channels[connection.labeling])
         self.validation = Validation(self._channels[connection.labeling])
         self.training = TrainingServiceStub(self._channels[connection.training])
-        self.models = ModelServiceStub(self._channels[connection.training])
+        self.models = Models(self._channels[connection.training])
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
         self.predictions = PredictionServiceStub(self._channels[connection.inference])
 
@@ -262,27 +263,22 @@ class Client:
 
     def model(self, name: str) -> model_pb2.Model:
         """A model, by `projects/{project}/models/{model}`."""
-        with calling():
-            return self.models.GetModel(model_service_pb2.GetModelRequest(name=name))
+        return self.models.get(name)
 
     def list_models(self, project: str) -> Iterator[model_pb2.Model]:
         """The models of a project, newest first."""
-        parent = str(ProjectName(project))
-        return all_pages(
-            lambda token: self.models.ListModels(model_service_pb2.ListModelsRequest(parent=parent, page_token=token)),
-            lambda page: page.models,
-        )
+        return self.models.list(project)
 
     def evaluation(self, model: str) -> evaluation_pb2.Evaluation:
         """How good a model is, by `projects/{project}/models/{model}`."""
         with calling():
-            return self.models.GetEvaluation(model_service_pb2.GetEvaluationRequest(name=f"{model}/evaluation"))
+            return self.models.stub.GetEvaluation(model_service_pb2.GetEvaluationRequest(name=f"{model}/evaluation"))
 
     def evaluated_images(self, model: str) -> Iterator[evaluation_pb2.EvaluatedImage]:
         """The images that a model was judged by, the most confident mistakes first."""
         parent = f"{model}/evaluation"
         return all_pages(
-            lambda token: self.models.ListEvaluatedImages(
+            lambda token: self.models.stub.ListEvaluatedImages(
                 model_service_pb2.ListEvaluatedImagesRequest(parent=parent, page_size=1000, page_token=token)
             ),
             lambda page: page.evaluated_images,

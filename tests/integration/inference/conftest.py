@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import nats
 import numpy as np
@@ -21,6 +22,7 @@ from tests.integration.inference.training_stand_in import TrainingStandIn
 from tests.integration.inference.triton_probe import TritonProbe
 
 TOKEN = "a token for the inference tests"
+PutModel: TypeAlias = Callable[..., None]
 ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))
 
 
@@ -55,6 +57,7 @@ def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
+            environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
             with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
                 yield stack
     finally:
@@ -62,19 +65,19 @@ def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def put_model(stack: Stack, training: tuple[TrainingStandIn, int]) -> Callable[[str, dict[str, bytes]], None]:
-    """Makes a model version with these files, by format, known to the training service."""
+def put_model(stack: Stack, training: tuple[TrainingStandIn, int]) -> PutModel:
+    """Makes a model version with these files, by format, and fields known to the training service."""
     objects = Path(stack.endpoints.object_store_url.removeprefix("file://"))
 
-    def put(name: str, files: dict[str, bytes]) -> None:
-        training[0].models[name] = model_message(name, files, objects)
+    def put(name: str, files: dict[str, bytes], **fields: Any) -> None:
+        training[0].models[name] = model_message(name, files, objects, **fields)
 
     return put
 
 
 @pytest.fixture(scope="session")
 async def client(
-    stack: Stack, put_model: Callable[[str, dict[str, bytes]], None], alpha: TinyModel, beta: TinyModel
+    stack: Stack, put_model: PutModel, alpha: TinyModel, beta: TinyModel
 ) -> AsyncIterator[InferenceClient]:
     """A client of the service, with the models `alpha`, `beta` and `broken` there to be deployed."""
     put_model(ALPHA, {"onnx": alpha.onnx, "torchscript": alpha.torchscript})

@@ -32,11 +32,13 @@ async def test_create_with_bad_names(client: InferenceClient, deployment: str, m
 async def test_unknown_model_fails_the_deployment(client: InferenceClient, image: bytes) -> None:
     await client.create("of-nothing", model="projects/shop/models/nothing")
     failed = await client.wait_for("of-nothing", Deployment.STATE_FAILED)
-    with pytest.raises(SightsmithError) as raised:
-        await client.predict("of-nothing", image)
+    # The table that predictions go by follows the database within a moment.
+    async with asyncio.timeout(10):
+        while (refused := await _refused(client, "of-nothing", image)).metadata == {"state": "STARTING"}:
+            await asyncio.sleep(0.05)
     await client.delete("of-nothing")
     assert "projects/shop/models/nothing does not exist" in failed.error.message
-    assert (raised.value.reason, raised.value.metadata) == ("WRONG_STATE", {"state": "FAILED"})
+    assert (refused.reason, refused.metadata) == ("WRONG_STATE", {"state": "FAILED"})
 
 
 async def test_list_in_pages(client: InferenceClient, main: str) -> None:
@@ -119,3 +121,9 @@ async def test_delete_unloads(client: InferenceClient, image: bytes, triton: Tri
     with pytest.raises(SightsmithError, match="does not exist"):
         await client.predict("short", image)
     await triton.wait_unloaded(deployment.triton_model)
+
+
+async def _refused(client: InferenceClient, deployment: str, image: bytes) -> SightsmithError:
+    with pytest.raises(SightsmithError) as raised:
+        await client.predict(deployment, image)
+    return raised.value

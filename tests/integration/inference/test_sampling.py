@@ -11,10 +11,12 @@ from nats.js import JetStreamContext
 
 from sightsmith.api.events.v1.event_pb2 import Event, PredictionSampled
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
+from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-from tests.integration.inference.conftest import ALPHA, png
+from tests.integration.inference.conftest import ALPHA, PutModel, png
 from tests.integration.inference.inference_client import InferenceClient, name_of
+from tests.integration.inference.tiny_detector import LABELS, detector_onnx
 from tests.integration.inference.tiny_models import TinyModel
 
 SUBJECT = "sightsmith.events.prediction.sampled"
@@ -87,6 +89,23 @@ async def test_everything_is_kept_of_a_share_of_one(
     # Every label, though the caller had asked for the best one alone.
     assert {label.label: label.confidence for label in told.labels} == pytest.approx(alpha.scores(image), abs=1e-5)
     assert told.labels[0].label == response.predictions[0].label
+
+
+async def test_of_a_detector_the_labels_are_kept_once(
+    client: InferenceClient, put_model: PutModel, sampled: Sampled
+) -> None:
+    model = "projects/shop/models/sampled-boxes"
+    put_model(model, {"onnx": detector_onnx()}, task=Model.TASK_DETECTION, labels=LABELS)
+    image = png(1003)
+    await client.create("sampled-boxes", model=model, sampling=SamplingPolicy(share=1))
+    await client.wait_predicting("sampled-boxes", image)
+    response = await client.predict("sampled-boxes", image, min_confidence=0.0)
+    told = await sampled.next()
+    await client.delete("sampled-boxes")
+    assert [prediction.label for prediction in response.predictions].count("east") == 2
+    best = dict(reversed([(prediction.label, prediction.confidence) for prediction in response.predictions]))
+    assert {label.label: label.confidence for label in told.labels} == best
+    assert len(told.labels) == len(best) == 2
 
 
 async def test_what_the_model_is_not_sure_of_is_kept(

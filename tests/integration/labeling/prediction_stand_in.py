@@ -22,6 +22,7 @@ class PredictionStandIn(PredictionServiceServicer):
     Attributes:
         model: that answers.
         scores: per image, the confidence of each label; images that are not there are refused.
+        boxes: per image, a box that goes with each label, in shares of the image's sides; none for the whole image.
         failures: how many calls are still answered with UNAVAILABLE.
         seen: hashes of the images of each call.
     """
@@ -29,11 +30,15 @@ class PredictionStandIn(PredictionServiceServicer):
     def __init__(self) -> None:
         self.model = "projects/p/models/v1"
         self.scores: dict[str, dict[str, float]] = {}
+        self.boxes: dict[str, pb.BoundingBox] = {}
         self.failures = 0
         self.seen: list[list[str]] = []
 
-    def know(self, image: bytes, **scores: float) -> None:
-        self.scores[hashlib.sha256(image).hexdigest()] = scores
+    def know(self, image: bytes, box: pb.BoundingBox | None = None, **scores: float) -> None:
+        sha256 = hashlib.sha256(image).hexdigest()
+        self.scores[sha256] = scores
+        if box is not None:
+            self.boxes[sha256] = box
 
     async def BatchPredict(
         self, request: pb.BatchPredictRequest, context: aio.ServicerContext[Any, Any]
@@ -63,6 +68,8 @@ class PredictionStandIn(PredictionServiceServicer):
         found = sorted(self.scores[sha256].items(), key=lambda item: -item[1])
         return pb.BatchPredictResponse.Result(
             predictions=[
-                pb.Prediction(label=label, confidence=score) for label, score in found if score >= min_confidence
+                pb.Prediction(label=label, confidence=score, box=self.boxes.get(sha256))
+                for label, score in found
+                if score >= min_confidence
             ]
         )

@@ -8,6 +8,7 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
+from sightsmith.api.inference.v1.prediction_service_pb2 import BoundingBox as SharesBox
 from sightsmith.api.labeling.v1 import suggestion_service_pb2 as pb
 from sightsmith.api.labeling.v1.annotation_pb2 import Annotation, BoundingBox
 from sightsmith.api.labeling.v1.image_pb2 import Image
@@ -342,6 +343,19 @@ async def test_a_job_suggests_what_the_model_is_sure_of(
     again = await suggestions.run_job(include_labelled=True, max_images=51)
     assert (again.image_count, again.suggestion_count) == (51, len(expected))
     assert len(await suggestions.list()) == len(expected)
+
+
+async def test_a_job_suggests_boxes_in_pixels(
+    suggestions: SuggestionClient, add_images: AddImages, predictor: PredictionStandIn
+) -> None:
+    (image,) = await add_images(160)
+    predictor.know(jpeg(160, 64, 48), SharesBox(left=0.25, top=0.5, width=0.75, height=0.25), cat=0.9)
+    assert (await suggestions.run_job()).suggestion_count == 1
+    (found,) = await suggestions.list()
+    assert found.image == image
+    await suggestions.decide(ACCEPT, [found.name])
+    (annotation,) = (await suggestions.image(image)).annotations
+    assert found.box == annotation.box == BoundingBox(left=16, top=24, width=48, height=12)
 
 
 async def test_a_job_looks_at_what_is_named(

@@ -21,6 +21,8 @@ from sightsmith.cli.main import app
         ("review submit shop 4 --box 1,2,3,4", "LABEL=LEFT,TOP,WIDTH,HEIGHT"),
         ("review submit shop 4 --none --skip", "give --label or --box, --none, or --skip"),
         ("validate shop --test-manifest test.manifest", "--test-manifest needs --train-manifest"),
+        ("models tag shop v1 colour", "must be NAME=VALUE, not 'colour'"),
+        ("models list shop --tag =red", "must be NAME=VALUE, not '=red'"),
         ("label-next shop --deployment live", "--deployment needs --by uncertainty"),
     ],
 )

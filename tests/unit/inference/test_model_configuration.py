@@ -1,13 +1,16 @@
 """What the training service says of a model, and what its `config.pbtxt` says."""
 
+import math
+
 import pytest
 
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.names import ModelName
 from sightsmith_inference.errors import ModelNotServableError
-from sightsmith_inference.model_configuration import read_configuration, triton_name
+from sightsmith_inference.model_configuration import MODEL_FILES, read_configuration, triton_name
 from sightsmith_inference.models import Runtime, ServableModel
 from sightsmith_inference.trained_models import TrainedModel, trained_model_of
+from sightsmith_training.triton_config import triton_config
 
 NAME = ModelName("shop", "v1")
 SHA256 = "0123456789abcdef" * 4
@@ -24,7 +27,9 @@ def _message(path: str = "1/model.onnx", sha256: str = SHA256) -> model_pb2.Mode
     artifact = model_pb2.Artifact(
         format=model_pb2.Artifact.FORMAT_ONNX, path=path, key="models/x", sha256=sha256, size_bytes=5
     )
-    return model_pb2.Model(labels=["hen", "cow"], image_side=224, artifacts=[artifact])
+    return model_pb2.Model(
+        task=model_pb2.Model.TASK_CLASSIFICATION, labels=["hen", "cow"], image_side=224, artifacts=[artifact]
+    )
 
 
 @pytest.fixture
@@ -51,6 +56,56 @@ def test_model_without_labels() -> None:
     message.ClearField("labels")
     with pytest.raises(ModelNotServableError, match="no labels"):
         trained_model_of(NAME, message)
+
+
+@pytest.mark.parametrize(
+    ("task", "told", "thresholds"),
+    [
+        ("TASK_CLASSIFICATION", {}, None),
+        ("TASK_CLASSIFICATION", {"cow": 0.2, "hen": 0.7}, (0.7, 0.2)),
+        ("TASK_MULTI_LABEL_CLASSIFICATION", {}, (0.5, 0.5)),
+        ("TASK_DETECTION", {"cow": 0.3}, (0.5, 0.3)),
+    ],
+)
+def test_thresholds(task: str, told: dict[str, float], thresholds: tuple[float, ...] | None) -> None:
+    message = _message()
+    message.task = model_pb2.Model.Task.Value(task)
+    for label, value in told.items():
+        message.thresholds.add(label=label, threshold=value)
+    assert trained_model_of(NAME, message).thresholds == thresholds
+
+
+@pytest.mark.parametrize(("label", "value"), [("goat", 0.5), ("hen", 1.1), ("hen", -0.1), ("hen", math.nan)])
+def test_what_is_no_threshold(label: str, value: float) -> None:
+    message = _message()
+    message.thresholds.add(label=label, threshold=value)
+    with pytest.raises(ModelNotServableError, match=f"{label!r}: {value}"):
+        trained_model_of(NAME, message)
+
+
+def test_task_of_another_version() -> None:
+    message = _message()
+    message.task = 99  # type: ignore[assignment]
+    with pytest.raises(ModelNotServableError, match="the task 99, which"):
+        trained_model_of(NAME, message)
+
+
+@pytest.mark.parametrize("runtime", list(Runtime))
+def test_configuration_of_a_detector_is_what_training_writes(runtime: Runtime) -> None:
+    message = _message(MODEL_FILES[runtime])
+    message.task = model_pb2.Model.TASK_DETECTION
+    message.artifacts[0].format = model_pb2.Artifact.Format.Value(f"FORMAT_{runtime.upper()}")
+    trained = trained_model_of(NAME, message)
+    text = triton_config(f"shop.v1.{runtime}.0123456789ab", runtime, 224, 2, finds_boxes=True)
+    servable = read_configuration(text.encode(), trained, runtime)
+    assert [(output.datatype, output.shape) for output in servable.outputs] == [
+        ("FP32", (100, 4)),
+        ("FP32", (100,)),
+        ("INT32", (100,)),
+    ]
+    of_a_classifier = triton_config(f"shop.v1.{runtime}.0123456789ab", runtime, 224, 2)
+    with pytest.raises(ModelNotServableError, match="output is"):
+        read_configuration(of_a_classifier.encode(), trained, runtime)
 
 
 def test_configuration(trained: TrainedModel) -> None:

@@ -1,4 +1,4 @@
-"""Which labels are answered."""
+"""Which labels and boxes are answered."""
 
 import math
 
@@ -8,14 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
-from sightsmith_inference.ranking import Wish, rank
+from sightsmith_inference.findings import read_findings
+from sightsmith_inference.models import Runtime, ServableModel, Task
+from sightsmith_inference.ranking import Box, Prediction, Wish, choose
 
 LABELS = ("a", "b", "c", "d")
-SCORES = np.array([0.1, 0.6, 0.2, 0.1], np.float32)
+SCORES = np.array([[0.1, 0.6, 0.2, 0.1]], np.float32)
 
 
-def _labels(wish: Wish) -> list[str]:
-    return [prediction.label for prediction in rank(SCORES, LABELS, wish)]
+def _model(
+    labels: tuple[str, ...] = LABELS,
+    task: Task = Task.CLASSIFICATION,
+    thresholds: tuple[float, ...] | None = None,
+) -> ServableModel:
+    return ServableModel("m", "projects/shop/models/v1", Runtime.ONNX, labels, 8, 4, task, thresholds)
+
+
+def _chosen(scores: np.ndarray, model: ServableModel, wish: Wish) -> tuple[Prediction, ...]:
+    (findings,) = read_findings(model, [scores])
+    return choose(findings, model, wish)
 
 
 @pytest.mark.parametrize(
@@ -29,27 +40,54 @@ def _labels(wish: Wish) -> list[str]:
         (Wish(min_confidence=1.0), []),
     ],
 )
-def test_what_is_answered(wish: Wish, labels: list[str]) -> None:
-    assert _labels(wish) == labels
+def test_without_thresholds(wish: Wish, labels: list[str]) -> None:
+    assert [prediction.label for prediction in _chosen(SCORES, _model(), wish)] == labels
+
+
+@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.MULTI_LABEL_CLASSIFICATION])
+@pytest.mark.parametrize(
+    ("wish", "labels"),
+    [
+        (Wish(), ["c", "a"]),
+        (Wish(max_results=1), ["c"]),
+        (Wish(min_confidence=0.0), ["b", "c", "a", "d"]),
+        (Wish(min_confidence=0.5), ["b"]),
+    ],
+)
+def test_with_thresholds(task: Task, wish: Wish, labels: list[str]) -> None:
+    model = _model(task=task, thresholds=(0.1, 0.7, 0.2, 0.11))
+    assert [prediction.label for prediction in _chosen(SCORES, model, wish)] == labels
 
 
 def test_confidence_is_never_above_one() -> None:
-    (first, *_) = rank(np.array([np.nextafter(np.float32(1), np.float32(2)), 0], np.float32), ("a", "b"), Wish())
+    scores = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], np.float32)
+    (first,) = _chosen(scores, _model(("a", "b")), Wish())
     assert first.confidence == 1.0
 
 
 @given(
-    stn.arrays(np.float32, st.integers(1, 20), elements=st.floats(0, 1, width=32)),
+    stn.arrays(np.float32, st.tuples(st.just(1), st.integers(1, 20)), elements=st.floats(0, 1, width=32)),
     st.floats(0, 1),
     st.integers(0, 25),
 )
 def test_laws(scores: np.ndarray, least: float, most: int) -> None:
-    labels = [str(index) for index in range(len(scores))]
-    ranked = rank(scores, labels, Wish(least, most))
-    confidences = [prediction.confidence for prediction in ranked]
+    labels = tuple(str(index) for index in range(scores.size))
+    chosen = _chosen(scores, _model(labels), Wish(least, most))
+    by_threshold = _chosen(scores, _model(labels, thresholds=(least,) * len(labels)), Wish(None, most))
+    confidences = [prediction.confidence for prediction in chosen]
     assert confidences == sorted(confidences, reverse=True)
-    assert len(ranked) == min((scores.astype(float) >= least).sum(), most or len(scores))
-    assert all(scores[int(prediction.label)] == np.float32(prediction.confidence) for prediction in ranked)
+    assert len(chosen) == min((scores.astype(float) >= least).sum(), most or scores.size)
+    assert all(scores[0, int(prediction.label)] == np.float32(prediction.confidence) for prediction in chosen)
+    assert by_threshold == chosen
+
+
+def test_a_box_has_a_corner_and_sides() -> None:
+    model = _model(task=Task.DETECTION, thresholds=(0.5,) * 4)
+    boxes = np.array([[[0.25, 0.5, 1, 0.75], [0, 0, 1, 1]]], np.float32)
+    scores, labels = np.array([[0.75, 0.25]], np.float32), np.array([[2, 0]], np.int32)
+    (findings,) = read_findings(model, [boxes, scores, labels])
+    assert choose(findings, model, Wish()) == (Prediction("c", 0.75, Box(0.25, 0.5, 0.75, 0.25)),)
+    assert [prediction.label for prediction in choose(findings, model, Wish(min_confidence=0.0))] == ["c", "a"]
 
 
 @pytest.mark.parametrize(

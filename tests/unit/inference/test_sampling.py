@@ -13,6 +13,7 @@ from sightsmith.api.events.v1.event_pb2 import PredictionSampled
 from sightsmith.database import Database
 from sightsmith.names import DeploymentName
 from sightsmith.objects import Objects, open_object_store
+from sightsmith_inference.findings import read_findings
 from sightsmith_inference.models import Runtime, ServableModel
 from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
 
@@ -61,7 +62,7 @@ def test_what_finds_no_room_is_dropped_and_counted(tmp_path: Path) -> None:
     nowhere = Database("postgresql+psycopg://nowhere")
     sampler = Sampler(nowhere, Objects(open_object_store(tmp_path.as_uri())), max_waiting_bytes=250)
     before = dropped()
-    scores = np.array([[0.2, 0.8]] * 5, np.float32)
-    sampler.offer(SamplingPolicy(share=1), DeploymentName("shop", "live"), model, [b"x" * 100] * 5, scores)
+    findings = read_findings(model, [np.array([[0.2, 0.8]] * 5, np.float32)])
+    sampler.offer(SamplingPolicy(share=1), DeploymentName("shop", "live"), model, [b"x" * 100] * 5, findings)
     assert dropped() - before == 3
     assert list(tmp_path.iterdir()) == []

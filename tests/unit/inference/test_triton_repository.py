@@ -11,7 +11,7 @@ import pytest
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects, open_object_store
 from sightsmith_inference.errors import ModelNotServableError
-from sightsmith_inference.models import Runtime
+from sightsmith_inference.models import Runtime, Task
 from sightsmith_inference.trained_models import ModelFile, TrainedModel
 from sightsmith_inference.triton_repository import TritonRepository
 
@@ -41,7 +41,8 @@ def repository(tmp_path: Path, store: Path) -> TritonRepository:
 @pytest.fixture
 def trained() -> TrainedModel:
     files = [_file("config.pbtxt", "config", CONFIGURATION), _file("1/model.onnx", "model", MODEL)]
-    return TrainedModel(ModelName("shop", "v1"), ("hen",), 8, {Runtime.ONNX: {file.path: file for file in files}})
+    by_path = {file.path: file for file in files}
+    return TrainedModel(ModelName("shop", "v1"), Task.CLASSIFICATION, ("hen",), None, 8, {Runtime.ONNX: by_path})
 
 
 def _file(path: str, key: str, content: bytes) -> ModelFile:

@@ -17,6 +17,8 @@ from sightsmith_labeling.embeddings.sketches import Vectors
 from sightsmith_labeling.embeddings.store import read_vector
 
 _TIMEOUT_SECONDS = 60.0
+# The scores of labels that exclude each other sum to 1 within this.
+_SUM_TOLERANCE = 1e-3
 _Image = embedding_service_pb2.EmbedRequest.Image
 
 
@@ -47,7 +49,7 @@ class InferenceService:
         return result
 
     async def uncertainties(self, deployment: DeploymentName, images: Sequence[bytes]) -> Sequence[float | None]:
-        """How unsure a deployed model is of each image: the entropy of its scores as a share of the greatest possible.
+        """How unsure a deployed model is of each image.
 
         Returns:
             0 (sure) to 1 (no idea) for each image; None for one that cannot be read.
@@ -62,10 +64,7 @@ class InferenceService:
             response = await self._predictions.BatchPredict(request, timeout=_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from error
-        return [
-            None if result.HasField("error") else _entropy_share([found.confidence for found in result.predictions])
-            for result in response.results
-        ]
+        return [None if result.HasField("error") else uncertainty(result.predictions) for result in response.results]
 
     async def _embed(self, backbone: str, images: Sequence[_Image]) -> Sequence[Vectors | SightsmithError]:
         request = embedding_service_pb2.EmbedRequest(backbone=str(BackboneName(backbone)), images=images)
@@ -84,6 +83,21 @@ def _checked(vector: Vectors) -> Vectors | SightsmithError:
     if len(vector) == 0 or not np.isfinite(vector).all() or (vector < 0).any():
         return UnavailableError("inference answered what is no embedding", metadata={"service": "inference"})
     return vector
+
+
+def uncertainty(predictions: Sequence[prediction_service_pb2.Prediction]) -> float:
+    """How unsure a model is of an image, 0 to 1: the entropy of its scores as a share of the greatest possible.
+
+    Where labels, or boxes, do not exclude each other, each is there or not, and the most doubtful one counts.
+
+    Args:
+        predictions: everything that the model sees on the image.
+    """
+    scores = [found.confidence for found in predictions]
+    has_boxes = any(found.HasField("box") for found in predictions)
+    if has_boxes or abs(sum(scores) - 1) > _SUM_TOLERANCE:
+        return max((_entropy_share([score, 1 - score]) for score in scores), default=0.0)
+    return _entropy_share(scores)
 
 
 def _entropy_share(probabilities: Sequence[float]) -> float:

@@ -9,13 +9,14 @@ from google.rpc import code_pb2
 from grpc import aio
 from sqlalchemy import Select, func, select
 
-from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse
+from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictRequest, BatchPredictResponse, BoundingBox
 from sightsmith.api.inference.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from sightsmith.database import Database
 from sightsmith.errors import NotFoundError, SightsmithError, UnavailableError
 from sightsmith.names import DatasetName, ImageName, ProjectName
 from sightsmith.objects import Objects, image_key
 from sightsmith.rpc.channel import error_of
+from sightsmith_labeling.annotations import Box
 from sightsmith_labeling.images import images_named
 from sightsmith_labeling.jobs.finding import Finding, Severity
 from sightsmith_labeling.jobs.running import RunningJob
@@ -73,6 +74,8 @@ class _ToLookAt:
     name: ImageName
     sha256: str
     size_bytes: int
+    width: int
+    height: int
 
 
 class SuggestionJobs:
@@ -122,11 +125,12 @@ class SuggestionJobs:
             rows = (await session.execute(query)).all()
         batch: list[_ToLookAt] = []
         size = 0
-        for sequence, dataset, image, sha256, size_bytes in rows:
+        for sequence, dataset, image, sha256, size_bytes, width, height in rows:
             size += size_bytes
             if batch and size > self._batch_bytes:
                 break
-            batch.append(_ToLookAt(sequence, ImageName(project.project, dataset, image), sha256, size_bytes))
+            name = ImageName(project.project, dataset, image)
+            batch.append(_ToLookAt(sequence, name, sha256, size_bytes, width, height))
         return batch
 
     async def _look_at(
@@ -156,7 +160,7 @@ class SuggestionJobs:
     ) -> tuple[str, Mapping[ImageName, Sequence[Predicted] | Finding]]:
         """What a deployment sees on images, or why it cannot be told; and the model that answered."""
         data = await asyncio.gather(*(self._bytes_of(image) for image in batch))
-        there = [(image.name, content) for image, content in zip(batch, data, strict=True) if content is not None]
+        there = [(image, content) for image, content in zip(batch, data, strict=True) if content is not None]
         missing = {
             image.name: _problem(image.name, "IMAGE_MISSING", "the bytes of the image are not in the object store")
             for image, content in zip(batch, data, strict=True)
@@ -169,10 +173,11 @@ class SuggestionJobs:
         except SightsmithError as error:
             # One image is too much for a message: it is left out, not the whole job given up.
             if error.code == code_pb2.RESOURCE_EXHAUSTED and len(there) == 1:
-                return "", {**missing, there[0][0]: _problem(there[0][0], error.reason, error.message)}
+                alone = there[0][0].name
+                return "", {**missing, alone: _problem(alone, error.reason, error.message)}
             raise
         results = zip(there, response.results, strict=True)
-        return response.model, {**missing, **{name: _outcome(name, result) for (name, _), result in results}}
+        return response.model, {**missing, **{image.name: _outcome(image, result) for (image, _), result in results}}
 
     async def _bytes_of(self, image: _ToLookAt) -> bytes | None:
         try:
@@ -218,15 +223,25 @@ def _images(project: ProjectName, spec: SuggestionSpec, after: int) -> Select[An
         .where(DatasetRow.project == project.project)
     )
     wanted = images_named(project, [ImageName.parse(name) for name in spec.images]) if spec.images else of_project
-    columns = (ImageRow.sequence, DatasetRow.id, ImageRow.id, ImageRow.sha256, ImageRow.size_bytes)
+    content = (ImageRow.sha256, ImageRow.size_bytes, ImageRow.width, ImageRow.height)
+    columns = (ImageRow.sequence, DatasetRow.id, ImageRow.id, *content)
     return wanted.where(*conditions).with_only_columns(*columns)  # type: ignore[return-value]
 
 
-def _outcome(name: ImageName, result: BatchPredictResponse.Result) -> Sequence[Predicted] | Finding:
+def _outcome(image: _ToLookAt, result: BatchPredictResponse.Result) -> Sequence[Predicted] | Finding:
     if result.HasField("error"):
-        return _problem(name, "IMAGE_NOT_PREDICTED", result.error.message)
-    # A score that rounds to nothing is no suggestion.
-    return [Predicted(found.label, found.confidence) for found in result.predictions if found.confidence > 0]
+        return _problem(image.name, "IMAGE_NOT_PREDICTED", result.error.message)
+    return [
+        Predicted(found.label, found.confidence, _pixels(found.box, image) if found.HasField("box") else None)
+        for found in result.predictions
+        # A score that rounds to nothing is no suggestion.
+        if found.confidence > 0
+    ]
+
+
+def _pixels(box: BoundingBox, image: _ToLookAt) -> Box:
+    """A box in shares of the image's sides, in pixels."""
+    return Box(box.left * image.width, box.top * image.height, box.width * image.width, box.height * image.height)
 
 
 def _problem(image: ImageName, code: str, message: str) -> Finding:

@@ -1,0 +1,55 @@
+"""Files in the object store that are to go as soon as no model needs them."""
+
+import asyncio
+from collections.abc import Iterable
+
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.database import Database
+from sightsmith.errors import UnavailableError
+from sightsmith.logs import get_logger
+from sightsmith.objects import Objects
+from sightsmith_training.tables import DiscardedFileRow, ModelRow
+
+_log = get_logger(__name__)
+
+
+async def discard(session: AsyncSession, keys: Iterable[str]) -> None:
+    """Notes files that are to go, together with what else the transaction does."""
+    if rows := [{"key": key} for key in keys]:
+        await session.execute(insert(DiscardedFileRow).values(rows).on_conflict_do_nothing())
+
+
+class DiscardedFiles:
+    """Deletes the files that were noted.
+
+    A file may be shared with copies. Once no model needs it, none ever will: a copy is made only of a model that is
+    there. So a file can be deleted at any time after that, and a try that fails is simply made again.
+    """
+
+    def __init__(self, database: Database, objects: Objects) -> None:
+        self._database = database
+        self._objects = objects
+
+    async def run(self, every_seconds: float) -> None:
+        """Deletes again and again, until cancelled."""
+        while True:
+            await self.sweep()
+            await asyncio.sleep(every_seconds)
+
+    async def sweep(self) -> None:
+        """Deletes the files that no model needs; leaves them for later while a server is out of reach."""
+        needed = ModelRow.artifacts.contains(
+            func.jsonb_build_array(func.jsonb_build_object("key", DiscardedFileRow.key))
+        )
+        try:
+            async with self._database.transaction() as session:
+                keys = (await session.scalars(select(DiscardedFileRow.key).where(~exists().where(needed)))).all()
+            for key in keys:
+                await self._objects.delete(key)
+            async with self._database.transaction() as session:
+                await session.execute(delete(DiscardedFileRow).where(DiscardedFileRow.key.in_(keys)))
+        except UnavailableError as error:
+            _log.warning("discarded files stay for now", error=error.message)

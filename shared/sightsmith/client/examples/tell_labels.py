@@ -1,0 +1,25 @@
+"""Tells what is on images: `python predict.py IMAGE…`. Needs onnxruntime, numpy and pillow, and nothing else."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image, ImageOps
+
+folder = Path(__file__).parent
+labels, thresholds = (json.loads((folder / name).read_text("utf-8")) for name in ("labels.json", "thresholds.json"))
+model = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+side = model.get_inputs()[0].shape[1]
+for path in sys.argv[1:]:
+    image = Image.open(path)
+    image.draft(None, (2 * side, 2 * side))  # The JPEG decoder shrinks large photos much faster.
+    picture = image.convert("RGBA")
+    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    square = opaque.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3)
+    square.getexif().update(image.getexif())
+    (scores,) = model.run(None, {"INPUT__0": np.asarray(ImageOps.exif_transpose(square))[None]})[0]
+    for score, label in sorted(zip(scores, labels, strict=True), reverse=True):
+        if score >= thresholds.get(label, 0):
+            sys.stdout.write(f"{path}\t{label}\t{score:.6f}\n")

@@ -1,0 +1,92 @@
+"""A model as a folder that runs with onnxruntime alone, and an example in it that needs no Sightsmith."""
+
+import errno
+import hashlib
+import json
+import shutil
+import uuid
+from importlib.resources import files
+from pathlib import Path
+
+from sightsmith.api.training.v1.model_pb2 import Artifact, Model
+from sightsmith.client.models import Models, OnBytes
+from sightsmith.errors import FailedPreconditionError
+
+SUMS = "SHA256SUMS"
+_ONNX_FILE = "1/model.onnx"
+# What inference takes for a label that the model has no threshold for.
+_DEFAULT_THRESHOLD = 0.5
+
+
+def onnx_file_of(model: Model) -> Artifact:
+    """The ONNX file of a model.
+
+    Raises:
+        FailedPreconditionError: if it has none.
+    """
+    for artifact in model.artifacts:
+        if artifact.format == Artifact.FORMAT_ONNX and artifact.path == _ONNX_FILE:
+            return artifact
+    raise FailedPreconditionError(f"{model.name} has no ONNX file")
+
+
+def thresholds_of(model: Model) -> dict[str, float]:
+    """The least score at which each label holds; none for a model whose answer is the label with the best score."""
+    if not model.thresholds and model.task == Model.TASK_CLASSIFICATION:
+        return {}
+    return {
+        **dict.fromkeys(model.labels, _DEFAULT_THRESHOLD),
+        **{item.label: item.threshold for item in model.thresholds},
+    }
+
+
+def export_model(models: Models, model: Model, folder: Path, on_bytes: OnBytes | None = None) -> None:
+    """Writes the folder of a model, which is there only if it is whole.
+
+    Args:
+        models: where the model comes from.
+        model: the one to export.
+        folder: that is to be made; it may be there if it is empty.
+        on_bytes: told of the bytes of the ONNX file as they come.
+
+    Raises:
+        SightsmithError: if the service cannot give what is needed.
+        OSError: if the folder is not empty or cannot be written.
+    """
+    folder = folder.absolute()
+    _require_empty(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    draft.mkdir()
+    try:
+        models.download(model.name, onnx_file_of(model), draft / "model.onnx", on_bytes)
+        _write_json(draft / "labels.json", list(model.labels))
+        _write_json(draft / "thresholds.json", thresholds_of(model))
+        (draft / "model_card.md").write_text(models.card(model.name), encoding="utf-8")
+        (draft / "predict.py").write_bytes(_example(model))
+        (draft / SUMS).write_text(_sums(draft), encoding="utf-8")
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _require_empty(folder: Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OSError(errno.ENOTEMPTY, "is not empty", str(folder))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "is not a folder", str(folder))
+
+
+def _example(model: Model) -> bytes:
+    name = "find_objects.py" if model.task == Model.TASK_DETECTION else "tell_labels.py"
+    return (files("sightsmith.client") / "examples" / name).read_bytes()
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _sums(folder: Path) -> str:
+    """What `sha256sum -c` reads."""
+    paths = sorted(path for path in folder.iterdir())
+    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths)
