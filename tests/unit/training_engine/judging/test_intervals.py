@@ -150,3 +150,8 @@ def test_very_many_detections_are_drawn_less_often() -> None:
     assert affordable_draws(1000, 1_000) == 1000
     assert affordable_draws(1000, 100_000) == 200
     assert affordable_draws(50, 10_000_000) == 50
+
+
+def test_images_on_which_nothing_is_and_nothing_is_predicted_tell_nothing() -> None:
+    interval = classification_intervals(classified([[]] * 5, np.full((5, 2), 0.1)), 0).macro_f1
+    assert (interval.lower, interval.upper) == (0, 1)

@@ -67,6 +67,8 @@ def percentile_bounds(values: Floats, drawn: Floats) -> Floats:
     """
     bounds = np.stack((values, values))
     known = ~np.isnan(drawn).all(axis=0)
+    if not known.any():
+        return bounds
     offset = values[known] - np.nanmean(drawn[:, known], axis=0)
     tails = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
     low, high = np.nanquantile(drawn[:, known], tails, axis=0) + offset

@@ -1,0 +1,309 @@
+"""Teaching a whole network what its head alone cannot see."""
+
+import copy
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation uses
+
+from sightsmith_training.engine.batches import run_in_batches
+from sightsmith_training.engine.classification.augmentation import Augmentation
+from sightsmith_training.engine.classification.heads import Head, activate
+from sightsmith_training.engine.classification.scores import log_loss
+from sightsmith_training.engine.classification.truth import Logits, Rows, Truth, balanced_weights
+from sightsmith_training.engine.classification.tuned_network import TunedNetwork, score_logits, to_planes
+from sightsmith_training.engine.samples import Pixels
+
+_IMAGES_IN_A_PIECE = 8  # Of a batch: one piece a core. Fixed, so that sums do not depend on the number of cores.
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is fine-tuned.
+
+    Attributes:
+        body_rate: highest learning rate of the backbone.
+        head_factor: how much faster the head learns.
+        frozen_share: share of the backbone's parameters, from the input on, that stay as they are.
+        epochs: how long the schedule is.
+        batch: images a step.
+        warm_up: share of the steps in which the rates rise.
+        weight_decay: of AdamW.
+        smoothing: share of the truth that is spread over all labels.
+        averaging: how much of the averaged weights stays at each step.
+        patience: epochs without a lower held-out loss after which it stops.
+        augmentation: of the images.
+    """
+
+    body_rate: float = 2e-4
+    head_factor: float = 3.0
+    frozen_share: float = 0.3
+    epochs: int = 12
+    batch: int = 16
+    warm_up: float = 0.1
+    weight_decay: float = 1e-4
+    smoothing: float = 0.05
+    averaging: float = 0.98
+    patience: int = 4
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and their labels.
+
+    Attributes:
+        pixels: shape [images, side, side, 3].
+        truth: shape [images, labels].
+        learn: positions of the images to learn from, at least one.
+        held_out: positions of those that judge each epoch; may be empty.
+    """
+
+    pixels: Pixels
+    truth: Truth
+    learn: Rows
+    held_out: Rows = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the images.
+
+    Attributes:
+        loss: mean of the steps, with smoothed and weighted truth.
+        held_out_loss: log loss of the averaged weights on the held-out images, in nats; None without such images.
+        seconds: wall time.
+        network_share: share of the time of all cores' work that went into the network, 0 to 1; the rest is reading and
+            altering images.
+    """
+
+    loss: float
+    held_out_loss: float | None
+    seconds: float
+    network_share: float
+
+
+class FineTuning:
+    """A network on its way, which can be stopped after any epoch and go on in another process.
+
+    Random numbers depend on the seed and the step alone, and learning rates on the step, so a checkpoint needs neither.
+    One core works on one piece of a batch: all cores on each layer, as is usual, would wait for the slowest every time.
+    It expects `torch.set_num_threads(1)`.
+    """
+
+    def __init__(self, backbone: nn.Module, head: Head, recipe: Recipe, seed: int, threads: int) -> None:
+        """Starts from a pretrained backbone, which is copied, and a head fitted on its features."""
+        self.recipe = recipe
+        self.epochs: list[Epoch] = []
+        self._seed, self._threads = seed, threads
+        self._network = TunedNetwork(copy.deepcopy(backbone), head)
+        self._network.freeze(recipe.frozen_share)
+        self._average = copy.deepcopy(self._network).requires_grad_(False)
+        self._learning: list[Tensor] = [
+            parameter for parameter in self._network.parameters() if parameter.requires_grad
+        ]
+        self._averaged: list[Tensor] = [
+            average
+            for average, parameter in zip(self._average.parameters(), self._network.parameters(), strict=True)
+            if parameter.requires_grad
+        ]
+        head_parameters = {id(parameter) for parameter in self._network.head.parameters()}
+        body = [parameter for parameter in self._learning if id(parameter) not in head_parameters]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": body, "pace": 1.0}, {"params": self._network.head.parameters(), "pace": recipe.head_factor}],
+            lr=recipe.body_rate,
+            weight_decay=recipe.weight_decay,
+        )
+        self._best: tuple[float, dict[str, Tensor]] | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the schedule is over or the held-out loss has not fallen for as long as the recipe waits."""
+        losses = [epoch.held_out_loss for epoch in self.epochs if epoch.held_out_loss is not None]
+        stale = len(losses) - 1 - int(np.argmin(losses)) >= self.recipe.patience if losses else False
+        return stale or len(self.epochs) >= self.recipe.epochs
+
+    @property
+    def best_epoch(self) -> int:
+        """After how many epochs the held-out loss was lowest; all of them without held-out images."""
+        losses = [math.inf if epoch.held_out_loss is None else epoch.held_out_loss for epoch in self.epochs]
+        return int(np.argmin(losses)) + 1 if np.isfinite(losses).any() else len(self.epochs)
+
+    def run(
+        self,
+        examples: Examples,
+        until: int,
+        checkpoint: Path | None = None,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """Goes on to the end of an epoch, or stops earlier.
+
+        Args:
+            examples: always the same ones for one fine-tuning.
+            until: number of the last epoch.
+            checkpoint: file from which it goes on if it is there and fits, and that is renewed after each epoch.
+            advance: called with the share of this run's steps that are done.
+        """
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(checkpoint)
+        first = len(self.epochs)
+        with ThreadPoolExecutor(self._threads) as pool:
+            while len(self.epochs) < until and not self.stopped:
+                done = len(self.epochs) - first
+                self._run_epoch(examples, pool, _part(advance, done / (until - first), 1 / (until - first)))
+                if checkpoint is not None:
+                    self._save(checkpoint)
+
+    def logits(self, pixels: Pixels) -> Logits:
+        """What the averaged weights of the best epoch say; shape [images, labels]."""
+        return run_in_batches(partial(score_logits, self._at_best()), pixels, self._threads).astype(np.float64)
+
+    def result(self) -> tuple[nn.Module, Head]:
+        """The backbone and the head with the averaged weights of the best epoch."""
+        network = self._at_best()
+        return network.backbone, network.as_head()
+
+    def _at_best(self) -> TunedNetwork:
+        if self._best is None:
+            return self._average
+        network = copy.deepcopy(self._average)
+        network.load_state_dict(self._best[1])
+        return network
+
+    def _run_epoch(self, examples: Examples, pool: ThreadPoolExecutor, advance: Callable[[float], None]) -> None:
+        started = time.monotonic()
+        weights = _weights_of(examples, self._network)
+        batches = list(self._batches(examples.learn, len(self.epochs)))
+        losses, clocks = [], []
+        for number, rows in enumerate(batches):
+            step = len(self.epochs) * len(batches) + number
+            loss, clock = self._step(examples, weights, rows, step, step / (self.recipe.epochs * len(batches)), pool)
+            losses.append(loss)
+            clocks.append(clock)
+            advance((number + 1) / len(batches))
+        held_out = self._judge(examples)
+        network, whole = np.sum(clocks, axis=0)
+        self.epochs.append(Epoch(float(np.mean(losses)), held_out, time.monotonic() - started, float(network / whole)))
+
+    def _batches(self, learn: Rows, epoch: int) -> Iterator[Rows]:
+        order = np.random.default_rng([self._seed, epoch]).permutation(learn)
+        # Of even size: a last batch of one image would teach as much as a full one.
+        yield from np.array_split(order, max(1, round(len(order) / self.recipe.batch)))
+
+    def _step(
+        self,
+        examples: Examples,
+        weights: npt.NDArray[np.float32],
+        rows: Rows,
+        step: int,
+        position: float,
+        pool: ThreadPoolExecutor,
+    ) -> tuple[float, tuple[float, float]]:
+        """One step of learning; gives the loss and the seconds in the network and altogether."""
+        pieces = np.array_split(rows, math.ceil(len(rows) / _IMAGES_IN_A_PIECE))
+        whole_weight = float(weights[rows].sum())
+        random = [np.random.default_rng([self._seed, step, number]) for number in range(len(pieces))]
+
+        def work(piece: Rows, random: np.random.Generator) -> tuple[Tensor, Sequence[Tensor], tuple[float, float]]:
+            started = time.monotonic()
+            # Memory-mapped pixels are read here, in the thread that needs them.
+            planes = self.recipe.augmentation.apply(to_planes(examples.pixels[piece]), random)
+            ready = time.monotonic()
+            truth = torch.from_numpy(examples.truth[piece]).float()
+            losses = self._losses(self._network(planes), truth)
+            loss = (losses * torch.from_numpy(weights[piece])).sum() / whole_weight
+            # Not `backward`: its sums would go into the one place that all threads share.
+            slopes = torch.autograd.grad(loss, self._learning)
+            ended = time.monotonic()
+            return loss.detach(), slopes, (ended - ready, ended - started)
+
+        losses, slopes, clocks = zip(*pool.map(work, pieces, random), strict=True)
+        for parameter, parts in zip(self._learning, zip(*slopes, strict=True), strict=True):
+            parameter.grad = torch.stack(parts).sum(dim=0)
+        self._set_rates(position)
+        self._optimiser.step()
+        self._update_average(step)
+        network, whole = np.sum(clocks, axis=0)
+        return float(sum(losses)), (float(network), float(whole))
+
+    def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Of each image [images, 1], or of each image and label [images, labels] under sigmoids."""
+        smoothing, labels = self.recipe.smoothing, truth.shape[1]
+        if self._network.activation == "softmax":
+            return F.cross_entropy(logits, truth * (1 - smoothing) + smoothing / labels, reduction="none")[:, None]
+        return F.binary_cross_entropy_with_logits(logits, truth * (1 - smoothing) + smoothing / 2, reduction="none")
+
+    def _set_rates(self, position: float) -> None:
+        """Rising in a line, then falling along a cosine (Loshchilov and Hutter, "SGDR", 2017); position is 0 to 1."""
+        warm_up = self.recipe.warm_up
+        if position < warm_up:
+            share = (position + 0.01) / (warm_up + 0.01)
+        else:
+            share = (1 + math.cos(math.pi * (position - warm_up) / (1 - warm_up))) / 2
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.recipe.body_rate * group["pace"] * share
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        # Young averages must not cling to where they started.
+        keep = min(self.recipe.averaging, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self._averaged, self._learning, 1 - keep)
+
+    def _judge(self, examples: Examples) -> float | None:
+        if not len(examples.held_out):
+            return None
+        scorer = partial(score_logits, self._average)
+        logits = run_in_batches(scorer, examples.pixels[examples.held_out], self._threads).astype(np.float64)
+        activation = self._network.activation
+        loss = log_loss(activate(logits, activation), examples.truth[examples.held_out], activation)
+        if self._best is None or loss < self._best[0]:
+            self._best = (loss, copy.deepcopy(self._average.state_dict()))
+        return loss
+
+    def _save(self, file: Path) -> None:
+        """Writes everything needed to go on, beside its place, and renames it: a file there is always whole."""
+        state: dict[str, Any] = {
+            "network": self._network.state_dict(),
+            "average": self._average.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "best": self._best,
+            "epochs": [vars(epoch) for epoch in self.epochs],
+        }
+        beside = file.with_name(f"{file.name}.{os.getpid()}.part")
+        torch.save(state, beside)
+        beside.replace(file)
+
+    def _restore(self, file: Path) -> None:
+        """Goes back to a checkpoint; one that is damaged or of another network is as good as none."""
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            self._network.load_state_dict(state["network"])
+            self._average.load_state_dict(state["average"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._best, self.epochs = state["best"], [Epoch(**epoch) for epoch in state["epochs"]]
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError, pickle.UnpicklingError):
+            file.unlink(missing_ok=True)
+
+
+def _part(advance: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:
+    return lambda share: advance(start + length * share)
+
+
+def _weights_of(examples: Examples, network: TunedNetwork) -> npt.NDArray[np.float32]:
+    """Balanced weights of the images to learn from, in the rows of all images."""
+    balanced = balanced_weights(examples.truth[examples.learn], network.activation)
+    weights = np.zeros((len(examples.truth), balanced.shape[1]), np.float32)
+    weights[examples.learn] = balanced
+    return weights

@@ -1,0 +1,146 @@
+"""Successive halving: many candidates get a little time, the better half of them gets more, and so on."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+
+class Contender(Protocol):
+    """Something that can be trained in rungs, each going on from the one before."""
+
+    def cost(self, rung: int) -> float:
+        """Estimated seconds of a rung; only as good as a guess."""
+
+    def train(self, rung: int) -> None:
+        """Trains to the end of a rung; rungs count from 0 and come in order."""
+
+    def score(self) -> float:
+        """How good it is after its last rung, the higher the better."""
+
+
+C = TypeVar("C", bound=Contender)
+
+
+class Budget:
+    """Seconds that may be spent, counted from its making."""
+
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        """Takes the seconds, and a clock."""
+        self._now = now
+        self._end = now() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; below 0 when too many were spent."""
+        return self._end - self._now()
+
+    def now(self) -> float:
+        """The time of its clock in seconds."""
+        return self._now()
+
+
+@dataclass
+class Standing(Generic[C]):
+    """How far a contender came.
+
+    Attributes:
+        contender: what was tried.
+        rungs: how many it was trained for.
+        score: after the last of them; None before the first.
+        seconds: spent on it.
+        dropped: why it went no further; empty for those that came through.
+    """
+
+    contender: C
+    rungs: int = 0
+    score: float | None = None
+    seconds: float = 0.0
+    dropped: str = ""
+
+
+def halve(
+    contenders: Sequence[C],
+    rungs: int,
+    budget: Budget,
+    reserve: Callable[[C], float] = lambda _: 0.0,
+    advance: Callable[[float, float | None], None] = lambda share, best: None,
+) -> list[Standing[C]]:
+    """Trains all contenders for one rung, the better half of them for another, and so on until the last rung.
+
+    Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016), figure 3.
+    A rung begins only if there is time for it as far as one can tell, so the budget is overdrawn by one rung of one
+    contender at most. How far the estimates are off is learned from the rungs that were run.
+
+    Args:
+        contenders: in the order of trial, so the cheap ones first: the last ones find no time.
+        rungs: at least 1.
+        budget: of the whole.
+        reserve: seconds that will be needed afterwards should this contender win.
+        advance: called after each rung of a contender with the share of the rungs that are done and the best score.
+
+    Returns:
+        One standing for each contender, in their order.
+    """
+    standings = [Standing(contender) for contender in contenders]
+    race = _Race(standings, rungs, budget, reserve, advance)
+    for rung in range(rungs):
+        race.run(rung)
+        if rung + 1 < rungs:
+            race.drop_worse_half()
+    return standings
+
+
+class _Race(Generic[C]):
+    def __init__(
+        self,
+        standings: Sequence[Standing[C]],
+        rungs: int,
+        budget: Budget,
+        reserve: Callable[[C], float],
+        advance: Callable[[float, float | None], None],
+    ) -> None:
+        self._standings = standings
+        self._budget = budget
+        self._reserve = reserve
+        self._advance = advance
+        self._estimated = self._spent = 0.0
+        self._whole = sum(math.ceil(len(standings) / 2**rung) for rung in range(rungs))
+        self._done = 0
+
+    @property
+    def _alive(self) -> list[Standing[C]]:
+        return [standing for standing in self._standings if not standing.dropped]
+
+    def run(self, rung: int) -> None:
+        for standing in self._alive:
+            if self._expected(standing.contender, rung) > self._budget.left:
+                standing.dropped = f"no time was left for rung {rung + 1}"
+            else:
+                self._train(standing, rung)
+
+    def drop_worse_half(self) -> None:
+        ranked = sorted(self._alive, key=lambda standing: -_score(standing))
+        for standing in ranked[math.ceil(len(ranked) / 2) :]:
+            standing.dropped = f"in the worse half after rung {standing.rungs}"
+
+    def _train(self, standing: Standing[C], rung: int) -> None:
+        started = self._budget.now()
+        standing.contender.train(rung)
+        standing.score = standing.contender.score()
+        seconds = self._budget.now() - started
+        standing.seconds += seconds
+        standing.rungs = rung + 1
+        self._estimated += standing.contender.cost(rung)
+        self._spent += seconds
+        self._done += 1
+        self._advance(min(1.0, self._done / self._whole), max(map(_score, self._standings)))
+
+    def _expected(self, contender: C, rung: int) -> float:
+        pace = self._spent / self._estimated if self._estimated else 1.0
+        return pace * (contender.cost(rung) + self._reserve(contender))
+
+
+def _score(standing: Standing[C]) -> float:
+    return -math.inf if standing.score is None else standing.score

@@ -1,0 +1,96 @@
+"""Linear heads on frozen backbones, tried by cross-validation."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sightsmith_training.engine.classification.candidates import Trial
+from sightsmith_training.engine.classification.folds import Fold
+from sightsmith_training.engine.classification.heads import Head, fit_heads
+from sightsmith_training.engine.classification.truth import Activation, Logits, Truth
+from sightsmith_training.engine.heads import Features, even_out
+
+STRENGTHS = (0.003, 0.03, 0.3, 3.0)
+"""Inverse regularisation, ascending. Standardised features make the same few values fit most sets."""
+
+
+def designs(costs: Mapping[str, float]) -> list[tuple[str, ...]]:
+    """The sets of backbones to try, from cheap to dear: each alone, and all of them joined.
+
+    Args:
+        costs: seconds an image, by backbone.
+    """
+    names = sorted(costs, key=lambda name: costs[name])
+    alone: list[tuple[str, ...]] = [(name,) for name in names]
+    return [*alone, tuple(names)] if len(names) > 1 else alone
+
+
+def join_features(features: Mapping[str, Features], backbones: Sequence[str]) -> Features:
+    """Evened-out features of several backbones side by side, in the order given."""
+    return even_out(np.concatenate([features[name] for name in backbones], axis=1))
+
+
+def try_probe(
+    backbones: tuple[str, ...],
+    features: Mapping[str, Features],
+    truth: Truth,
+    activation: Activation,
+    folds: Sequence[Fold],
+    cost: float,
+    threads: int,
+    advance: Callable[[float], None] = lambda share: None,
+) -> list[Trial]:
+    """Tries one set of backbones at every strength.
+
+    Args:
+        backbones: names.
+        features: of the training images, by backbone.
+        truth: shape [images, labels].
+        activation: behind the head.
+        folds: every fold of every repetition.
+        cost: of the backbones, seconds an image.
+        threads: folds at once; the result does not depend on it.
+        advance: called with the share of the folds that are done.
+
+    Returns:
+        One trial for each strength.
+    """
+    started = time.monotonic()
+    joined = join_features(features, backbones)
+    logits = np.zeros((len(STRENGTHS), 1 + max(fold.repetition for fold in folds), *truth.shape))
+
+    def try_fold(fold: Fold) -> list[Logits]:
+        heads = fit_heads(joined[fold.learn], truth[fold.learn], activation, STRENGTHS)
+        return [head.logits(joined[fold.test]) for head in heads]
+
+    with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+        for done, (fold, each) in enumerate(zip(folds, pool.map(try_fold, folds), strict=True), start=1):
+            logits[:, fold.repetition, fold.test] = each
+            advance(done / len(folds))
+    seconds = (time.monotonic() - started) / len(STRENGTHS)
+    rows = np.arange(len(truth))
+    return [
+        Trial("probe", backbones, {"strength": strength}, activation, each, rows, truth, seconds, 1000 * cost)
+        for strength, each in zip(STRENGTHS, logits, strict=True)
+    ]
+
+
+def fit_probe(
+    features: Mapping[str, Features], backbones: Sequence[str], truth: Truth, activation: Activation, strength: float
+) -> Head:
+    """Fits a design on all images given.
+
+    By the same path as in the cross-validation: where a fit starts shows a little in where it stops.
+    """
+    path = [each for each in STRENGTHS if each <= strength]
+    with _one_thread_each():
+        *_, head = fit_heads(join_features(features, backbones), truth, activation, path)
+    return head
+
+
+def _one_thread_each() -> threadpool_limits:
+    """Threads inside a fit make such small problems many times slower, and the sums would depend on their number."""
+    return threadpool_limits(limits=1, user_api="blas")

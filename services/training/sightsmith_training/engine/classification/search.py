@@ -1,0 +1,258 @@
+"""The search for the best classifier that a budget allows, on the training images alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from sightsmith_training.engine.classification.calibration import CalibrationGain, calibration_gain, fit_calibration
+from sightsmith_training.engine.classification.candidates import Trial, choose, with_reasons
+from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
+from sightsmith_training.engine.classification.folds import Fold, plan_folds
+from sightsmith_training.engine.classification.halving import Budget, Standing, halve
+from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
+from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
+from sightsmith_training.engine.classification.tuning_candidate import RUNGS, TuningCandidate, TuningGround
+from sightsmith_training.engine.contract import Effort, Preference
+from sightsmith_training.engine.heads import Features
+from sightsmith_training.engine.samples import Pixels
+
+BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 10.0, "balanced": 300.0, "best": 1800.0}
+"""What the efforts stand for: the whole job, export included."""
+
+BODY_RATES = (2e-4, 1e-4, 5e-4)
+"""In the order of trial: the middle one fits most sets, the last one now and then ruins a network."""
+
+_SPLITS: Mapping[Effort, int] = {"fast": 0, "balanced": 1, "best": 3}
+_SHARE_FOR_PROBES = 0.4  # Of the time left; the joined backbones come last and are what is left out.
+_TUNING_STRENGTH = 0.3  # Of the head from which fine-tuning starts.
+
+Advance = Callable[[str, float, float | None], None]
+"""Called with what is going on (`probing`, `tuning`, `fitting`), the share of it that is done, the best macro-F1."""
+
+
+@dataclass(frozen=True)
+class SearchInput:
+    """What is searched on. All arrays are of the usable training images, in one order.
+
+    Attributes:
+        features: by backbone, shape [images, features].
+        costs: seconds for one image on an ordinary core, by backbone.
+        pixels: shape [images, side, side, 3].
+        truth: shape [images, labels]; with a softmax one label an image.
+        activation: behind the head.
+        groups: shape [images]; near duplicates have one number. None: there are none.
+    """
+
+    features: Mapping[str, Features]
+    costs: Mapping[str, float]
+    pixels: Pixels
+    truth: Truth
+    activation: Activation
+    groups: npt.NDArray[np.intp] | None = None
+
+
+@dataclass(frozen=True)
+class SearchWish:
+    """How it is searched.
+
+    Attributes:
+        effort: whether, and on how many splits, networks are fine-tuned.
+        preference: what decides between candidates that are about equally good.
+        seed: decides everything random.
+        threads: cores to use.
+        checkpoints: folder in which fine-tunings keep how far they are.
+        load: gives a pretrained backbone by name.
+    """
+
+    effort: Effort
+    preference: Preference
+    seed: int
+    threads: int
+    checkpoints: Path
+    load: Callable[[str], nn.Module]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome.
+
+    Attributes:
+        chosen: the trial that was kept.
+        trials: everything that was tried, in the order of trial.
+        backbones: names and, where it was fine-tuned, the network that takes the place of the pretrained one.
+        head: fitted on all images, calibrated.
+        judged: positions of the images that the chosen trial was judged on.
+        scores: calibrated, of those images, out of fold; thresholds are chosen on them. Shape [judged, labels].
+        calibration: what it did.
+        curves: of the last training on all images; empty for frozen networks.
+        untried: candidates for which there was no time at all, by name, each with the reason.
+    """
+
+    chosen: Trial
+    trials: list[Trial]
+    backbones: list[tuple[str, nn.Module | None]]
+    head: Head
+    judged: Rows
+    scores: Probabilities
+    calibration: CalibrationGain
+    curves: list[Epoch]
+    untried: list[tuple[str, str]]
+
+    @property
+    def trade_off(self) -> list[tuple[str, float, float]]:
+        """Name, milliseconds for an image and macro-F1 of every trial, quick ones first."""
+        rows = [(trial.name, trial.milliseconds, trial.mean) for trial in self.trials]
+        return sorted(rows, key=lambda row: (row[1], -row[2]))
+
+
+def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advance) -> Found:
+    """Tries probes, then fine-tuning as far as the budget goes, and trains what is best on all images.
+
+    Args:
+        given: what is searched on.
+        wish: how it is searched.
+        budget: seconds for all of it; what comes after the search is for the caller to keep back.
+        advance: called while it goes on.
+    """
+    folds = _plan(given, wish)
+    probes = _try_probes(given, wish, folds, budget, advance)
+    standings = _race(given, wish, folds, _by_promise(probes), budget, partial(advance, "tuning"))
+    tuned = {id(each): each.contender.trial(each.seconds, each.dropped) for each in standings if each.rungs}
+    chosen = choose([*probes, *tuned.values()], wish.preference, wish.seed)
+    winner = next((each.contender for each in standings if tuned.get(id(each)) is chosen), None)
+    fitting = partial(advance, "fitting")
+    backbones, head, curves = _train_on_all(given, chosen, winner, _with_score(fitting, chosen.mean))
+    calibration = fit_calibration(_stacked(chosen), np.tile(chosen.truth, (len(chosen.logits), 1)), given.activation)
+    kept = replace(chosen, dropped="")
+    return Found(
+        chosen=kept,
+        trials=[kept if trial is chosen else trial for trial in with_reasons([*probes, *tuned.values()], chosen)],
+        backbones=backbones,
+        head=calibration.apply_to(head),
+        judged=chosen.judged,
+        scores=np.mean([calibration.scores(logits) for logits in chosen.logits], axis=0),
+        calibration=_calibration_gain(chosen, folds),
+        curves=curves,
+        untried=[(each.contender.name, each.dropped) for each in standings if not each.rungs],
+    )
+
+
+def _plan(given: SearchInput, wish: SearchWish) -> list[Fold]:
+    """One repetition has to do where seconds count."""
+    folds = plan_folds(given.truth, wish.seed, given.groups)
+    return [fold for fold in folds if fold.repetition == 0] if wish.effort == "fast" else folds
+
+
+def _try_probes(
+    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], budget: Budget, advance: Advance
+) -> list[Trial]:
+    share = _SHARE_FOR_PROBES if _SPLITS[wish.effort] else 1.0
+    allowed = Budget(budget.left * share, budget.now)
+    sets = designs({name: given.costs[name] for name in given.features})
+    whole = sum(map(len, sets))
+    trials: list[Trial] = []
+    done = 0
+    for backbones in sets:
+        if trials and _expected_seconds(trials, backbones) > allowed.left:
+            break
+        best = max((trial.mean for trial in trials), default=None)
+        trials += try_probe(
+            backbones,
+            given.features,
+            given.truth,
+            given.activation,
+            folds,
+            sum(given.costs[name] for name in backbones),
+            wish.threads,
+            _report_part(advance, done / whole, len(backbones) / whole, best),
+        )
+        done += len(backbones)
+    return trials
+
+
+def _expected_seconds(trials: Sequence[Trial], backbones: tuple[str, ...]) -> float:
+    """A design takes as long as it has backbones, each as long as those before."""
+    a_backbone = sum(trial.seconds for trial in trials) / sum(len(trial.backbones) / len(STRENGTHS) for trial in trials)
+    return a_backbone * len(backbones)
+
+
+def _with_score(advance: Callable[[float, float | None], None], score: float) -> Callable[[float], None]:
+    return lambda share: advance(share, score)
+
+
+def _report_part(advance: Advance, start: float, length: float, best: float | None) -> Callable[[float], None]:
+    return lambda share: advance("probing", start + length * share, best)
+
+
+def _by_promise(probes: Sequence[Trial]) -> list[str]:
+    """The backbones that were tried alone, the best probe first.
+
+    There is seldom time to fine-tune all of them, and where a network starts decides most of where it ends.
+    """
+    alone = [trial for trial in probes if len(trial.backbones) == 1]
+    return list(dict.fromkeys(trial.backbones[0] for trial in sorted(alone, key=lambda trial: -trial.mean)))
+
+
+def _race(
+    given: SearchInput,
+    wish: SearchWish,
+    folds: Sequence[Fold],
+    backbones: Sequence[str],
+    budget: Budget,
+    advance: Callable[[float, float | None], None],
+) -> list[Standing[TuningCandidate]]:
+    splits = [fold for fold in folds if fold.repetition == 0][: _SPLITS[wish.effort]]
+    if not splits:
+        return []
+    ground = TuningGround(
+        given.pixels, given.truth, given.activation, splits, wish.checkpoints, wish.seed, wish.threads
+    )
+    candidates = [
+        TuningCandidate(
+            name,
+            given.costs[name],
+            partial(wish.load, name),
+            partial(_fit_start, given, name),
+            Recipe(body_rate=rate),
+            ground,
+        )
+        for name in backbones
+        for rate in BODY_RATES
+    ]
+    return halve(candidates, len(RUNGS), budget, lambda candidate: candidate.final_cost, advance)
+
+
+def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:
+    features = {name: given.features[name][rows]}
+    return fit_probe(features, [name], given.truth[rows], given.activation, _TUNING_STRENGTH)
+
+
+def _train_on_all(
+    given: SearchInput, chosen: Trial, winner: TuningCandidate | None, advance: Callable[[float], None]
+) -> tuple[list[tuple[str, nn.Module | None]], Head, list[Epoch]]:
+    if winner is not None:
+        backbone, head, epochs = winner.train_on_all(advance)
+        return [(winner.backbone, backbone)], head, epochs
+    head = fit_probe(
+        given.features, chosen.backbones, given.truth, given.activation, float(chosen.parameters["strength"])
+    )
+    advance(1.0)
+    return [(name, None) for name in chosen.backbones], head, []
+
+
+def _stacked(trial: Trial) -> npt.NDArray[np.float64]:
+    return np.concatenate(list(trial.logits))
+
+
+def _calibration_gain(chosen: Trial, folds: Sequence[Fold]) -> CalibrationGain:
+    """On folds of the images that were judged."""
+    if chosen.kind == "probe":
+        return calibration_gain(chosen.logits, chosen.truth, chosen.activation, folds)
+    own = [fold for fold in plan_folds(chosen.truth, 0) if fold.repetition == 0]
+    return calibration_gain(chosen.logits, chosen.truth, chosen.activation, own)

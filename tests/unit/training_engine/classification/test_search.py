@@ -1,0 +1,88 @@
+"""The choice between candidates, and a whole search over small pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sightsmith_training.engine.classification.candidates import Trial, choose, with_reasons
+from sightsmith_training.engine.classification.halving import Budget
+from sightsmith_training.engine.classification.heads import activate
+from sightsmith_training.engine.classification.search import Found, SearchInput, SearchWish, search
+from sightsmith_training.engine.classification.tuned_network import to_planes
+
+from .shapes import patches, small_backbone
+
+_LABELS = 3
+
+
+def _trial(kind: str, wrong: int, milliseconds: float, images: int = 120) -> Trial:
+    truth = np.eye(_LABELS, dtype=bool)[np.arange(images) % _LABELS]
+    logits = truth * 4.0
+    logits[:wrong] = np.roll(logits[:wrong], 1, axis=1)
+    return Trial(kind, ("net",), {}, "softmax", logits[None], np.arange(images), truth, 1.0, milliseconds)
+
+
+def test_a_probe_wins_ties_and_small_gains() -> None:
+    probe = _trial("probe", 10, 5.0)
+    for wrong in (10, 12, 60):
+        assert choose([probe, _trial("fine_tuning", wrong, 5.0)], "accuracy", 0) is probe
+
+
+def test_fine_tuning_that_is_clearly_better_replaces_the_probe_unless_speed_is_wished_for() -> None:
+    probe, tuned = _trial("probe", 40, 5.0), _trial("fine_tuning", 5, 9.0)
+    assert choose([probe, tuned], "accuracy", 0) is tuned
+    assert choose([probe, tuned], "balanced", 0) is tuned
+    assert choose([probe, tuned], "speed", 0) is probe
+
+
+def test_among_equals_speed_takes_the_cheapest_and_accuracy_the_best() -> None:
+    cheap, dear = _trial("probe", 11, 1.0), _trial("probe", 10, 9.0)
+    assert choose([cheap, dear], "speed", 0) is cheap
+    assert choose([cheap, dear], "accuracy", 0) is dear
+    reasons = [trial.dropped for trial in with_reasons([cheap, dear], cheap)]
+    assert reasons == ["", "not enough better than the chosen one for what it costs"]
+
+
+@pytest.mark.parametrize(("activation", "effort"), [("softmax", "fast"), ("softmax", "balanced"), ("sigmoid", "best")])
+def test_a_search_finds_a_model_and_records_everything(activation: str, effort: str, tmp_path: Path) -> None:
+    given, found, told = _search(activation, effort, tmp_path)
+    kinds = {trial.kind for trial in found.trials}
+    assert kinds == ({"probe"} if effort == "fast" else {"probe", "fine_tuning"})
+    assert [trial for trial in found.trials if not trial.dropped] == [found.chosen]
+    assert found.scores.shape == (len(found.judged), _LABELS)
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    assert {phase for phase, *_ in told} >= {"probing", "fitting"}
+    assert all(0 <= share <= 1 + 1e-9 for _, share, _ in told)
+    assert [row[1] for row in found.trade_off] == sorted(row[1] for row in found.trade_off)
+    assert (activate(_logits(found, given), activation).argmax(axis=1) == given.truth.argmax(axis=1)).mean() > 0.8
+
+
+def test_the_same_seed_finds_the_same_head(tmp_path: Path) -> None:
+    one, other = (_search("softmax", "fast", tmp_path)[1] for _ in range(2))
+    np.testing.assert_array_equal(one.head.weights, other.head.weights)
+
+
+def test_candidates_without_time_are_named(tmp_path: Path) -> None:
+    _, found, _ = _search("softmax", "balanced", tmp_path, seconds=0.0)
+    assert found.chosen.kind == "probe"
+    assert [reason for _, reason in found.untried] == ["no time was left for rung 1"] * 3
+
+
+def _search(
+    activation: str, effort: str, folder: Path, seconds: float = 60.0
+) -> tuple[SearchInput, Found, list[tuple[str, float, float | None]]]:
+    pixels, truth = patches(45, _LABELS)
+    features = small_backbone()(to_planes(pixels)).detach().numpy()
+    given = SearchInput({"small": features}, {"small": 0.001}, pixels, truth, activation)
+    wish = SearchWish(effort, "balanced", 3, 2, folder, lambda name: small_backbone())
+    told: list[tuple[str, float, float | None]] = []
+    return given, search(given, wish, Budget(seconds), lambda *each: told.append(each)), told
+
+
+def _logits(found: Found, given: SearchInput) -> np.ndarray:
+    ((_, tuned),) = found.backbones
+    with torch.inference_mode():
+        features = (tuned or small_backbone())(to_planes(given.pixels)).numpy()
+    return found.head.logits(np.sqrt(features + np.float32(0.001)))
