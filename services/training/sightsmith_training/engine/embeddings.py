@@ -40,7 +40,7 @@ class BackboneCache:
         """The serialised ONNX model of a backbone, exported now if it is not yet kept.
 
         Raises:
-            BackboneError: if it has to be exported and its weights are missing or wrong.
+            WeightsError: if it has to be exported and its weights are missing or wrong.
         """
         key = f"{self._prefix}/{backbone.content_name}.onnx"
         data, digest = _read(self._store, key), _read(self._store, f"{key}.sha256")

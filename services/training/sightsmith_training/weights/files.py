@@ -1,0 +1,45 @@
+"""Where the verified weights of a starting point lie."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from sightsmith_training.engine.catalogue import PythonPackage, StartingPoint
+from sightsmith_training.weights.errors import WeightsError
+from sightsmith_training.weights.store import WeightsStore, digest_of
+
+
+def weights_files(entry: StartingPoint, store: WeightsStore) -> list[Path]:
+    """The files of a starting point in the order of the catalogue, side by side in one folder and just verified.
+
+    Args:
+        entry: what is wanted.
+        store: holds what has been fetched.
+
+    Raises:
+        WeightsError: if they are missing or are not the ones in the catalogue; it says how to get them.
+    """
+    if isinstance(entry.source, PythonPackage):
+        return _installed(entry, entry.source)
+    folder = store.find(entry.files)
+    if folder is None:
+        raise WeightsError(
+            f"the weights of {entry.name} are not in {store.folder}: run 'sightsmith models fetch {entry.name}'"
+        )
+    return [folder / file.name for file in entry.files]
+
+
+def _installed(entry: StartingPoint, package: PythonPackage) -> list[Path]:
+    try:
+        paths = [Path(str(files(package.name).joinpath(file.path))) for file in entry.files]
+        digests = [digest_of(path) for path in paths]
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        raise WeightsError(
+            f"the weights of {entry.name} are missing: install the Python package {package.name}"
+        ) from error
+    for file, digest in zip(entry.files, digests, strict=True):
+        if digest != file.sha256:
+            raise WeightsError(
+                f"{package.name}/{file.path} is not the file in the catalogue: its SHA-256 differs. "
+                f"Install the Python package {package.name} again"
+            )
+    return paths
