@@ -45,7 +45,7 @@ def _from_timm(name: str, folder: Path) -> Path:
 
 
 def _from_torchvision(name: str, folder: Path) -> Path:
-    from torchvision.models import get_weight  # type: ignore[import-untyped]
+    from torchvision.models import get_weight
 
     url: str = get_weight(name).url
     return _from_url(url, folder, url.rpartition("-")[2].removesuffix(".pth"))

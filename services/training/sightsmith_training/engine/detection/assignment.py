@@ -1,0 +1,61 @@
+"""Which points are to find which box: adaptive training sample selection (Zhang et al. 2020, ATSS, algorithm 1)."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from sightsmith_training.engine.detection.points import level_sizes, points_of
+
+NO_BOX = -1
+
+_NEAREST = 9  # Points of each level that are looked at for a box (section 4.4.1).
+_CELL = 2.5  # Half the side, in strides, of the square that stands for a point where overlaps are measured (3.1).
+_INSIDE = 0.01  # Pixels by which a point must lie inside its box.
+
+
+class Assigner:
+    """Assigns points to boxes, for inputs of one side."""
+
+    def __init__(self, side: int) -> None:
+        points = points_of(side)
+        self._middles = points[:, :2]
+        reach = points[:, 2:] * _CELL
+        self._squares = torch.cat([self._middles - reach, self._middles + reach], 1)
+        self._levels = level_sizes(side)
+
+    def assign(self, boxes: Tensor) -> Tensor:
+        """Assigns points to the boxes of one image.
+
+        Args:
+            boxes: float32, shape [boxes, 4]: left, top, right, bottom in pixels, right of left and bottom below top.
+
+        Returns:
+            int64, shape [points]: the position of the point's box, or `NO_BOX`. A point lies inside its box. A box gets
+            no point if no point lies inside it, or others overlap these points more.
+        """
+        if not len(boxes):
+            return torch.full((len(self._middles),), NO_BOX)
+        candidates = self._nearest(boxes)
+        overlaps = box_iou(self._squares, boxes).gather(0, candidates)
+        possible = overlaps * self._is_inside(candidates, boxes)
+        # The paper's limit alone leaves some boxes, near corners above all, without any point to learn them.
+        least = torch.minimum(overlaps.mean(0) + overlaps.std(0), possible.amax(0))
+        best = torch.zeros(len(self._middles), len(boxes))
+        best.scatter_(0, candidates, possible * (possible >= least))
+        overlap, box = best.max(1)
+        return torch.where(overlap > 0, box, NO_BOX)
+
+    def _nearest(self, boxes: Tensor) -> Tensor:
+        """Positions of the points of each level nearest to the middles of the boxes; shape [candidates, boxes]."""
+        distances = torch.cdist(self._middles, (boxes[:, :2] + boxes[:, 2:]) / 2)
+        nearest, start = [], 0
+        for level in torch.split(distances, self._levels):
+            nearest.append(level.topk(min(_NEAREST, len(level)), dim=0, largest=False).indices + start)
+            start += len(level)
+        return torch.cat(nearest)
+
+    def _is_inside(self, candidates: Tensor, boxes: Tensor) -> Tensor:
+        middles = self._middles[candidates]
+        margins = torch.cat([middles - boxes[:, :2], boxes[:, 2:] - middles], -1)
+        inside: Tensor = margins.amin(-1) > _INSIDE
+        return inside

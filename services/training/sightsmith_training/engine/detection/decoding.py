@@ -1,0 +1,22 @@
+"""From the answers of the points to boxes and scores."""
+
+import torch
+from torch import Tensor
+
+from sightsmith_training.engine.detection.network import BINS
+
+
+def decode_boxes(distance_logits: Tensor, points: Tensor) -> Tensor:
+    """Takes the mean of each distribution of distances (Li et al. 2020, generalised focal loss, equation 5).
+
+    Args:
+        distance_logits: shape [..., points, 4 × BINS].
+        points: shape [points, 3], see `points_of`.
+
+    Returns:
+        Shape [..., points, 4]: left, top, right, bottom in pixels; may reach beyond the input.
+    """
+    shares = distance_logits.reshape(*distance_logits.shape[:-1], 4, BINS).softmax(-1)
+    distances = (shares * torch.arange(BINS, dtype=shares.dtype)).sum(-1) * points[:, 2:]
+    middles = points[:, :2]
+    return torch.cat([middles - distances[..., :2], middles + distances[..., 2:]], -1)

@@ -1,0 +1,65 @@
+"""The whole detector: from pixels to final boxes, scores and labels, nothing left to do for whoever runs it."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sightsmith_training.engine.detection.decoding import decode_boxes
+from sightsmith_training.engine.detection.network import BINS, NanoDet
+from sightsmith_training.engine.detection.points import points_of
+from sightsmith_training.engine.detection.suppression import survivors
+
+KEPT = 100
+"""How many detections are given for every image; places that are not needed have a score of 0."""
+
+_CANDIDATES = 300
+_ALLOWED_OVERLAP = 0.6  # NanoDet's own.
+
+
+class Detector(nn.Module):
+    """A network with decoding and suppression, for inputs of one side.
+
+    Attributes:
+        side: of the input in pixels.
+        labels: how many labels it tells apart.
+    """
+
+    points: Tensor
+
+    def __init__(self, network: NanoDet, side: int) -> None:
+        super().__init__()
+        self.side = side
+        self.labels = network.labels
+        self.network = network
+        self.register_buffer("points", points_of(side), persistent=False)
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Finds objects.
+
+        Args:
+            pixels: uint8 RGB, shape [batch, side, side, 3].
+
+        Returns:
+            Boxes, float32 [batch, KEPT, 4], left, top, right, bottom as shares of the image's sides, 0 to 1; scores,
+            float32 [batch, KEPT], 0 to 1, the highest first; labels, int32 [batch, KEPT].
+        """
+        label_logits, distance_logits = self.network(pixels).split([self.labels, 4 * BINS], -1)
+        boxes = (decode_boxes(distance_logits, self.points) / self.side).clamp(0, 1)
+        candidates = min(_CANDIDATES, len(self.points) * self.labels)
+        scores, places = label_logits.sigmoid().flatten(1).topk(candidates)
+        labels = places % self.labels
+        boxes = _pick(boxes, places.div(self.labels, rounding_mode="floor"))
+        kept = min(KEPT, candidates)
+        scores, places = (scores * survivors(boxes, labels, _ALLOWED_OVERLAP)).topk(kept)
+        boxes, labels = _pick(boxes, places), labels.gather(1, places).to(torch.int32)
+        missing = KEPT - kept
+        return (
+            functional.pad(boxes, (0, 0, 0, missing)),
+            functional.pad(scores, (0, missing)),
+            functional.pad(labels, (0, missing)),
+        )
+
+
+def _pick(boxes: Tensor, places: Tensor) -> Tensor:
+    return boxes.gather(1, places[:, :, None].expand(-1, -1, 4))

@@ -1,0 +1,107 @@
+"""What the detector is made to minimise: generalised focal loss (Li et al. 2020) and GIoU (Rezatofighi et al. 2019)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.ops import box_iou, generalized_box_iou_loss
+
+from sightsmith_training.engine.detection.assignment import NO_BOX, Assigner
+from sightsmith_training.engine.detection.decoding import decode_boxes
+from sightsmith_training.engine.detection.network import BINS
+from sightsmith_training.engine.detection.points import points_of
+
+_BOX_WEIGHT = 2.0  # NanoDet's weights of the three parts.
+_DISTANCE_WEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is to be found on one image.
+
+    Attributes:
+        boxes: float32, shape [boxes, 4], in pixels of the input.
+        labels: int64, shape [boxes].
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+
+class DetectionLoss:
+    """The loss for inputs of one side and a number of labels."""
+
+    def __init__(self, side: int, labels: int) -> None:
+        self._labels = labels
+        self._points = points_of(side)
+        self._assigner = Assigner(side)
+
+    def __call__(self, answers: Tensor, truths: Sequence[Truth]) -> Tensor:
+        """Computes the loss of one batch.
+
+        Args:
+            answers: of the network, shape [batch, points, labels + 4 × BINS].
+            truths: of each image.
+
+        Returns:
+            One number.
+        """
+        label_logits, distance_logits = torch.split(answers, [self._labels, 4 * BINS], -1)
+        boxes = [truth.boxes for truth in truths]
+        assigned = [self._assigner.assign(own) for own in boxes]
+        image, point = torch.nonzero(torch.stack(assigned) != NO_BOX, as_tuple=True)
+        qualities = torch.zeros_like(label_logits)
+        if not len(image):
+            return quality_focal_loss(label_logits, qualities)
+        wanted = torch.cat([own[found[found != NO_BOX]] for own, found in zip(boxes, assigned, strict=True)])
+        labels = torch.cat(
+            [truth.labels[found[found != NO_BOX]] for truth, found in zip(truths, assigned, strict=True)]
+        )
+        points, logits = self._points[point], distance_logits[image, point]
+        found_boxes = decode_boxes(logits, points)
+        qualities[image, point, labels] = box_iou_pairs(found_boxes.detach(), wanted)
+        loss: Tensor = (
+            quality_focal_loss(label_logits, qualities) / len(image)
+            + _BOX_WEIGHT * generalized_box_iou_loss(found_boxes, wanted, reduction="mean")
+            + _DISTANCE_WEIGHT * distribution_focal_loss(logits, _distances(points, wanted))
+        )
+        return loss
+
+
+def quality_focal_loss(logits: Tensor, qualities: Tensor) -> Tensor:
+    """Cross-entropy against qualities, weighted by the square of the error (equation 3 with β = 2); the sum.
+
+    Args:
+        logits: any shape.
+        qualities: same shape, 0 to 1: the overlap of the found box with the labelled one; 0 where there is none.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, qualities, reduction="none")
+    return (entropy * (logits.sigmoid() - qualities).square()).sum()
+
+
+def distribution_focal_loss(logits: Tensor, distances: Tensor) -> Tensor:
+    """Cross-entropy against the two bins beside each distance (equation 6); the mean.
+
+    Args:
+        logits: shape [points, 4 × BINS].
+        distances: shape [points, 4] in strides; those beyond the last bin count as the last bin.
+    """
+    flat = logits.reshape(-1, BINS)
+    within = distances.reshape(-1).clamp(0, BINS - 1 - 1e-2)
+    below = within.long()
+    share_above = within - below
+    lower = functional.cross_entropy(flat, below, reduction="none") * (1 - share_above)
+    upper = functional.cross_entropy(flat, below + 1, reduction="none") * share_above
+    return (lower + upper).mean()
+
+
+def box_iou_pairs(first: Tensor, second: Tensor) -> Tensor:
+    """Overlap of each box with the box at the same position; both [boxes, 4], the result [boxes]."""
+    overlaps: Tensor = box_iou(first.unsqueeze(1), second.unsqueeze(1)).flatten()
+    return overlaps
+
+
+def _distances(points: Tensor, boxes: Tensor) -> Tensor:
+    return torch.cat([points[:, :2] - boxes[:, :2], boxes[:, 2:] - points[:, :2]], 1) / points[:, 2:]

@@ -1,0 +1,218 @@
+"""Training pictures: stored squares, seen each time a little otherwise.
+
+Everything random of a picture follows from the seed, the round and its place in the round. So a training that goes on
+from a checkpoint sees what it would have seen, and pictures can be made ahead by another thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from sightsmith_training.engine.detection.losses import Truth
+from sightsmith_training.engine.samples import Pixels
+
+Shares = npt.NDArray[np.float32]
+"""Shape [boxes, 4]: left, top, right, bottom as shares of the image's sides, 0 to 1."""
+
+_GREY = (114, 114, 114)
+_LEAST_VISIBLE = 0.4  # A box of which less is left after cropping is left out.
+_LEAST_SIDE = 4  # Pixels of the input; below this there is nothing to learn from.
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The boxes of one image.
+
+    Attributes:
+        boxes: shape [boxes, 4].
+        labels: shape [boxes]; positions in the model's list of labels.
+    """
+
+    boxes: Shares
+    labels: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Variety:
+    """How much the pictures of one image differ.
+
+    Attributes:
+        zoom: share of pictures that show another part of the image than all of it.
+        window: side of the part that is shown, as a share of the image; above 1 there is grey around the image.
+        stretch: largest ratio by which width and height are stretched differently.
+        light: largest change of brightness and contrast, and half that of each colour, as a share.
+        flip: whether pictures may be mirrored: not if there is writing on the objects, or left and right differ.
+        mosaic: share of pictures that are put together from four.
+    """
+
+    zoom: float = 0.7
+    window: tuple[float, float] = (0.6, 1.25)
+    stretch: float = 1.15
+    light: float = 0.3
+    flip: bool = False
+    mosaic: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees: uint8 RGB pixels [batch, side, side, 3] and what is to be found on each picture."""
+
+    pixels: torch.Tensor
+    truths: list[Truth]
+
+
+@dataclass(frozen=True)
+class _View:
+    """The part of an image that fills a picture: its left and top, width and height as shares of the image."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class Scenes:
+    """Labelled squares from which training pictures are made.
+
+    Args:
+        squares: shape [images, side, side, 3], RGB; may be mapped from a file.
+        labellings: of each image; images without boxes are background.
+        variety: how much the pictures differ.
+        seed: decides everything random.
+    """
+
+    def __init__(self, squares: Pixels, labellings: Sequence[Labelling], variety: Variety, seed: int) -> None:
+        self._squares = squares
+        self._labellings = labellings
+        self._variety = variety
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return len(self._labellings)
+
+    def order(self, round_: int, draws: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Shuffles the images of one round; `draws` tells how often each is seen in it."""
+        return np.random.default_rng([self._seed, round_]).permutation(np.repeat(np.arange(len(self)), draws))
+
+    def batch(self, images: Sequence[int], side: int, round_: int, first: int) -> Batch:
+        """Makes the pictures of one training step.
+
+        Args:
+            images: positions of the images.
+            side: of the pictures in pixels.
+            round_: how many times all images were seen before.
+            first: place of the first of the images in its round.
+        """
+        pictures = [
+            self.picture(image, side, np.random.default_rng([self._seed, round_, first + place]))
+            for place, image in enumerate(images)
+        ]
+        pixels = torch.from_numpy(np.stack([pixels for pixels, _ in pictures]))
+        return Batch(pixels, [_truth(labelling, side) for _, labelling in pictures])
+
+    def picture(self, image: int, side: int, random: np.random.Generator) -> tuple[Pixels, Labelling]:
+        """Makes one picture [side, side, 3] of an image and says where its boxes are on it."""
+        canvas = Image.new("RGB", (side, side), _GREY)
+        if random.random() < self._variety.mosaic:
+            labelling = self._draw_mosaic(canvas, image, random)
+        else:
+            labelling = self._draw(canvas, (0, 0, side, side), image, random)
+        labelling = _without_specks(labelling, side)
+        if self._variety.flip and random.random() < 0.5:
+            canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+            left, top, right, bottom = labelling.boxes.T
+            labelling = Labelling(np.stack([1 - right, top, 1 - left, bottom], 1), labelling.labels)
+        return np.asarray(_relight(canvas, self._variety.light, random)), labelling
+
+    def _draw_mosaic(self, canvas: Image.Image, image: int, random: np.random.Generator) -> Labelling:
+        side = canvas.width
+        x, y = (int(side * random.uniform(0.3, 0.7)) for _ in range(2))
+        tiles = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
+        images = [image, *random.integers(len(self), size=3)]
+        parts = [self._draw(canvas, tile, int(each), random) for tile, each in zip(tiles, images, strict=True)]
+        return Labelling(
+            np.concatenate([part.boxes for part in parts]), np.concatenate([part.labels for part in parts])
+        )
+
+    def _draw(
+        self, canvas: Image.Image, tile: tuple[int, int, int, int], image: int, random: np.random.Generator
+    ) -> Labelling:
+        """Draws a view of an image into a tile of the canvas; returns its boxes as shares of the canvas."""
+        square = Image.fromarray(np.asarray(self._squares[image]))
+        view = self._view(random)
+        left, top, right, bottom = tile
+        _paste(square, canvas, view, tile)
+        scale = np.array([right - left, bottom - top] * 2, dtype=np.float32)
+        offset = np.array([left, top] * 2, dtype=np.float32)
+        labelling = _through(view, self._labellings[image])
+        boxes: Shares = (labelling.boxes * scale + offset) / np.float32(canvas.width)
+        return Labelling(boxes, labelling.labels)
+
+    def _view(self, random: np.random.Generator) -> _View:
+        if random.random() >= self._variety.zoom:
+            return _View(0, 0, 1, 1)
+        size = random.uniform(*self._variety.window)
+        stretch = self._variety.stretch ** random.uniform(-0.5, 0.5)
+        width, height = size * stretch, size / stretch
+        left = random.uniform(min(0, 1 - width), max(0, 1 - width))
+        top = random.uniform(min(0, 1 - height), max(0, 1 - height))
+        return _View(left, top, width, height)
+
+
+def _paste(square: Image.Image, canvas: Image.Image, view: _View, tile: tuple[int, int, int, int]) -> None:
+    """Resizes the part of the image that the view shows into the part of the tile that it covers."""
+    left, top, right, bottom = tile
+    seen_x, shown_x = _overlap(view.left, view.width, square.width, left, right)
+    seen_y, shown_y = _overlap(view.top, view.height, square.height, top, bottom)
+    size = (shown_x[1] - shown_x[0], shown_y[1] - shown_y[0])
+    if min(size) < 1:
+        return
+    part = square.resize(size, Image.Resampling.BILINEAR, box=(seen_x[0], seen_y[0], seen_x[1], seen_y[1]))
+    canvas.paste(part, (shown_x[0], shown_y[0]))
+
+
+def _overlap(
+    start: float, length: float, pixels: int, first: int, last: int
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Along one axis: which pixels of the image are seen, and which of the canvas show them."""
+    seen = max(0.0, start), min(1.0, start + length)
+    shown = tuple(first + round((share - start) / length * (last - first)) for share in seen)
+    return (seen[0] * pixels, seen[1] * pixels), (shown[0], shown[1])
+
+
+def _through(view: _View, labelling: Labelling) -> Labelling:
+    """Boxes as shares of the view, cut at its edges; those of which little is left are left out."""
+    offset = np.array([view.left, view.top] * 2, dtype=np.float32)
+    scale = np.array([view.width, view.height] * 2, dtype=np.float32)
+    boxes: Shares = (labelling.boxes - offset) / scale
+    cut = boxes.clip(0, 1)
+    visible = _areas(cut) >= _LEAST_VISIBLE * _areas(boxes)
+    return Labelling(cut[visible], labelling.labels[visible])
+
+
+def _without_specks(labelling: Labelling, side: int) -> Labelling:
+    width, height = (labelling.boxes[:, 2:] - labelling.boxes[:, :2]).T * side
+    kept = np.minimum(width, height) >= _LEAST_SIDE
+    return Labelling(labelling.boxes[kept], labelling.labels[kept])
+
+
+def _areas(boxes: Shares) -> Shares:
+    areas: Shares = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return areas
+
+
+def _relight(picture: Image.Image, strength: float, random: np.random.Generator) -> Image.Image:
+    """Changes contrast, the strength of each colour, and brightness, by one table of 256 levels a colour."""
+    contrast = 1 + random.uniform(-strength, strength) + random.uniform(-strength / 4, strength / 4, (3, 1))
+    brightness = 255 * strength * random.uniform(-0.25, 0.25)
+    levels = np.arange(256) * contrast + brightness
+    return picture.point(levels.clip(0, 255).round().astype(np.uint8).flatten().tolist())
+
+
+def _truth(labelling: Labelling, side: int) -> Truth:
+    boxes = torch.from_numpy(np.ascontiguousarray(labelling.boxes * side, dtype=np.float32))
+    return Truth(boxes, torch.from_numpy(labelling.labels.astype(np.int64)))

@@ -1,0 +1,1 @@
+"""Tests of the detector: random weights and drawn shapes, no weights file."""

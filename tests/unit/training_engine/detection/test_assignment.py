@@ -1,0 +1,40 @@
+"""Laws of the assignment of points to boxes."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sightsmith_training.engine.detection.assignment import NO_BOX, Assigner
+from sightsmith_training.engine.detection.points import points_of
+
+_SIDE = 128
+_BOX = st.tuples(st.floats(0, 100), st.floats(0, 100), st.floats(2, 100), st.floats(2, 100))
+
+
+def _boxes(drawn):
+    rows = torch.tensor(drawn, dtype=torch.float32).reshape(-1, 4)
+    return torch.cat([rows[:, :2], (rows[:, :2] + rows[:, 2:]).clamp(max=_SIDE)], 1)
+
+
+@given(st.lists(_BOX, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_points_lie_inside_their_boxes(drawn):
+    boxes = _boxes(drawn)
+    assigned = Assigner(_SIDE).assign(boxes)
+    points = points_of(_SIDE)
+    for point in torch.nonzero(assigned != NO_BOX).flatten():
+        x, y, _ = points[point]
+        left, top, right, bottom = boxes[assigned[point]]
+        assert left < x < right
+        assert top < y < bottom
+
+
+@given(st.tuples(*[st.floats(0, 96)] * 2, *[st.floats(17, 100)] * 2))
+@settings(max_examples=60, deadline=None)
+def test_a_lone_box_of_some_size_gets_points(drawn):
+    assigned = Assigner(_SIDE).assign(_boxes([drawn]))
+    assert (assigned == 0).any()
+
+
+def test_without_boxes_no_point_has_one():
+    assert (Assigner(_SIDE).assign(torch.zeros(0, 4)) == NO_BOX).all()
