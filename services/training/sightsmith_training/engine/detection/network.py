@@ -139,8 +139,8 @@ class _Stage(nn.Module):
         self.leave = _convolve(width, width)
 
     def forward(self, features: Tensor) -> Tensor:
-        stepped = self.steps(self.enter(features))
-        return torch.cat([self.leave(stepped), stepped], 1)
+        entered = self.enter(features)
+        return torch.cat([self.leave(self.steps(entered)), entered], 1)
 
 
 class _Step(nn.Module):
