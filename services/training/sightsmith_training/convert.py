@@ -10,7 +10,14 @@ from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_job_p
 from sightsmith.errors import FieldViolation, SightsmithError
 from sightsmith.names import EvaluationName
 from sightsmith.rpc.status import to_status
-from sightsmith_training.engine.contract import Candidate, Evaluation, ImagePrediction, Parity
+from sightsmith_training.engine.contract import (
+    Candidate,
+    Evaluation,
+    ImagePrediction,
+    Interval,
+    LabelEvaluation,
+    Parity,
+)
 from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact
 
@@ -80,27 +87,51 @@ def evaluation_message(model: Model) -> evaluation_pb2.Evaluation:
         name=str(EvaluationName(model.name.project, model.name.model)),
         basis=evaluation_pb2.Evaluation.Basis.Value(f"BASIS_{evaluation.evaluated_on.upper()}"),
         summary=_summary(evaluation),
-        label_metrics=[
-            evaluation_pb2.LabelMetrics(
-                label=metrics.label,
-                precision=metrics.precision,
-                recall=metrics.recall,
-                f1=metrics.f1,
-                image_count=metrics.images,
-            )
-            for metrics in evaluation.per_label
-        ],
+        label_metrics=[_label_metrics(label) for label in evaluation.per_label],
         confusion_matrix=[
             evaluation_pb2.ConfusionRow(label=label, predicted_counts=counts)
-            for label, counts in zip(model.labels, evaluation.confusion_matrix, strict=True)
+            # Evaluations of old have no row for "none", the last one.
+            for label, counts in zip([*model.labels, ""], evaluation.confusion_matrix, strict=False)
         ],
-        image_count=sum(metrics.images for metrics in evaluation.per_label),
+        image_count=evaluation.images or sum(metrics.images for metrics in evaluation.per_label),
+        mean_average_precision=evaluation.mean_average_precision,
+        accuracy_interval=_interval(evaluation.accuracy_interval),
+        macro_f1_interval=_interval(evaluation.macro_f1_interval),
+        calibration_error=evaluation.calibration_error,
+        advice=[evaluation_pb2.Advice(**advice.model_dump()) for advice in evaluation.advice],
     )
+
+
+def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:
+    return evaluation_pb2.LabelMetrics(
+        label=label.label,
+        precision=label.precision,
+        recall=label.recall,
+        f1=label.f1,
+        image_count=label.images,
+        threshold=label.threshold,
+        true_positive_count=label.true_positives,
+        false_positive_count=label.false_positives,
+        false_negative_count=label.false_negatives,
+        average_precision=label.average_precision,
+        precision_interval=_interval(label.precision_interval),
+        recall_interval=_interval(label.recall_interval),
+        f1_interval=_interval(label.f1_interval),
+    )
+
+
+def _interval(interval: Interval | None) -> evaluation_pb2.Interval | None:
+    return None if interval is None else evaluation_pb2.Interval(lower=interval.lower, upper=interval.upper)
 
 
 def evaluated_image_message(prediction: ImagePrediction) -> evaluation_pb2.EvaluatedImage:
     """An image that a model was judged by."""
-    return evaluation_pb2.EvaluatedImage(**prediction.model_dump())
+    return evaluation_pb2.EvaluatedImage(
+        **prediction.model_dump(),
+        true_label=next(iter(prediction.true_labels), ""),
+        predicted_label=next(iter(prediction.predicted_labels), ""),
+        is_right=prediction.is_right,
+    )
 
 
 def _progress(progress: JobProgress) -> training_job_pb2.TrainingProgress:
@@ -127,6 +158,12 @@ def _candidate(candidate: Candidate) -> model_pb2.Candidate:
         strength=candidate.strength,
         score_mean=candidate.score_mean,
         score_deviation=candidate.score_std,
+        display_name=candidate.name,
+        fine_tuned=candidate.fine_tuned,
+        parameters=candidate.parameters,
+        search_duration=_duration(candidate.seconds),
+        milliseconds_per_image=candidate.milliseconds_per_image,
+        dropped_reason=candidate.dropped,
     )
 
 

@@ -158,7 +158,7 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
     )
     session.add(row)
     await session.flush()  # the images refer to it
-    mistakes_first = sorted(predictions, key=lambda p: (p.true_label == p.predicted_label, -p.confidence, p.image))
+    mistakes_first = sorted(predictions, key=lambda p: (p.is_right, -p.confidence, p.image))
     session.add_all(
         EvaluatedImageRow(model_id=row.id, rank=rank, **prediction.model_dump())
         for rank, prediction in enumerate(mistakes_first)
@@ -236,8 +236,8 @@ def _prediction_of(row: EvaluatedImageRow) -> ImagePrediction:
     return ImagePrediction(
         image=row.image,
         source=row.source,
-        true_label=row.true_label,
-        predicted_label=row.predicted_label,
+        true_labels=row.true_labels,
+        predicted_labels=row.predicted_labels,
         confidence=row.confidence,
         scores=row.scores,
     )

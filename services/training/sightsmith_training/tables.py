@@ -149,7 +149,7 @@ class EvaluatedImageRow(Base):
     rank: Mapped[int] = mapped_column(primary_key=True)
     image: Mapped[str]
     source: Mapped[str]
-    true_label: Mapped[str]
-    predicted_label: Mapped[str]
+    true_labels: Mapped[list[str]]
+    predicted_labels: Mapped[list[str]]
     confidence: Mapped[float]
     scores: Mapped[list[float]]

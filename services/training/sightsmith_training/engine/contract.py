@@ -137,6 +137,7 @@ class TrainingSpec(_Frozen):
         threads: cores to use; 0 means all of them.
         min_images_per_label: training images that each label needs.
         image_limits: what an image may be at most; the service has already checked this when it was uploaded.
+        max_unusable_fraction: share of the images that may be missing, altered or unreadable.
         embedding_files: features that need not be computed again, at most one file a backbone.
     """
 
@@ -150,20 +151,27 @@ class TrainingSpec(_Frozen):
     threads: int = Field(default=0, ge=0)
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
+    max_unusable_fraction: float = Field(default=0.2, ge=0, le=1)
     embedding_files: list[EmbeddingFile] = []
     options: TrainingOptions = TrainingOptions()
 
 
 class Candidate(_Frozen):
-    """One design that was tried by cross-validation on the training images.
+    """One design that was tried on the training images.
 
     Attributes:
-        backbones: names of the frozen networks whose features are joined.
-        strength: inverse regularisation of the linear head (scikit-learn's `C`).
+        backbones: names of the networks whose features are joined.
+        strength: inverse regularisation of the linear head (scikit-learn's `C`); 0 where the network is fine-tuned.
         scores: macro-F1 of the out-of-fold predictions, one for each repetition of the cross-validation.
         score_mean: mean of `scores`.
         score_std: standard deviation of `scores`.
-        log_loss: mean negative log likelihood of the true label, out of fold, in nats.
+        log_loss: mean negative log likelihood of what is true, out of fold, in nats.
+        name: for people, such as `efficientnet-lite1, C=3`.
+        fine_tuned: whether the network itself was trained, and not only the layer over it.
+        parameters: everything else that was chosen, by name.
+        seconds: that trying it took.
+        milliseconds_per_image: on an ordinary core; 0 if it was not told.
+        dropped: why it was not chosen, in plain words; empty for the chosen one.
     """
 
     backbones: list[str]
@@ -172,6 +180,12 @@ class Candidate(_Frozen):
     score_mean: Share
     score_std: float
     log_loss: float
+    name: str = ""
+    fine_tuned: bool = False
+    parameters: dict[str, float] = {}
+    seconds: float = 0.0
+    milliseconds_per_image: float = 0.0
+    dropped: str = ""
 
 
 class ExportedFile(_Frozen):
@@ -208,14 +222,54 @@ class Parity(_Frozen):
     tolerance: float
 
 
+class Interval(_Frozen):
+    """Between which bounds a figure would lie for 95 of 100 other sets of as many images."""
+
+    lower: Share
+    upper: Share
+
+
 class LabelEvaluation(_Frozen):
-    """One label's figures. `images` is how many evaluated images truly carry it."""
+    """One label's figures.
+
+    Attributes:
+        label: its name.
+        precision: share of its predictions that are right; 0 where there are none.
+        recall: share of its images on which it is predicted; 0 where there are none.
+        f1: harmonic mean of the two.
+        images: how many evaluated images truly carry it.
+        threshold: the score from which on it is predicted.
+        true_positives: images that carry it and on which it is predicted.
+        false_positives: images that do not carry it and on which it is predicted.
+        false_negatives: images that carry it and on which it is not predicted.
+        average_precision: over all thresholds; None where no image carries it.
+        precision_interval: of the precision.
+        recall_interval: of the recall.
+        f1_interval: of the F1.
+    """
 
     label: str
     precision: Share
     recall: Share
     f1: Share
     images: int
+    threshold: Share = 0.0
+    true_positives: int = 0
+    false_positives: int = 0
+    false_negatives: int = 0
+    average_precision: Share | None = None
+    precision_interval: Interval | None = None
+    recall_interval: Interval | None = None
+    f1_interval: Interval | None = None
+
+
+class Advice(_Frozen):
+    """One thing that would help: what kind it is, what to do, and the labels and images that it is about."""
+
+    code: str
+    text: str
+    labels: list[str] = []
+    images: list[str] = []
 
 
 class Evaluation(_Frozen):
@@ -224,12 +278,19 @@ class Evaluation(_Frozen):
     Attributes:
         evaluated_on: `test`, or `cross_validation` (out-of-fold predictions of the training images, averaged over the
             repetitions) where the snapshot has no test images.
-        accuracy: share of images whose most likely label is the true one.
+        accuracy: share of images for which exactly their labels are the most likely ones.
         macro_precision: mean over the labels that have images here.
         macro_recall: mean over the same labels.
         macro_f1: mean over the same labels.
         per_label: in the order of `TrainingResult.labels`.
-        confusion_matrix: counts; row = true label, column = predicted label.
+        confusion_matrix: counts; row = true label, column = predicted label, the last of each standing for none. Empty
+            where images may carry several labels.
+        images: how many were evaluated; 0 in evaluations of old.
+        mean_average_precision: mean over the same labels as above.
+        accuracy_interval: of the accuracy.
+        macro_f1_interval: of the macro-F1.
+        calibration_error: how far confidences are from the share that is right, 0 to 1.
+        advice: what would help, the most important first.
     """
 
     evaluated_on: EvaluatedOn
@@ -239,17 +300,44 @@ class Evaluation(_Frozen):
     macro_f1: Share
     per_label: list[LabelEvaluation]
     confusion_matrix: list[list[int]]
+    images: int = 0
+    mean_average_precision: Share | None = None
+    accuracy_interval: Interval | None = None
+    macro_f1_interval: Interval | None = None
+    calibration_error: float | None = None
+    advice: list[Advice] = []
 
 
 class ImagePrediction(_Frozen):
-    """What the model says of one evaluated image. `scores` are in the order of `TrainingResult.labels`."""
+    """What the model says of one evaluated image.
+
+    Attributes:
+        image: resource name of the image.
+        source: where it came from.
+        true_labels: what it carries, in the order of the names.
+        predicted_labels: what it was given, the surest first.
+        confidence: of the surest label.
+        scores: in the order of `TrainingResult.labels`.
+    """
 
     image: str
     source: str
-    true_label: str
-    predicted_label: str
+    true_labels: list[str]
+    predicted_labels: list[str]
     confidence: Share
     scores: list[float]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it was given exactly what it carries."""
+        return set(self.true_labels) == set(self.predicted_labels)
+
+
+class Violation(_Frozen):
+    """One thing to put right. `field` is an image, a label (`labels['NAME']`) or a field of the specification."""
+
+    field: str
+    description: str
 
 
 class TrainingResult(_Frozen):
@@ -265,7 +353,9 @@ class TrainingResult(_Frozen):
         seed: from the specification.
         training_images: images the model was trained on.
         test_images: images of the test split.
-        ignored_images: images without a label, of either split.
+        ignored_images: images of no use, of either split.
+        unusable_images: images that could not be read, with the reason.
+        task_reason: why this task, in plain words.
         library_versions: versions that shaped the result, by distribution name.
         artifacts: the exported files.
         parity: how the exports compare with the trained network.
@@ -286,6 +376,8 @@ class TrainingResult(_Frozen):
     training_images: int
     test_images: int
     ignored_images: int
+    unusable_images: list[Violation] = []
+    task_reason: str = ""
     library_versions: dict[str, str]
     artifacts: list[ExportedFile]
     parity: Parity
@@ -302,13 +394,6 @@ class Progress(_Frozen):
     percent: float = Field(ge=0, le=100)
     remaining_seconds: float | None = None
     best_score: float | None = None
-
-
-class Violation(_Frozen):
-    """One thing to put right. `field` is an image, a label (`labels['NAME']`) or a field of the specification."""
-
-    field: str
-    description: str
 
 
 class Failure(_Frozen):

@@ -1,69 +1,139 @@
-"""What the scores of images say about a model."""
+"""What the scores of images say about a classifier."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from sightsmith_training.engine.contract import EvaluatedOn, Evaluation, ImagePrediction, LabelEvaluation, SpecEntry
+from sightsmith_training.engine.contract import Advice, EvaluatedOn, Evaluation, ImagePrediction, LabelEvaluation
+from sightsmith_training.engine.contract import Interval as Bounds
+from sightsmith_training.engine.judging.advice import TrainingFacts, advise
+from sightsmith_training.engine.judging.answers import LabelledImage
+from sightsmith_training.engine.judging.classification_metrics import (
+    LabelFigures,
+    classification_figures,
+    confusion_matrix,
+)
+from sightsmith_training.engine.judging.intervals import Interval, LabelIntervals, classification_intervals
+from sightsmith_training.engine.judging.matches import ClassificationMatches, match_labels
+from sightsmith_training.engine.judging.reliability import classification_reliability
+from sightsmith_training.engine.judging.thresholds import best_thresholds
+from sightsmith_training.engine.samples import Samples
+
+Scores = npt.NDArray[np.floating]
+"""Shape [images, labels], 0 to 1."""
 
 
-def evaluate(
-    labels: Sequence[str],
-    targets: npt.NDArray[np.intp],
-    scores: npt.NDArray[np.floating],
-    evaluated_on: EvaluatedOn,
-) -> Evaluation:
-    """Compares the most likely label of each image with the true one.
+@dataclass(frozen=True)
+class Judged:
+    """Some of the images, and how the model answers them.
 
-    A label that no image here carries has no recall; it is listed with zeros but does not enter the means. A ratio
-    whose denominator is zero is 0, as in scikit-learn.
+    Attributes:
+        samples: all images.
+        rows: positions of those that are judged.
+        scores: of those.
+    """
+
+    samples: Samples
+    rows: Sequence[int]
+    scores: Scores
+
+    def matches(self, thresholds: Scores) -> ClassificationMatches:
+        """Labels beside predictions, for thresholds of shape [labels]."""
+        samples = self.samples
+        images = [_labelled_image(samples, row) for row in self.rows]
+        single = samples.activation == "softmax"
+        return match_labels(images, samples.labels, self.scores, thresholds, single_label=single)
+
+
+def choose_thresholds(out_of_fold: Judged) -> Scores:
+    """The threshold of each label at which its F1 is best on images that the model did not learn from."""
+    return best_thresholds(out_of_fold.matches(np.zeros(len(out_of_fold.samples.labels))).rankings)
+
+
+def evaluate(judged: Judged, thresholds: Scores, evaluated_on: EvaluatedOn, training: TrainingFacts) -> Evaluation:
+    """Computes every figure from one set of matches.
 
     Args:
-        labels: sorted names.
-        targets: shape [images]; position of the true label, at least one image.
-        scores: shape [images, labels].
+        judged: at least one image.
+        thresholds: shape [labels].
         evaluated_on: which images these are.
+        training: what advice needs to know of the training.
     """
-    positions = np.arange(len(labels))
-    predicted = scores.argmax(axis=1)
-    precision, recall, f1, images = precision_recall_fscore_support(
-        targets, predicted, labels=positions, zero_division=0
-    )
-    present = images > 0
+    matches = judged.matches(thresholds)
+    figures, intervals = classification_figures(matches), classification_intervals(matches, seed=0)
+    likeliest = replace(matches, thresholds=np.zeros(len(thresholds)))
+    single = matches.single_label
+    accuracy = classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
     return Evaluation(
         evaluated_on=evaluated_on,
-        accuracy=float((predicted == targets).mean()),
-        macro_precision=float(precision[present].mean()),
-        macro_recall=float(recall[present].mean()),
-        macro_f1=float(f1[present].mean()),
-        per_label=[
-            LabelEvaluation(
-                label=label,
-                precision=float(precision[position]),
-                recall=float(recall[position]),
-                f1=float(f1[position]),
-                images=int(images[position]),
-            )
-            for position, label in enumerate(labels)
+        accuracy=accuracy.value,
+        macro_precision=figures.macro.precision,
+        macro_recall=figures.macro.recall,
+        macro_f1=figures.macro.f1,
+        per_label=[_of_label(*pair) for pair in zip(figures.labels, intervals.labels, strict=True)],
+        confusion_matrix=confusion_matrix(matches).tolist() if single else [],
+        images=len(judged.rows),
+        mean_average_precision=figures.mean_average_precision,
+        accuracy_interval=_bounds(
+            classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
+        ),
+        macro_f1_interval=_bounds(intervals.macro_f1),
+        calibration_error=classification_reliability(matches).calibration_error,
+        advice=[
+            Advice(code=piece.code, text=piece.text, labels=list(piece.labels), images=list(piece.images))
+            for piece in advise(matches, intervals.macro_f1, training)
         ],
-        confusion_matrix=confusion_matrix(targets, predicted, labels=positions).tolist(),
     )
 
 
-def describe_predictions(
-    labels: Sequence[str], entries: Sequence[SpecEntry], scores: npt.NDArray[np.floating]
-) -> list[ImagePrediction]:
-    """One prediction for each entry; `scores` has shape [entries, labels]."""
+def describe_predictions(judged: Judged, thresholds: Scores) -> list[ImagePrediction]:
+    """One prediction for each judged image."""
+    matches = judged.matches(thresholds)
     return [
         ImagePrediction(
-            image=entry.image,
-            source=entry.source,
-            true_label=entry.labels[0],
-            predicted_label=labels[int(row.argmax())],
-            confidence=min(1.0, float(row.max())),
+            image=image.image,
+            source=image.source,
+            true_labels=[matches.labels[label] for label in image.labels.tolist()],
+            predicted_labels=[matches.labels[label] for label in np.argsort(-row) if predicted[label]],
+            confidence=float(row.max()),
             scores=row.tolist(),
         )
-        for entry, row in zip(entries, scores, strict=True)
+        for image, row, predicted in zip(matches.images, matches.scores, matches.predicted, strict=True)
     ]
+
+
+def _labelled_image(samples: Samples, row: int) -> LabelledImage:
+    entry = samples.entries[row]
+    return LabelledImage(
+        image=entry.image,
+        source=entry.source,
+        width=entry.width,
+        height=entry.height,
+        labels=np.flatnonzero(samples.truth[row]),
+        boxes=np.empty((0, 4)),
+        box_labels=np.empty(0, np.intp),
+    )
+
+
+def _of_label(figures: LabelFigures, intervals: LabelIntervals) -> LabelEvaluation:
+    return LabelEvaluation(
+        label=figures.label,
+        precision=figures.precision,
+        recall=figures.recall,
+        f1=figures.f1,
+        images=figures.images,
+        threshold=figures.threshold,
+        true_positives=figures.true_positives,
+        false_positives=figures.false_positives,
+        false_negatives=figures.false_negatives,
+        average_precision=figures.average_precision,
+        precision_interval=_bounds(intervals.precision),
+        recall_interval=_bounds(intervals.recall),
+        f1_interval=_bounds(intervals.f1),
+    )
+
+
+def _bounds(interval: Interval) -> Bounds:
+    return Bounds(lower=interval.lower, upper=interval.upper)

@@ -23,8 +23,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from sightsmith_training.engine.catalogue import IMAGE_SIDE
+from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.classification.truth import Activation
 from sightsmith_training.engine.contract import EXPORT_PATHS, INPUT_NAME, OUTPUT_NAME, ExportedFile, ExportFormat
-from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, Head
+from sightsmith_training.engine.heads import EVEN_OUT_OFFSET
 
 _OPSET = 17  # Old enough for the ONNX Runtime of any Triton in use, and it has all that is needed here.
 _BATCH = "batch"
@@ -81,7 +83,7 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
         helper.make_node("Add", ["features", "offset"], ["lifted"], name="lift"),
         helper.make_node("Sqrt", ["lifted"], ["evened"], name="even_out"),
         helper.make_node("Gemm", ["evened", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
-        helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], name="probabilities", axis=1),
+        _activation_node(head.activation),
     ]
     weights += [
         numpy_helper.from_array(np.array(EVEN_OUT_OFFSET, dtype=np.float32), "offset"),
@@ -100,6 +102,12 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _activation_node(activation: Activation) -> onnx.NodeProto:
+    if activation == "softmax":
+        return helper.make_node("Softmax", ["logits"], [OUTPUT_NAME], name="probabilities", axis=1)
+    return helper.make_node("Sigmoid", ["logits"], [OUTPUT_NAME], name="probabilities")
 
 
 def trace_classifier(network: nn.Module, labels: Sequence[str]) -> bytes:

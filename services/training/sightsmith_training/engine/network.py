@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from sightsmith_training.engine.batches import Outputs
-from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, Head
+from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.heads import EVEN_OUT_OFFSET
 from sightsmith_training.engine.samples import Pixels
 
 
@@ -31,6 +32,7 @@ class Classifier(nn.Module):
     def __init__(self, backbones: Sequence[PixelBackbone], head: Head) -> None:
         super().__init__()
         self.backbones = nn.ModuleList(backbones)
+        self.one_label = head.activation == "softmax"
         self.head = nn.Linear(head.weights.shape[1], head.weights.shape[0])
         with torch.no_grad():
             self.head.weight.copy_(torch.from_numpy(head.weights))
@@ -40,7 +42,8 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Maps uint8 [batch, side, side, 3] RGB to float32 probabilities [batch, labels]."""
         features = torch.cat([backbone(pixels) for backbone in self.backbones], dim=1)
-        return torch.softmax(self.head(torch.sqrt(features + EVEN_OUT_OFFSET)), dim=1)
+        logits = self.head(torch.sqrt(features + EVEN_OUT_OFFSET))
+        return torch.softmax(logits, dim=1) if self.one_label else torch.sigmoid(logits)
 
 
 def score_with_network(network: nn.Module, pixels: Pixels) -> Outputs:

@@ -36,6 +36,11 @@ class ProgressMeter:
         self._sent = -_SECONDS_BETWEEN_MESSAGES
         self.seconds: dict[str, float] = {}
 
+    @property
+    def phase(self) -> Phase:
+        """What is being done."""
+        return self._phase
+
     def enter(self, phase: Phase) -> None:
         """Ends the phase before and begins this one."""
         self._close()

@@ -8,16 +8,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import obstore
 from obstore.store import ObjectStore
 
 from sightsmith.images import ImageError, ImageLimits, decode_square
 from sightsmith_training.engine.contract import SpecEntry, Violation
 from sightsmith_training.engine.errors import TrainingError
-
-Pixels = npt.NDArray[np.uint8]
-"""Shape [images, side, side, 3], RGB."""
+from sightsmith_training.engine.samples import Pixels
 
 _NAMED = 100
 

@@ -1,21 +1,16 @@
-"""From the entries of a snapshot to labelled pixels."""
+"""From the entries of a snapshot to the images that a classifier learns from and is judged by."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import obstore
-from obstore.store import ObjectStore
 
-from sightsmith.images import ImageError, ImageLimits, decode_square
-from sightsmith_training.engine.contract import SpecEntry, TrainingSpec, Violation
+from sightsmith_training.engine.classification.truth import Activation, Truth
+from sightsmith_training.engine.contract import SpecEntry, Task, Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.tasks import image_labels
 
 Pixels = npt.NDArray[np.uint8]
 """Shape [images, side, side, 3], RGB."""
@@ -25,21 +20,23 @@ _TRAINING_IMAGES_TO_JUDGE = 100
 
 @dataclass(frozen=True)
 class Samples:
-    """The labelled images of a snapshot, training images first.
+    """The images of a snapshot that are of use, training images first.
 
     Attributes:
         labels: sorted names.
-        entries: each with exactly one label.
-        targets: shape [entries]; the position of each entry's label in `labels`.
+        entries: each with exactly one label or, under a sigmoid, with any number of labels.
+        truth: shape [entries, labels]; which labels each entry carries.
         training: how many of the entries are training images.
-        ignored: how many images of the snapshot carry no label.
+        ignored: how many images of the snapshot are of no use.
+        activation: a softmax for one label an image, a sigmoid for any number.
     """
 
     labels: list[str]
     entries: list[SpecEntry]
-    targets: npt.NDArray[np.intp]
+    truth: Truth
     training: int
     ignored: int
+    activation: Activation
 
     @property
     def test(self) -> int:
@@ -63,62 +60,50 @@ class Samples:
         return hashlib.sha256(contents.encode()).hexdigest()
 
 
-def select_samples(spec: TrainingSpec) -> Samples:
-    """Takes the labelled entries and checks that a classifier can be trained from them.
+def select_samples(entries: Sequence[SpecEntry], task: Task, min_images_per_label: int) -> Samples:
+    """Takes the entries that are of use for a classifier, and checks that there are enough.
+
+    Args:
+        entries: of the snapshot.
+        task: one of the two kinds of classification. Images without a label are of no use where an image has exactly
+            one, and stand for "none of these" where it may have any number.
+        min_images_per_label: training images that each label needs.
 
     Raises:
-        TrainingError: TRAINING_FAILED if an image has several labels; NOT_ENOUGH_DATA if there are fewer than two
-            labels or a label has too few training images.
+        TrainingError: NOT_ENOUGH_DATA if there are too few labels, or a label has too few training images.
     """
-    _check_single_labels(spec.entries)
-    labelled = [entry for entry in spec.entries if entry.labels]
-    labels = sorted({entry.labels[0] for entry in labelled})
-    _check_counts(labels, labelled, spec.min_images_per_label)
+    activation: Activation = "softmax" if task == "classification" else "sigmoid"
+    usable = [entry for entry in entries if activation == "sigmoid" or len(image_labels(entry)) == 1]
     # A fixed order makes the model independent of the order in which the snapshot lists its images.
-    entries = sorted(labelled, key=lambda entry: (entry.split != "train", entry.sha256, entry.image))
-    position = {label: index for index, label in enumerate(labels)}
-    return Samples(
-        labels=labels,
-        entries=entries,
-        targets=np.array([position[entry.labels[0]] for entry in entries], dtype=np.intp),
-        training=sum(entry.split == "train" for entry in entries),
-        ignored=len(spec.entries) - len(labelled),
+    usable.sort(key=lambda entry: (entry.split != "train", entry.sha256, entry.image))
+    labels = sorted({label for entry in usable for label in image_labels(entry)})
+    truth = np.array([[label in image_labels(entry) for label in labels] for entry in usable], np.bool_)
+    truth = truth.reshape(len(usable), len(labels))
+    training = sum(entry.split == "train" for entry in usable)
+    _check_labels(labels, 2 if activation == "softmax" else 1)
+    _check_counts(labels, truth[:training].sum(axis=0).tolist(), min_images_per_label)
+    return Samples(labels, usable, truth, training, len(entries) - len(usable), activation)
+
+
+def _check_labels(labels: Sequence[str], needed: int) -> None:
+    if len(labels) >= needed:
+        return
+    found = f"only {labels[0]!r}" if labels else "none"
+    plural = "s" if needed > 1 else ""
+    raise TrainingError(
+        "NOT_ENOUGH_DATA",
+        f"a classifier needs at least {needed} label{plural}; the snapshot has {found}",
+        [Violation(field="labels", description=f"at least {needed} label{plural} are needed, found {len(labels)}")],
+        labels=len(labels),
+        min_labels=needed,
     )
 
 
-def _check_single_labels(entries: Sequence[SpecEntry]) -> None:
+def _check_counts(labels: Sequence[str], counts: Sequence[int], needed: int) -> None:
     violations = [
-        Violation(field=entry.image, description=f"carries {len(entry.labels)} labels: {', '.join(entry.labels)}")
-        for entry in entries
-        if len(entry.labels) > 1
-    ]
-    if violations:
-        raise TrainingError(
-            "TRAINING_FAILED",
-            f"this trainer takes one label per image, but {violations[0].field} {violations[0].description}",
-            violations,
-            image=violations[0].field,
-            images=len(violations),
-        )
-
-
-def _check_counts(labels: Sequence[str], labelled: Sequence[SpecEntry], needed: int) -> None:
-    if len(labels) < 2:
-        found = f"only {labels[0]!r}" if labels else "none"
-        raise TrainingError(
-            "NOT_ENOUGH_DATA",
-            f"a classifier needs at least 2 labels; the snapshot has {found}",
-            [Violation(field="labels", description=f"at least 2 labels are needed, found {len(labels)}")],
-            labels=len(labels),
-            min_labels=2,
-        )
-    counts = Counter(entry.labels[0] for entry in labelled if entry.split == "train")
-    violations = [
-        Violation(
-            field=f"labels['{label}']", description=f"has {counts[label]} training images, at least {needed} are needed"
-        )
-        for label in labels
-        if counts[label] < needed
+        Violation(field=f"labels['{label}']", description=f"has {count} training images, at least {needed} are needed")
+        for label, count in zip(labels, counts, strict=True)
+        if count < needed
     ]
     if violations:
         raise TrainingError(
@@ -127,66 +112,3 @@ def _check_counts(labels: Sequence[str], labelled: Sequence[SpecEntry], needed: 
             violations,
             min_images_per_label=needed,
         )
-
-
-def read_pixels(
-    store: ObjectStore,
-    entries: Sequence[SpecEntry],
-    side: int,
-    limits: ImageLimits,
-    file: Path,
-    threads: int,
-    advance: Callable[[float], None],
-) -> Pixels:
-    """Reads and decodes every image into one file that is mapped into memory, so that many images need little of it.
-
-    Args:
-        store: holds the encoded images.
-        entries: the images to read.
-        side: width and height of the decoded squares.
-        limits: what an image may be.
-        file: where the pixels are kept; it must outlive the returned array.
-        threads: how many images are decoded at once.
-        advance: called with the share of the images that are done.
-
-    Returns:
-        The pixels in the order of the entries.
-
-    Raises:
-        TrainingError: TRAINING_FAILED naming the image that is missing, altered or unreadable.
-    """
-    shape = (len(entries), side, side, 3)
-    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
-    with ThreadPoolExecutor(threads) as pool:
-        squares = pool.map(partial(_read_square, store, side, limits), entries)
-        try:
-            for index, square in enumerate(squares):
-                pixels[index] = square
-                advance((index + 1) / len(entries))
-        except TrainingError:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return pixels
-
-
-def _read_square(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels:
-    try:
-        data = bytes(obstore.get(store, entry.key).bytes())
-    except FileNotFoundError as error:
-        raise _unusable(entry, "is not in the object store", "IMAGE_MISSING") from error
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise _unusable(entry, "has other bytes than the snapshot recorded", "IMAGE_ALTERED")
-    try:
-        return decode_square(data, side, limits)
-    except ImageError as error:
-        raise _unusable(entry, f"cannot be used: {error}", error.reason) from error
-
-
-def _unusable(entry: SpecEntry, problem: str, reason: str) -> TrainingError:
-    return TrainingError(
-        "TRAINING_FAILED",
-        f"{entry.image} {problem}",
-        [Violation(field=entry.image, description=problem)],
-        image=entry.image,
-        image_reason=reason,
-    )

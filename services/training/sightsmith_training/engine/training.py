@@ -1,6 +1,7 @@
 """A training from its specification to its result."""
 
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -8,32 +9,47 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from obstore.store import ObjectStore, from_url
 
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
 from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE, Backbone
-from sightsmith_training.engine.contract import EvaluatedOn, ExportedFile, Phase, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.classification.candidates import Trial
+from sightsmith_training.engine.classification.halving import Budget
+from sightsmith_training.engine.classification.search import BUDGET_SECONDS, Found, SearchInput, SearchWish, search
+from sightsmith_training.engine.contract import (
+    Candidate,
+    ExportedFile,
+    Phase,
+    Progress,
+    TrainingResult,
+    TrainingSpec,
+    Violation,
+)
 from sightsmith_training.engine.embeddings import BackboneCache, FeatureCheckpoints, embed
-from sightsmith_training.engine.evaluation import describe_predictions, evaluate
-from sightsmith_training.engine.exports import compose_classifier, trace_classifier, write_export
-from sightsmith_training.engine.heads import Features, Head
+from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.evaluation import Judged, choose_thresholds, describe_predictions, evaluate
+from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
+from sightsmith_training.engine.heads import Features
+from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
 from sightsmith_training.engine.parity import check_exports
 from sightsmith_training.engine.progress import ProgressMeter
-from sightsmith_training.engine.samples import Pixels, Samples, read_pixels, select_samples
-from sightsmith_training.engine.search import Trial, choose, fit_chosen, search
+from sightsmith_training.engine.reading import UnusableImage, read_images
+from sightsmith_training.engine.samples import Pixels, Samples, select_samples
 from sightsmith_training.engine.stored_embeddings import StoredEmbeddings
+from sightsmith_training.engine.tasks import TaskDecision, decide_task
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
 _IMAGES_AT_ONCE = 512
 _BACKBONES = {backbone.name: backbone for backbone in CATALOGUE}
+# Of the seconds that a training may take, those that come after the search.
+_KEPT_BACK_SECONDS = 12.0
 
 
 def train(spec: TrainingSpec, send: Callable[[Progress], None]) -> TrainingResult:
-    """Carries out a training: read, embed, search, fit, evaluate, export, check.
+    """Carries out a training: decide, read, embed, search, fit, evaluate, export, check.
 
     Args:
         spec: what to train.
@@ -42,13 +58,16 @@ def train(spec: TrainingSpec, send: Callable[[Progress], None]) -> TrainingResul
     Raises:
         TrainingError: for a reason that the owner of the images can understand.
     """
-    samples = select_samples(spec)
+    decision = decide_task(spec.entries, spec.options.task)
+    if decision.task == "detection":
+        raise TrainingError("TRAINING_FAILED", f"{decision.reason} Detectors cannot be trained yet.")
+    samples = select_samples(spec.entries, decision.task, spec.min_images_per_label)
     threads = spec.threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(1)  # `run_in_batches` uses the cores.
+    torch.set_num_threads(1)  # Batches run beside each other, each on one core.
     spec.output_dir.mkdir(parents=True, exist_ok=True)
     meter = ProgressMeter(_expected_costs(samples, threads), send)
-    with TemporaryDirectory(prefix=".pixels-", dir=spec.output_dir) as folder:
-        return _Training(spec, samples, threads, meter).run(Path(folder, "pixels.npy"))
+    with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
+        return _Training(spec, decision, threads, meter, Path(folder)).run(samples)
 
 
 def _expected_costs(samples: Samples, threads: int) -> dict[Phase, float]:
@@ -67,95 +86,118 @@ def _expected_costs(samples: Samples, threads: int) -> dict[Phase, float]:
 
 
 class _Training:
-    def __init__(self, spec: TrainingSpec, samples: Samples, threads: int, meter: ProgressMeter) -> None:
+    def __init__(
+        self, spec: TrainingSpec, decision: TaskDecision, threads: int, meter: ProgressMeter, folder: Path
+    ) -> None:
         self._spec = spec
-        self._samples = samples
-        self._targets = samples.targets[: samples.training]
+        self._decision = decision
         self._threads = threads
         self._meter = meter
+        self._folder = folder
+        self._ends = time.monotonic() + (spec.options.budget_seconds or BUDGET_SECONDS[spec.options.effort])
         self._store: ObjectStore = from_url(spec.object_store_url)
         self._cache = BackboneCache(self._store, spec.backbone_prefix)
 
-    def run(self, pixels_file: Path) -> TrainingResult:
-        samples = self._samples
-        pixels = self._read(pixels_file)
-        features = self._embed(pixels)
-        trials = self._search(features)
-        chosen = choose(trials, {name: backbone.cost for name, backbone in _BACKBONES.items()})
-        network, head = self._fit(features, chosen)
-        judged = pixels[samples.judged]
-        network_scores = self._score(network, judged)
-        artifacts = self._export(network, head, chosen)
+    def run(self, wanted: Samples) -> TrainingResult:
+        samples, pixels, unusable = self._read(wanted)
+        found = self._search(samples, pixels, self._embed(samples, pixels))
+        network = self._network(found)
+        judged_pixels = pixels[samples.judged]
+        network_scores = self._score(network, judged_pixels)
+        artifacts = self._export(network, found, samples.labels)
         self._meter.enter("checking")
         parity = check_exports(
             network_scores,
-            judged,
+            judged_pixels,
             self._spec.output_dir,
             self._spec.parity_tolerance,
             self._threads,
             self._meter.advance,
         )
-        evaluated_on, evaluated, scores = self._evaluated(chosen, network_scores)
+        out_of_fold = Judged(samples, found.judged.tolist(), found.scores)
+        test = Judged(samples, range(samples.training, len(samples.entries)), network_scores)
+        judged = test if samples.test else out_of_fold
+        thresholds = choose_thresholds(out_of_fold)
+        facts = TrainingFacts(samples.truth[: samples.training].sum(axis=0).tolist(), found.chosen.mean)
         result = TrainingResult(
-            task="classification",
+            task=self._decision.task,
+            task_reason=self._decision.reason,
             labels=samples.labels,
+            thresholds=thresholds.tolist(),
             image_side=IMAGE_SIDE,
-            chosen=chosen.candidate,
-            candidates=[trial.candidate for trial in trials],
+            chosen=_candidate(found.chosen),
+            candidates=[_candidate(trial) for trial in found.trials],
             seed=self._spec.seed,
             training_images=samples.training,
             test_images=samples.test,
             ignored_images=samples.ignored,
+            unusable_images=[Violation(field=image.entry.image, description=image.problem) for image in unusable],
             library_versions={name: version(name) for name in _VERSIONED},
             artifacts=artifacts,
             parity=parity,
-            evaluation=evaluate(samples.labels, samples.targets[evaluated], scores, evaluated_on),
-            predictions=describe_predictions(samples.labels, samples.entries[evaluated], scores),
+            evaluation=evaluate(judged, thresholds, "test" if samples.test else "cross_validation", facts),
+            predictions=describe_predictions(judged, thresholds),
             phase_seconds={},
         )
         self._meter.finish()
         return result.model_copy(update={"phase_seconds": self._meter.seconds})
 
-    def _read(self, file: Path) -> Pixels:
+    def _read(self, wanted: Samples) -> tuple[Samples, Pixels, list[UnusableImage]]:
+        """Reads what is wanted, and leaves out what cannot be used, if enough is left."""
         self._meter.enter("reading")
-        return read_pixels(
+        read = read_images(
             self._store,
-            self._samples.entries,
+            wanted.entries,
             IMAGE_SIDE,
             self._spec.image_limits,
-            file,
+            self._folder / "pixels.npy",
             self._threads,
+            self._spec.max_unusable_fraction,
             self._meter.advance,
         )
+        if not read.unusable:
+            return wanted, read.pixels, []
+        left = select_samples(read.entries, self._decision.task, self._spec.min_images_per_label)
+        return left, read.pixels, read.unusable
 
-    def _embed(self, pixels: Pixels) -> dict[str, Features]:
+    def _embed(self, samples: Samples, pixels: Pixels) -> dict[str, Features]:
         """Features of the training images by backbone."""
         self._meter.enter("embedding")
         # Test images are judged by the whole network; their features would be of no use.
-        training = pixels[: self._samples.training]
+        training = pixels[: samples.training]
         checkpoints = FeatureCheckpoints(
-            self._store, self._spec.checkpoint_prefix, self._samples.training_digest, len(training)
+            self._store, self._spec.checkpoint_prefix, samples.training_digest, len(training)
         )
+        backbones = self._backbones()
         features: dict[str, Features] = {}
-        for number, backbone in enumerate(CATALOGUE):
+        for number, backbone in enumerate(backbones):
             found = checkpoints.load(backbone)
             if found is None:
-                report = _report_part(self._meter, number, len(CATALOGUE))
-                found = self._features(backbone, training, report)
+                report = _report_part(self._meter, number, len(backbones))
+                found = self._features(backbone, samples, training, report)
                 checkpoints.save(backbone, found)
             features[backbone.name] = found
-            self._meter.advance((number + 1) / len(CATALOGUE))
+            self._meter.advance((number + 1) / len(backbones))
         return features
 
-    def _features(self, backbone: Backbone, pixels: Pixels, report: Callable[[float], None]) -> Features:
+    def _backbones(self) -> list[Backbone]:
+        """Those to try: where seconds count, only those whose features came with the snapshot, or else the cheapest."""
+        if self._spec.options.effort != "fast":
+            return list(CATALOGUE)
+        known = {file.backbone for file in self._spec.embedding_files}
+        return [backbone for backbone in CATALOGUE if backbone.content_name in known] or [CATALOGUE[0]]
+
+    def _features(
+        self, backbone: Backbone, samples: Samples, pixels: Pixels, report: Callable[[float], None]
+    ) -> Features:
         """Features of the training images: those that came with the snapshot, and the rest computed."""
         files = [file for file in self._spec.embedding_files if file.backbone == backbone.content_name]
         if not files:
             return embed(self._cache.get(backbone), pixels, self._threads, report)
         features = np.empty((len(pixels), backbone.features), np.float32)
-        with TemporaryDirectory(prefix=".embeddings-", dir=self._spec.output_dir) as folder:
+        with TemporaryDirectory(prefix="embeddings-", dir=self._folder) as folder:
             stored = StoredEmbeddings.fetch(self._store, files[0], backbone.features, Path(folder))
-            sha256s = [entry.sha256 for entry in self._samples.entries[: len(pixels)]]
+            sha256s = [entry.sha256 for entry in samples.entries[: len(pixels)]]
             unknown = stored.find(sha256s, into=features)
         # Piece by piece, because the pixels of chosen images are copied into memory.
         for start in range(0, len(unknown), _IMAGES_AT_ONCE):
@@ -164,35 +206,72 @@ class _Training:
             report((start + len(piece)) / len(unknown))
         return features
 
-    def _search(self, features: dict[str, Features]) -> list[Trial]:
+    def _search(self, samples: Samples, pixels: Pixels, features: dict[str, Features]) -> Found:
         self._meter.enter("searching")
-        return search(features, self._targets, self._spec.seed, self._threads, self._meter.advance)
+        options = self._spec.options
+        given = SearchInput(
+            features=features,
+            costs={name: _BACKBONES[name].cost for name in features},
+            pixels=pixels[: samples.training],
+            truth=samples.truth[: samples.training],
+            activation=samples.activation,
+        )
+        wish = SearchWish(
+            effort=options.effort,
+            preference=options.preference,
+            seed=self._spec.seed,
+            threads=self._threads,
+            checkpoints=self._folder,
+            load=lambda name: load_backbone(_BACKBONES[name]),
+        )
+        return search(given, wish, Budget(self._ends - time.monotonic() - _KEPT_BACK_SECONDS), self._tell)
 
-    def _fit(self, features: dict[str, Features], chosen: Trial) -> tuple[Classifier, Head]:
-        self._meter.enter("fitting")
-        head = fit_chosen(features, self._targets, chosen.candidate)
-        backbones = [PixelBackbone(load_backbone(_BACKBONES[name])) for name in chosen.candidate.backbones]
-        return Classifier(backbones, head), head
+    def _tell(self, activity: str, share: float, best_score: float | None) -> None:
+        if activity == "fitting" and self._meter.phase != "fitting":
+            self._meter.enter("fitting")
+        self._meter.advance(share, best_score)
+
+    def _network(self, found: Found) -> Classifier:
+        backbones = [
+            PixelBackbone(tuned if tuned is not None else load_backbone(_BACKBONES[name]))
+            for name, tuned in found.backbones
+        ]
+        return Classifier(backbones, found.head)
 
     def _score(self, network: Classifier, pixels: Pixels) -> Outputs:
         self._meter.enter("evaluating")
         scorer = partial(score_with_network, network)
         return run_in_batches(scorer, pixels, self._threads, self._meter.advance)
 
-    def _export(self, network: Classifier, head: Head, chosen: Trial) -> list[ExportedFile]:
+    def _export(self, network: Classifier, found: Found, labels: list[str]) -> list[ExportedFile]:
         self._meter.enter("exporting")
-        names, labels, folder = chosen.candidate.backbones, self._samples.labels, self._spec.output_dir
-        onnx_model = compose_classifier([(name, self._cache.get(_BACKBONES[name])) for name in names], head, labels)
+        graphs = [
+            (name, self._cache.get(_BACKBONES[name]) if tuned is None else export_backbone(PixelBackbone(tuned).eval()))
+            for name, tuned in found.backbones
+        ]
+        folder = self._spec.output_dir
         return [
-            write_export(folder, "onnx", onnx_model),
+            write_export(folder, "onnx", compose_classifier(graphs, found.head, labels)),
             write_export(folder, "torchscript", trace_classifier(network, labels)),
         ]
 
-    def _evaluated(self, chosen: Trial, network_scores: Outputs) -> tuple[EvaluatedOn, slice, npt.NDArray[np.floating]]:
-        """What the evaluation rests on, the images it covers, and their scores."""
-        if self._samples.test:
-            return "test", self._samples.judged, network_scores
-        return "cross_validation", slice(0, self._samples.training), chosen.predictions
+
+def _candidate(trial: Trial) -> Candidate:
+    parameters = dict(trial.parameters)
+    return Candidate(
+        backbones=list(trial.backbones),
+        strength=parameters.pop("strength", 0.0),
+        scores=trial.scores,
+        score_mean=trial.mean,
+        score_std=trial.deviation,
+        log_loss=trial.log_loss,
+        name=trial.name,
+        fine_tuned=trial.kind != "probe",
+        parameters=parameters,
+        seconds=trial.seconds,
+        milliseconds_per_image=trial.milliseconds,
+        dropped=trial.dropped,
+    )
 
 
 def _report_part(meter: ProgressMeter, number: int, parts: int) -> Callable[[float], None]:
