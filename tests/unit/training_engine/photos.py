@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_images
 
-from sightsmith_training.engine.contract import SpecEntry, Split, TrainingSpec
+from sightsmith_training.engine.contract import SpecEntry, Split, TrainingOptions, TrainingSpec
 
 _CROP = 200
 
@@ -48,6 +48,8 @@ class Project:
             "backbone_prefix": "backbones",
             "output_dir": self.folder / "output",
             "seed": 7,
+            # Without fine-tuning, and with more time than any machine needs: the same result everywhere.
+            "options": TrainingOptions(effort="fast", budget_seconds=600),
         }
         return TrainingSpec(**values | changes)
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sightsmith.images import decode_square
-from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Progress
+from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Candidate, Progress
 from sightsmith_training.engine.exports import load_traced
 
 from .conftest import Run, run_engine, start_engine
@@ -25,6 +25,10 @@ PHASES = ["reading", "embedding", "searching", "fitting", "evaluating", "exporti
 
 def feature_checkpoints(project: Project) -> list[Path]:
     return sorted((project.store / "checkpoints/job").glob("*.npz"))
+
+
+def untimed(candidate: Candidate) -> Candidate:
+    return candidate.model_copy(update={"seconds": 0.0})
 
 
 def test_it_learns(trained: Run) -> None:
@@ -42,10 +46,11 @@ def test_every_test_image_is_predicted(trained: Run) -> None:
     predictions = trained.result.predictions
     assert len({prediction.image for prediction in predictions}) == 12
     for prediction in predictions:
-        assert prediction.source.startswith(prediction.true_label)
+        assert [prediction.source.startswith(label) for label in prediction.true_labels] == [True]
         assert sum(prediction.scores) == pytest.approx(1, abs=1e-5)
         assert prediction.confidence == pytest.approx(max(prediction.scores))
-        assert prediction.predicted_label == trained.result.labels[int(np.argmax(prediction.scores))]
+        best = trained.result.labels[int(np.argmax(prediction.scores))]
+        assert prediction.predicted_labels in ([best], [])
 
 
 def test_exports_say_what_the_network_says(trained: Run) -> None:
@@ -118,7 +123,7 @@ def test_the_same_seed_gives_the_same_bytes(trained: Run, trained_project: Proje
     """In another store, with another order of entries and another number of threads."""
     spec = project.spec(crops(project)[::-1], threads=1)
     again = run_engine(spec, project.folder).result
-    assert again.chosen == trained.result.chosen
+    assert untimed(again.chosen) == untimed(trained.result.chosen)
     assert again.artifacts == trained.result.artifacts
     assert again.predictions == trained.result.predictions
 
@@ -145,18 +150,15 @@ def test_a_killed_training_goes_on(trained: Run, trained_project: Project) -> No
 @pytest.fixture(scope="module")
 def repaired(trained: Run, trained_project: Project) -> Run:
     """The same training again, without its test images and after damage to what it had kept."""
-    checkpoints = feature_checkpoints(trained_project)
-    whole = [file.read_bytes() for file in checkpoints]
-    checkpoints[0].write_bytes(whole[0][: len(whole[0]) // 2])
-    flipped = bytearray(whole[1])
-    flipped[len(flipped) // 2] ^= 0xFF
-    checkpoints[1].write_bytes(bytes(flipped))
+    (checkpoint,) = feature_checkpoints(trained_project)
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[: len(whole) // 2])
     backbone = next((trained_project.store / "backbones").glob("*.onnx"))
     backbone.write_bytes(backbone.read_bytes()[:-10])
     entries = [entry for entry in crops(trained_project) if entry.split == "train"]
     spec = trained_project.spec(entries, output_dir=trained_project.folder / "repaired")
     run = run_engine(spec, trained_project.folder / "repaired-run")
-    assert [file.read_bytes() for file in checkpoints] == whole
+    assert checkpoint.read_bytes() == whole
     return run
 
 

@@ -1,11 +1,11 @@
 """What the engine says when a training cannot succeed. Nothing here gets as far as a backbone."""
 
 import pytest
-from obstore.store import LocalStore
 
-from sightsmith_training.engine.contract import Failure, SpecEntry, TrainingSpec, Violation
+from sightsmith_training.engine.contract import Failure, SpecEntry, TrainingOptions, TrainingSpec, Violation
 from sightsmith_training.engine.errors import TrainingError
-from sightsmith_training.engine.samples import read_pixels, select_samples
+from sightsmith_training.engine.samples import select_samples
+from sightsmith_training.engine.training import train
 
 from .conftest import run_engine
 from .photos import Project, crops
@@ -18,10 +18,7 @@ def failure_of(spec: TrainingSpec) -> Failure:
 
 
 def read(spec: TrainingSpec) -> None:
-    samples = select_samples(spec)
-    store = LocalStore(spec.object_store_url.removeprefix("file://"))
-    file = spec.output_dir.with_suffix(".npy")
-    read_pixels(store, samples.entries, 32, spec.image_limits, file, 2, lambda share: None)
+    train(spec, lambda progress: None)
 
 
 def test_too_few_images_are_named_by_label(project: Project) -> None:
@@ -48,58 +45,72 @@ def test_one_label_is_not_enough(project: Project, labels: list[str]) -> None:
     assert failure.violations[0].field == "labels"
 
 
-def test_an_image_with_two_labels_is_named(project: Project) -> None:
+def test_an_image_with_two_labels_is_refused_where_one_is_asked_for(project: Project) -> None:
     entries = crops(project)
     entries[3] = entries[3].model_copy(update={"labels": ["cat", "dog"]})
-    failure = failure_of(project.spec(entries))
-    assert failure.reason == "TRAINING_FAILED"
-    assert "one label per image" in failure.message
-    assert failure.metadata["image"] == entries[3].image
+    failure = failure_of(project.spec(entries, options=TrainingOptions(task="classification")))
+    assert failure.reason == "NOT_ENOUGH_DATA"
+    assert [violation.field for violation in failure.violations] == ["task"]
 
 
 def test_images_without_labels_are_counted(project: Project) -> None:
     entries = crops(project)
     entries[0] = entries[0].model_copy(update={"labels": []})
-    samples = select_samples(project.spec(entries))
+    samples = select_samples(entries, "classification", 3)
     assert samples.ignored == 1
     assert len(samples.entries) == len(entries) - 1
+    negatives = select_samples(entries, "multi_label_classification", 3)
+    assert negatives.ignored == 0
+    assert sorted(negatives.truth.sum(axis=1).tolist()) == [0] + [1] * (len(entries) - 1)
 
 
 def with_bytes(project: Project, entry: SpecEntry, encoded: bytes) -> SpecEntry:
     return project.put(entry.image.rsplit("/", 1)[1], encoded, entry.split, entry.labels)
 
 
-@pytest.mark.parametrize(("keep", "reason"), [(0, "IMAGE_EMPTY"), (10, "IMAGE_UNREADABLE"), (4000, "IMAGE_TRUNCATED")])
-def test_an_unreadable_image_is_named(project: Project, keep: int, reason: str) -> None:
+def strict(project: Project, entries: list[SpecEntry]) -> TrainingSpec:
+    return project.spec(entries, max_unusable_fraction=0)
+
+
+def named(entry: SpecEntry, problem: str) -> list[Violation]:
+    return [Violation(field=entry.image, description=problem)]
+
+
+@pytest.mark.parametrize(
+    ("keep", "problem"),
+    [(0, "the image has no bytes"), (10, "not a readable JPEG"), (4000, "ends early or is damaged")],
+)
+def test_an_unreadable_image_is_named(project: Project, keep: int, problem: str) -> None:
     entries = crops(project)
     encoded = (project.store / entries[5].key).read_bytes()
     entries[5] = with_bytes(project, entries[5], encoded[:keep])
-    failure = failure_of(project.spec(entries))
-    assert failure.reason == "TRAINING_FAILED"
-    assert failure.metadata == {"image": entries[5].image, "image_reason": reason}
+    failure = failure_of(strict(project, entries))
+    assert failure.reason == "TOO_MANY_UNUSABLE_IMAGES"
+    (violation,) = failure.violations
+    assert violation.field == entries[5].image
+    assert problem in violation.description
     assert entries[5].image in failure.message
 
 
 def test_a_missing_image_is_named(project: Project) -> None:
     entries = crops(project)
     (project.store / entries[2].key).unlink()
-    failure = failure_of(project.spec(entries))
-    assert failure.metadata == {"image": entries[2].image, "image_reason": "IMAGE_MISSING"}
+    assert failure_of(strict(project, entries)).violations == named(entries[2], "is not in the object store")
 
 
 def test_an_altered_image_is_named(project: Project) -> None:
     entries = crops(project)
     (project.store / entries[2].key).write_bytes((project.store / entries[3].key).read_bytes())
-    failure = failure_of(project.spec(entries))
-    assert failure.metadata == {"image": entries[2].image, "image_reason": "IMAGE_ALTERED"}
+    found = failure_of(strict(project, entries)).violations
+    assert found == named(entries[2], "has other bytes than the snapshot recorded")
 
 
 def test_the_program_reports_failures_as_messages(project: Project) -> None:
     entries = crops(project)
     (project.store / entries[2].key).unlink()
-    run = run_engine(project.spec(entries), project.folder / "run")
+    run = run_engine(strict(project, entries), project.folder / "run")
     assert run.status == 1
-    assert run.failure.metadata["image"] == entries[2].image
+    assert run.failure.violations[0].field == entries[2].image
     assert run.progress[0].percent == 0
 
 

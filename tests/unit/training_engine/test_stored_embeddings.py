@@ -70,14 +70,13 @@ def test_what_is_damaged_gone_or_of_another_shape_counts_as_unknown(tmp_path: Pa
 @pytest.fixture(scope="module")
 def features(trained: Run, trained_project: Project) -> tuple[list[str], np.ndarray]:
     """What inference would say of the training images: the same graph in batches of another size."""
-    from sightsmith_training.engine.samples import read_pixels
+    from sightsmith_training.engine.reading import read_images
 
     entries = sorted((entry for entry in crops(trained_project) if entry.split == "train"), key=lambda e: e.sha256)
     store = LocalStore(trained_project.store)
     spec = trained_project.spec(entries)
-    pixels = read_pixels(
-        store, entries, 240, spec.image_limits, trained_project.folder / "p.npy", 2, lambda share: None
-    )
+    file = trained_project.folder / "p.npy"
+    pixels = read_images(store, entries, 240, spec.image_limits, file, 2, 0, lambda share: None).pixels
     model = BackboneCache(store, "backbones").get(BACKBONE)
     singly = np.concatenate([embed(model, pixels[place : place + 1], 1, lambda share: None) for place in range(24)])
     return [entry.sha256 for entry in entries], singly
