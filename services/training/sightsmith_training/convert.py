@@ -18,6 +18,7 @@ from sightsmith_training.engine.contract import (
     LabelEvaluation,
     Parity,
 )
+from sightsmith_training.job_options import EFFORTS, PREFERENCES, TASKS
 from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact
 
@@ -37,6 +38,12 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         create_time=_timestamp(job.create_time),
         start_time=_timestamp(job.start_time) if job.start_time else None,
         end_time=_timestamp(job.end_time) if job.end_time else None,
+        task=TASKS[job.options.task],
+        effort=EFFORTS[job.options.effort],
+        budget=None if job.options.budget_seconds is None else _duration(job.options.budget_seconds),
+        preference=PREFERENCES[job.options.preference],
+        decided_task=TASKS[job.task or "auto"],
+        task_reason=job.task_reason or "",
     )
 
 

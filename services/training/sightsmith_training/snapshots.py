@@ -68,9 +68,14 @@ class Snapshots:
 
     def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
         counts = {count.label: count.train_image_count for count in snapshot.label_counts}
-        if len(counts) < 2:
+        has_boxes = any(count.train_box_count for count in snapshot.label_counts)
+        needed = 1 if has_boxes or snapshot.unlabelled_image_count else 2
+        if len(counts) < needed:
             found = ", ".join(f"'{label}'" for label in counts) or "none"
-            return [FieldViolation("labels", f"at least 2 labels are needed to tell images apart; found {found}")]
+            rule = (
+                "at least 2 labels are needed to tell images apart" if needed == 2 else "at least one label is needed"
+            )
+            return [FieldViolation("labels", f"{rule}; found {found}")]
         least = self._min_images_per_label
         return [
             FieldViolation(f"labels['{label}']", f"label '{label}' has {count} of at least {least} training images")

@@ -12,6 +12,7 @@ from sightsmith.names import ProjectName, SnapshotName, TrainingJobName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
 from sightsmith_training.convert import job_message
+from sightsmith_training.job_options import options_from_proto
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import Snapshots
@@ -35,8 +36,9 @@ class TrainingServicer(services.TrainingServiceServicer):
             raise InvalidArgumentError.of_field("training_job.snapshot", rule)
         seed = _checked_seed(request.training_job.seed)
         request_id = _parsed_request_id(request.request_id)
+        options = options_from_proto(request.training_job)
         snapshot = await self._snapshots.find(name)
-        return job_message(await self._jobs.create(project, snapshot, seed, request_id))
+        return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))
 
     async def GetTrainingJob(self, request: api.GetTrainingJobRequest, context: Context) -> jobs_api.TrainingJob:
         return job_message(await self._jobs.get(TrainingJobName.parse(request.name)))

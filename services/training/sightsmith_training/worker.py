@@ -20,6 +20,8 @@ from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
 from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
 from sightsmith_training.publishing import Publisher
@@ -139,6 +141,11 @@ class Worker:
 
     async def _run_engine(self, lease: Lease, folder: Path, beat: "_Heartbeat") -> TrainingResult | Failure:
         spec = await self._specify(lease, folder / _OUTPUT)
+        try:
+            decision = decide_task(spec.entries, spec.options.task)
+        except TrainingError as error:
+            return error.failure
+        await self._leases.record_task(lease, decision.task, decision.reason)
         process = await self._processes.take()
         try:
             process.begin(spec)

@@ -12,6 +12,16 @@ from rich.table import Table
 from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_service_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob, TrainingProgress
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.training_wishes import (
+    BudgetOption,
+    EffortOption,
+    PreferOption,
+    Preferred,
+    TaskOption,
+    WishedEffort,
+    WishedTask,
+    wishes,
+)
 from sightsmith.client import Client
 from sightsmith.client.calls import calling
 from sightsmith.demo.contact_sheet import Tile, write_contact_sheet
@@ -38,14 +48,21 @@ def train_command(
     test_fraction: Annotated[
         float, typer.Option(help="Share of the images to test with, where the project has no test images.")
     ] = 0.2,
+    task: TaskOption = WishedTask.AUTO,
+    effort: EffortOption = WishedEffort.BALANCED,
+    budget: BudgetOption = None,
+    prefer: PreferOption = Preferred.BALANCED,
+    with_unlabelled: Annotated[
+        bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Queue the training and return.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take a snapshot of a project and train a model from it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        snapshot = client.snapshots.take(project, test_fraction, seed)
-        job = client.train(project, snapshot.name, seed)
+        snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
+        job = client.train(project, snapshot.name, seed, wishes(task, effort, budget, prefer))
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
             return

@@ -188,17 +188,23 @@ class Client:
 
     # Training
 
-    def train(self, project: str, snapshot: str, seed: int = 0) -> training_job_pb2.TrainingJob:
+    def train(
+        self, project: str, snapshot: str, seed: int = 0, wishes: training_job_pb2.TrainingJob | None = None
+    ) -> training_job_pb2.TrainingJob:
         """Queues a training.
 
         Args:
             project: id of the project.
             snapshot: `projects/{project}/snapshots/{snapshot}`.
             seed: decides everything random; at least 0.
+            wishes: task, effort, budget and preference; everything is decided without them.
         """
+        job = training_job_pb2.TrainingJob(snapshot=snapshot, seed=seed)
+        if wishes is not None:
+            job.MergeFrom(wishes)
         request = training_service_pb2.CreateTrainingJobRequest(
             parent=str(ProjectName(project)),
-            training_job=training_job_pb2.TrainingJob(snapshot=snapshot, seed=seed),
+            training_job=job,
             request_id=str(uuid.uuid4()),
         )
         with calling():

@@ -1,0 +1,62 @@
+"""What a client may wish for in a training, as the API says it."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
+from sightsmith.errors import InvalidArgumentError
+from sightsmith_training.engine.contract import Effort, Preference, TaskWish, TrainingOptions
+
+TASKS: Mapping[TaskWish, Model.Task.ValueType] = {
+    "auto": Model.TASK_UNSPECIFIED,
+    "classification": Model.TASK_CLASSIFICATION,
+    "multi_label_classification": Model.TASK_MULTI_LABEL_CLASSIFICATION,
+    "detection": Model.TASK_DETECTION,
+}
+EFFORTS: Mapping[Effort, TrainingJob.Effort.ValueType] = {
+    "fast": TrainingJob.EFFORT_FAST,
+    "balanced": TrainingJob.EFFORT_BALANCED,
+    "best": TrainingJob.EFFORT_BEST,
+}
+PREFERENCES: Mapping[Preference, TrainingJob.Preference.ValueType] = {
+    "balanced": TrainingJob.PREFERENCE_BALANCED,
+    "speed": TrainingJob.PREFERENCE_SPEED,
+    "accuracy": TrainingJob.PREFERENCE_ACCURACY,
+}
+
+_LEAST_BUDGET_SECONDS = 10.0
+_Wish = TypeVar("_Wish", bound=str)
+
+
+def options_from_proto(job: TrainingJob) -> TrainingOptions:
+    """What is wished for; the defaults where nothing is said.
+
+    Raises:
+        InvalidArgumentError: if a wish is none of those there are.
+    """
+    return TrainingOptions(
+        task=_wish("task", job.task, TASKS, "auto"),
+        effort=_wish("effort", job.effort, EFFORTS, "balanced"),
+        budget_seconds=_budget(job),
+        preference=_wish("preference", job.preference, PREFERENCES, "balanced"),
+    )
+
+
+def _wish(field: str, value: int, wishes: Mapping[_Wish, int], default: _Wish) -> _Wish:
+    if value == 0:
+        return default
+    for wish, number in wishes.items():
+        if number == value:
+            return wish
+    raise InvalidArgumentError.of_field(f"training_job.{field}", f"there is no value {value}")
+
+
+def _budget(job: TrainingJob) -> float | None:
+    if not job.HasField("budget"):
+        return None
+    seconds = job.budget.ToTimedelta().total_seconds()
+    if seconds < _LEAST_BUDGET_SECONDS:
+        rule = f"must be at least {_LEAST_BUDGET_SECONDS:g} s, not {seconds:g} s"
+        raise InvalidArgumentError.of_field("training_job.budget", rule)
+    return seconds

@@ -1,0 +1,62 @@
+"""What the user of the command line may wish for in a training."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from google.protobuf.duration_pb2 import Duration
+
+from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
+
+
+class WishedTask(StrEnum):
+    """What the model is to do."""
+
+    AUTO = "auto"
+    CLASSIFICATION = "classification"
+    MULTI_LABEL = "multi-label"
+    DETECTION = "detection"
+
+
+class WishedEffort(StrEnum):
+    """How much is tried."""
+
+    FAST = "fast"
+    BALANCED = "balanced"
+    BEST = "best"
+
+
+class Preferred(StrEnum):
+    """What decides between candidates that are about equally good."""
+
+    BALANCED = "balanced"
+    SPEED = "speed"
+    ACCURACY = "accuracy"
+
+
+TaskOption = Annotated[WishedTask, typer.Option(help="What the model is to do; auto decides from what is labelled.")]
+EffortOption = Annotated[WishedEffort, typer.Option(help="How much is tried: seconds, minutes, or up to half an hour.")]
+BudgetOption = Annotated[
+    float | None, typer.Option(help="Seconds for the whole training, in place of what the effort stands for.", min=10)
+]
+PreferOption = Annotated[Preferred, typer.Option(help="What decides between candidates that are about equally good.")]
+
+_TASKS = {
+    WishedTask.AUTO: Model.TASK_UNSPECIFIED,
+    WishedTask.CLASSIFICATION: Model.TASK_CLASSIFICATION,
+    WishedTask.MULTI_LABEL: Model.TASK_MULTI_LABEL_CLASSIFICATION,
+    WishedTask.DETECTION: Model.TASK_DETECTION,
+}
+
+
+def wishes(task: WishedTask, effort: WishedEffort, budget_seconds: float | None, prefer: Preferred) -> TrainingJob:
+    """A training job in which nothing but the wishes is said."""
+    job = TrainingJob(
+        task=_TASKS[task],
+        effort=TrainingJob.Effort.Value(f"EFFORT_{effort.upper()}"),
+        preference=TrainingJob.Preference.Value(f"PREFERENCE_{prefer.upper()}"),
+    )
+    if budget_seconds is not None:
+        job.budget.CopyFrom(Duration(seconds=int(budget_seconds), nanos=int(budget_seconds % 1 * 1_000_000_000)))
+    return job

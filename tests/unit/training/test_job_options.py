@@ -1,0 +1,40 @@
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
+from sightsmith.errors import InvalidArgumentError
+from sightsmith_training.engine.contract import TrainingOptions
+from sightsmith_training.job_options import options_from_proto
+
+
+def test_nothing_said_is_nothing_wished() -> None:
+    assert options_from_proto(TrainingJob()) == TrainingOptions()
+
+
+def test_wishes_are_read() -> None:
+    job = TrainingJob(
+        task=Model.TASK_DETECTION,
+        effort=TrainingJob.EFFORT_BEST,
+        budget=Duration(seconds=90, nanos=500_000_000),
+        preference=TrainingJob.PREFERENCE_SPEED,
+    )
+    assert options_from_proto(job) == TrainingOptions(
+        task="detection", effort="best", budget_seconds=90.5, preference="speed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("job", "field"),
+    [
+        (TrainingJob(task=77), "task"),
+        (TrainingJob(effort=77), "effort"),
+        (TrainingJob(preference=77), "preference"),
+        (TrainingJob(budget=Duration(seconds=9)), "budget"),
+        (TrainingJob(budget=Duration(seconds=-90)), "budget"),
+    ],
+)
+def test_what_there_is_not_is_refused_by_its_field(job: TrainingJob, field: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        options_from_proto(job)
+    assert [violation.field for violation in caught.value.violations] == [f"training_job.{field}"]
