@@ -88,7 +88,7 @@ class Shop:
 @pytest.fixture(scope="session")
 def shop(sightsmith: Command, photos: Path) -> Shop:
     """Import, train and deploy with the command line: what the other tests go on from."""
-    for step in (("import", "shop", photos), ("train", "shop"), ("deploy", "shop")):
+    for step in (("import", "shop", photos), ("train", "shop", "--effort", "fast"), ("deploy", "shop")):
         done = sightsmith(*step, "--json")
         assert done.code == 0, done.errors
     return Shop("shop", str(done.json["serving_model"]), photos)

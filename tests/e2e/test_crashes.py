@@ -12,7 +12,9 @@ from tests.e2e.conftest import Command, Shop
 
 
 def test_a_training_goes_on_when_its_worker_is_killed(stack: Stack, client: Client, shop: Shop) -> None:
-    job = client.train(shop.project, client.model(shop.model).snapshot, seed=1)
+    job = client.train(
+        shop.project, client.model(shop.model).snapshot, seed=1, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)
+    )
     killed = False
     revisions = []
     for change in client.watch(job.name):
@@ -29,7 +31,9 @@ def test_a_training_goes_on_when_its_worker_is_killed(stack: Stack, client: Clie
 
 
 def test_a_running_training_is_cancelled(sightsmith: Command, client: Client, shop: Shop) -> None:
-    job = client.train(shop.project, client.model(shop.model).snapshot, seed=2)
+    job = client.train(
+        shop.project, client.model(shop.model).snapshot, seed=2, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)
+    )
     asked = 0.0
     for change in client.watch(job.name):
         if not asked and change.state == TrainingJob.STATE_RUNNING:

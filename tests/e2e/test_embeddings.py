@@ -10,6 +10,7 @@ import pytest
 
 from sightsmith.api.inference.v1 import embedding_service_pb2
 from sightsmith.api.inference.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client
 from sightsmith.client.calls import open_channel
 from sightsmith.client.connection import Connection
@@ -80,7 +81,11 @@ def test_a_training_takes_the_embeddings_of_its_snapshot(client: Client, embedde
     (file,) = snapshot.embedding_files
     assert (file.backbone, file.image_count) == (BACKBONE.content_name, 70)
     plain = client.model(embedded.model)
-    job = client.wait_for_training(client.train(embedded.project, snapshot.name, seed=plain.seed).name)
+    job = client.wait_for_training(
+        client.train(
+            embedded.project, snapshot.name, seed=plain.seed, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)
+        ).name
+    )
     scores = {image.image: image.scores for image in client.evaluated_images(job.model)}
     for image in client.evaluated_images(embedded.model):
         assert scores[image.image] == pytest.approx(image.scores, abs=1e-4)

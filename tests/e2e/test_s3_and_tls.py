@@ -10,6 +10,7 @@ import trustme
 from pydantic import SecretStr
 
 from sightsmith.api.labeling.v1 import dataset_pb2
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client, Connection, ImageToUpload, SightsmithError
 from sightsmith.client.labelled_folder import read_labelled_folder
 from sightsmith.names import DatasetName
@@ -60,7 +61,11 @@ def test_the_main_job_with_s3_and_tls(stack: Stack, folder: Path, tmp_path: Path
         files = [ImageToUpload(file.path, file.source, [file.label]) for file in photos.train]
         answers = list(client.upload(dataset, files, on_unreadable=lambda image, _: pytest.fail(image.source)))
         assert len(answers) == 30
-        job = client.wait_for_training(client.train("shop", client.snapshots.take("shop").name).name)
+        job = client.wait_for_training(
+            client.train(
+                "shop", client.snapshots.take("shop").name, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)
+            ).name
+        )
         client.wait_for_deployment(client.deploy("shop", "live", job.model).name)
         temple = (tmp_path / "photos" / "temple" / "00.jpg").read_bytes()
         assert client.predict("shop", "live", temple).predictions[0].label == "temple"

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.cli.importing import import_folder
 from sightsmith.cli.output import Output
 from sightsmith.cli.training import follow_training
@@ -84,7 +85,11 @@ def import_photos(client: Client, photos: Path) -> int:
 def train(client: Client, snapshot: Snapshot) -> Model:
     """Trains a model and shows the progress on standard error."""
     tell("training")
-    job = follow_training(client, client.train(PROJECT, snapshot.name), Output(as_json=False))
+    job = follow_training(
+        client,
+        client.train(PROJECT, snapshot.name, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)),
+        Output(as_json=False),
+    )
     return client.model(job.model)
 
 

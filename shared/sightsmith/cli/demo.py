@@ -10,6 +10,7 @@ import typer
 from pydantic import SecretStr
 
 from sightsmith.api.training.v1 import evaluation_pb2, model_pb2
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.cli.importing import ImportReport, import_folder, summary_of
 from sightsmith.cli.output import JsonOption, Output
 from sightsmith.cli.serving import DEFAULT_DEPLOYMENT, deploy
@@ -61,6 +62,9 @@ def demo_command(
     output.result(result.model_dump(mode="json"), render_table(result), _closing_lines(result, report))
 
 
+_QUICKLY = TrainingJob(effort=TrainingJob.EFFORT_FAST)
+
+
 def _forget_other_stacks() -> None:
     """Drops settings that point elsewhere: the demo must not write into somebody's production."""
     for name in [name for name in os.environ if name.startswith("SIGHTSMITH_")]:
@@ -71,7 +75,7 @@ def _run(client: Client, imported: ImportReport, output: Output, begin: float, f
     """From the snapshot to the answers of the served model."""
     snapshot = client.snapshots.take(PROJECT)
     train_begin = time.monotonic()
-    job = follow_training(client, client.train(PROJECT, snapshot.name), output)
+    job = follow_training(client, client.train(PROJECT, snapshot.name, wishes=_QUICKLY), output)
     train_seconds = time.monotonic() - train_begin
     model, evaluation = client.model(job.model), client.evaluation(job.model)
     deploy(client, PROJECT, DEFAULT_DEPLOYMENT, model.name, output)

@@ -95,8 +95,8 @@ def _prediction(project: str, labels: Sequence[str], index: int) -> ImagePredict
     return ImagePrediction(
         image=f"projects/{project}/datasets/test/images/i-{index}",
         source=f"{index}.jpg",
-        true_label=labels[0],
-        predicted_label=labels[index % len(labels)],
+        true_labels=[labels[0]],
+        predicted_labels=[labels[index % len(labels)]],
         confidence=0.5 + index / 10,
         scores=[0.5] * len(labels),
     )

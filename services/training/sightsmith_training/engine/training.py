@@ -44,6 +44,8 @@ from sightsmith_training.engine.tasks import TaskDecision, decide_task
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
 _IMAGES_AT_ONCE = 512
 _BACKBONES = {backbone.name: backbone for backbone in CATALOGUE}
+# Where seconds count: the share of them that features may take, on one core.
+_EMBEDDING_SHARE = 0.5
 # Of the seconds that a training may take, those that come after the search.
 _KEPT_BACK_SECONDS = 12.0
 
@@ -168,7 +170,7 @@ class _Training:
         checkpoints = FeatureCheckpoints(
             self._store, self._spec.checkpoint_prefix, samples.training_digest, len(training)
         )
-        backbones = self._backbones()
+        backbones = self._backbones(len(training))
         features: dict[str, Features] = {}
         for number, backbone in enumerate(backbones):
             found = checkpoints.load(backbone)
@@ -180,12 +182,21 @@ class _Training:
             self._meter.advance((number + 1) / len(backbones))
         return features
 
-    def _backbones(self) -> list[Backbone]:
-        """Those to try: where seconds count, only those whose features came with the snapshot, or else the cheapest."""
+    def _backbones(self, images: int) -> list[Backbone]:
+        """Those to try: where seconds count, those whose features came with the snapshot or are quickly computed.
+
+        Decided by what they are known to cost, not by the clock, so that it is the same on every machine.
+        """
         if self._spec.options.effort != "fast":
             return list(CATALOGUE)
         known = {file.backbone for file in self._spec.embedding_files}
-        return [backbone for backbone in CATALOGUE if backbone.content_name in known] or [CATALOGUE[0]]
+        left = _EMBEDDING_SHARE * (self._spec.options.budget_seconds or BUDGET_SECONDS["fast"])
+        chosen = []
+        for backbone in CATALOGUE:
+            left -= 0.0 if backbone.content_name in known else backbone.cost * images
+            if left >= 0 or not chosen:
+                chosen.append(backbone)
+        return chosen
 
     def _features(
         self, backbone: Backbone, samples: Samples, pixels: Pixels, report: Callable[[float], None]
