@@ -191,7 +191,7 @@ class _Training:
             return list(CATALOGUE)
         known = {file.backbone for file in self._spec.embedding_files}
         left = _EMBEDDING_SHARE * (self._spec.options.budget_seconds or BUDGET_SECONDS["fast"])
-        chosen = []
+        chosen: list[Backbone] = []
         for backbone in CATALOGUE:
             left -= 0.0 if backbone.content_name in known else backbone.cost * images
             if left >= 0 or not chosen:
