@@ -10,15 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import obstore
 from obstore.store import ObjectStore
 
-from sightsmith.images import ImageError, ImageLimits, decode_square
+from sightsmith.images import ImageLimits
 from sightsmith_training.engine.contract import SpecEntry, TrainingSpec, Violation
 from sightsmith_training.engine.errors import TrainingError
-
-Pixels = npt.NDArray[np.uint8]
-"""Shape [images, side, side, 3], RGB."""
+from sightsmith_training.engine.reading import Pixels as Pixels
+from sightsmith_training.engine.reading import UnusableImage, read_image
 
 _TRAINING_IMAGES_TO_JUDGE = 100
 
@@ -170,23 +168,13 @@ def read_pixels(
 
 
 def _read_square(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels:
-    try:
-        data = bytes(obstore.get(store, entry.key).bytes())
-    except FileNotFoundError as error:
-        raise _unusable(entry, "is not in the object store", "IMAGE_MISSING") from error
-    if hashlib.sha256(data).hexdigest() != entry.sha256:
-        raise _unusable(entry, "has other bytes than the snapshot recorded", "IMAGE_ALTERED")
-    try:
-        return decode_square(data, side, limits)
-    except ImageError as error:
-        raise _unusable(entry, f"cannot be used: {error}", error.reason) from error
-
-
-def _unusable(entry: SpecEntry, problem: str, reason: str) -> TrainingError:
-    return TrainingError(
-        "TRAINING_FAILED",
-        f"{entry.image} {problem}",
-        [Violation(field=entry.image, description=problem)],
-        image=entry.image,
-        image_reason=reason,
-    )
+    image = read_image(store, side, limits, entry)
+    if isinstance(image, UnusableImage):
+        raise TrainingError(
+            "TRAINING_FAILED",
+            f"{entry.image} {image.problem}",
+            [Violation(field=entry.image, description=image.problem)],
+            image=entry.image,
+            image_reason=image.reason,
+        )
+    return image
