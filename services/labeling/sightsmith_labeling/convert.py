@@ -1,6 +1,5 @@
 """Between the service's values and its protobuf messages."""
 
-import uuid
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -182,20 +181,6 @@ def new_annotation_from_proto(
         author=annotation.author,
         confidence=annotation.confidence if annotation.HasField("confidence") else None,
     )
-
-
-def request_id_from_proto(text: str) -> uuid.UUID | None:
-    """Reads a request's `request_id`; None if it was left out.
-
-    Raises:
-        InvalidArgumentError: if it is no UUID.
-    """
-    if not text:
-        return None
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise InvalidArgumentError.of_field("request_id", f"must be a UUID, not {text[:80]!r}") from None
 
 
 def check_text(field: str, text: str) -> str:

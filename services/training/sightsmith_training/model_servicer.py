@@ -1,6 +1,5 @@
 """`ModelService` of the API."""
 
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import EvaluationName, ModelCardName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith.rpc.update_masks import updated_fields
 from sightsmith_training.convert import artifact_message, evaluated_image_message, evaluation_message, model_message
 from sightsmith_training.model_card import ModelCards
@@ -64,7 +64,7 @@ class ModelServicer(services.ModelServiceServicer):
     async def CopyModel(self, request: api.CopyModelRequest, context: Context) -> model_pb2.Model:
         name = ModelName.parse(request.name)
         destination = ProjectName.parse(request.destination, "destination")
-        request_id = _parsed_request_id(request.request_id)
+        request_id = request_id_from_proto(request.request_id)
         return model_message(await self._parts.copying.copy(name, destination, request_id))
 
     async def DeleteModel(self, request: api.DeleteModelRequest, context: Context) -> Empty:
@@ -104,10 +104,3 @@ def _format_name(value: model_pb2.Artifact.Format.ValueType) -> str:
     if value not in model_pb2.Artifact.Format.values():
         raise InvalidArgumentError.of_field("format", f"{value} is not known")
     return model_pb2.Artifact.Format.Name(value).removeprefix("FORMAT_").lower()
-
-
-def _parsed_request_id(request_id: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(request_id) if request_id else None
-    except ValueError:
-        raise InvalidArgumentError.of_field("request_id", "must be a UUID") from None

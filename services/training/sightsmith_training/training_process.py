@@ -32,7 +32,7 @@ class TrainingProcess:
     def __init__(self, process: Process, folder: Path) -> None:
         self._process = process
         self._folder = folder
-        self._killed_before = processes_killed_for_memory()
+        self._killed_before = 0
 
     @property
     def pid(self) -> int:
@@ -69,6 +69,8 @@ class TrainingProcess:
     def begin(self, spec: TrainingSpec) -> None:
         """Lets the process train. It is to be done once; what comes of it tells `messages`."""
         assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
+        # Counted from here: what the kernel ended while this process waited says nothing of the training.
+        self._killed_before = processes_killed_for_memory()
         spec_file = self._folder / "spec.json"
         spec_file.write_text(spec.model_dump_json())
         self._process.stdin.write(os.fsencode(spec_file) + b"\n")

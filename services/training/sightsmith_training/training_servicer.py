@@ -1,7 +1,6 @@
 """`TrainingService` of the API."""
 
 import time
-import uuid
 from collections.abc import AsyncIterator
 
 from sightsmith.api.training.v1 import training_job_pb2 as jobs_api
@@ -11,6 +10,7 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ProjectName, SnapshotName, TrainingJobName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith_training.convert import job_message
 from sightsmith_training.job_options import options_from_proto
 from sightsmith_training.jobs import TrainingJobs
@@ -35,7 +35,7 @@ class TrainingServicer(services.TrainingServiceServicer):
             rule = f"must be of the project {request.parent}, not {name}"
             raise InvalidArgumentError.of_field("training_job.snapshot", rule)
         seed = _checked_seed(request.training_job.seed)
-        request_id = _parsed_request_id(request.request_id)
+        request_id = request_id_from_proto(request.request_id)
         options = options_from_proto(request.training_job)
         snapshot = await self._snapshots.find(name)
         return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))
@@ -75,10 +75,3 @@ def _checked_seed(seed: int) -> int:
     if not 0 <= seed < _SEED_LIMIT:
         raise InvalidArgumentError.of_field("training_job.seed", f"must be 0 to {_SEED_LIMIT - 1}, not {seed}")
     return seed
-
-
-def _parsed_request_id(request_id: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(request_id) if request_id else None
-    except ValueError:
-        raise InvalidArgumentError.of_field("request_id", "must be a UUID") from None

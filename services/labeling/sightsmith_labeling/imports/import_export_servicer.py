@@ -1,6 +1,5 @@
 """ImportExportService: reads requests, calls what they are about, and converts the answers."""
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -10,11 +9,12 @@ from sightsmith.api.labeling.v1.import_export_service_pb2_grpc import ImportExpo
 from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
 from sightsmith.api.labeling.v1.uploaded_file_pb2 import UploadedFile
 from sightsmith.database import Database
-from sightsmith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from sightsmith.errors import FailedPreconditionError, NotFoundError
 from sightsmith.names import DatasetName, ProjectName, UploadedFileName
 from sightsmith.objects import Objects
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith_labeling.datasets import Datasets
 from sightsmith_labeling.exports.convert import export_job_to_proto, export_request_from_proto
 from sightsmith_labeling.exports.request import EXPORT_JOBS, export_key
@@ -67,7 +67,9 @@ class ImportExportServicer(ImportExportServiceServicer):
         wanted = import_request_from_proto(project, request.import_job, self._places, self._max_rejected_fraction)
         await self._require_sources(wanted)
         spec = wanted.model_dump(mode="json")
-        return import_job_to_proto(await self._jobs.create(project, IMPORT_JOBS, spec, _uuid(request.request_id)))
+        return import_job_to_proto(
+            await self._jobs.create(project, IMPORT_JOBS, spec, request_id_from_proto(request.request_id))
+        )
 
     async def GetImportJob(self, request: pb.GetImportJobRequest, context: Context) -> ImportJob:
         return import_job_to_proto(await self._jobs.get(IMPORT_JOBS, request.name))
@@ -112,7 +114,9 @@ class ImportExportServicer(ImportExportServiceServicer):
             await self._datasets.find(DatasetName(project.project, wanted.dataset))
         await self._labels.require(project, wanted.labels)
         spec = wanted.model_dump(mode="json")
-        return self._export(await self._jobs.create(project, EXPORT_JOBS, spec, _uuid(request.request_id)))
+        return self._export(
+            await self._jobs.create(project, EXPORT_JOBS, spec, request_id_from_proto(request.request_id))
+        )
 
     async def GetExportJob(self, request: pb.GetExportJobRequest, context: Context) -> ExportJob:
         return self._export(await self._jobs.get(EXPORT_JOBS, request.name))
@@ -167,10 +171,3 @@ def import_export_servicer(settings: LabelingSettings, database: Database, objec
     files = uploaded_files(settings, database, objects)
     labels = Labels(database, Quotas.of(settings))
     return ImportExportServicer(settings, jobs, files, Datasets(database), labels, objects)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text) if text else None
-    except ValueError:
-        raise InvalidArgumentError.of_field("request_id", f"must be a UUID, not {text[:80]!r}") from None

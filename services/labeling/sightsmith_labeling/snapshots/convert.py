@@ -2,7 +2,8 @@
 
 from sightsmith.api.labeling.v1 import annotation_pb2, dataset_pb2, snapshot_pb2, snapshot_service_pb2
 from sightsmith.names import ProjectName
-from sightsmith_labeling.convert import request_id_from_proto, split_to_proto, timestamp
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
+from sightsmith_labeling.convert import split_to_proto, timestamp
 from sightsmith_labeling.snapshots.differences import Comparison, Counts, Kind, LabelledBox
 from sightsmith_labeling.snapshots.restoring import Restored
 from sightsmith_labeling.snapshots.snapshots import Snapshot, SnapshotRequest

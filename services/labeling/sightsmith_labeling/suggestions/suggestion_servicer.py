@@ -11,7 +11,8 @@ from sightsmith.database import Database
 from sightsmith.names import ProjectName, SuggestionName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
-from sightsmith_labeling.convert import image_to_proto, request_id_from_proto
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
+from sightsmith_labeling.convert import image_to_proto
 from sightsmith_labeling.jobs.jobs import Jobs
 from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.settings import LabelingSettings

@@ -1,6 +1,5 @@
 """ValidationService: reads requests, calls what they are about, and converts the answers."""
 
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -8,11 +7,12 @@ from sightsmith.api.labeling.v1 import validation_service_pb2 as pb
 from sightsmith.api.labeling.v1.validation_job_pb2 import ValidationJob
 from sightsmith.api.labeling.v1.validation_service_pb2_grpc import ValidationServiceServicer
 from sightsmith.database import Database
-from sightsmith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from sightsmith.errors import FailedPreconditionError, NotFoundError
 from sightsmith.names import ProjectName, UploadedFileName
 from sightsmith.objects import Objects
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
+from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.uploaded_files import UploadedFiles, uploaded_files
 from sightsmith_labeling.jobs.convert import finding_to_proto, severity_from_proto
@@ -41,7 +41,7 @@ class ValidationServicer(ValidationServiceServicer):
         wanted = validation_request_from_proto(project, request.validation_job, self._places)
         await self._require_sources(wanted)
         spec = wanted.model_dump(mode="json")
-        job = await self._jobs.create(project, VALIDATION_JOBS, spec, _uuid(request.request_id))
+        job = await self._jobs.create(project, VALIDATION_JOBS, spec, request_id_from_proto(request.request_id))
         return validation_job_to_proto(job)
 
     async def GetValidationJob(self, request: pb.GetValidationJobRequest, context: Context) -> ValidationJob:
@@ -103,10 +103,3 @@ def validation_servicer(settings: LabelingSettings, database: Database, objects:
     jobs = Jobs(database, settings.watch_interval_seconds, settings.watch_keepalive_seconds)
     files = uploaded_files(settings, database, objects)
     return ValidationServicer(jobs, files, AllowedPlaces(settings.import_sources), objects)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text) if text else None
-    except ValueError:
-        raise InvalidArgumentError.of_field("request_id", f"must be a UUID, not {text[:80]!r}") from None

@@ -41,7 +41,7 @@ def export_backbone(network: nn.Module) -> bytes:
     Returns:
         The serialised model. Its batch is dynamic, batch normalisation is folded into the convolutions.
     """
-    with TemporaryDirectory() as folder, _quiet_tracing():
+    with TemporaryDirectory() as folder, quiet_tracing():
         file = Path(folder, "backbone.onnx")
         torch.onnx.export(
             network,
@@ -113,7 +113,7 @@ def _activation_node(activation: Activation) -> onnx.NodeProto:
 def trace_classifier(network: nn.Module, labels: Sequence[str]) -> bytes:
     """Traces the trained network to TorchScript; the labels travel in the archive as `labels.json`."""
     buffer = io.BytesIO()
-    with _quiet_tracing(), torch.inference_mode():
+    with quiet_tracing(), torch.inference_mode():
         traced = torch.jit.trace(network, _example(), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer, _extra_files={"labels.json": json.dumps(list(labels))})
     return buffer.getvalue()
@@ -121,7 +121,7 @@ def trace_classifier(network: nn.Module, labels: Sequence[str]) -> bytes:
 
 def load_traced(file: Path) -> nn.Module:
     """Loads a TorchScript file as a server does."""
-    with _quiet_tracing():
+    with quiet_tracing():
         module: nn.Module = torch.jit.load(str(file), map_location="cpu")  # type: ignore[no-untyped-call]
     return module
 
@@ -147,11 +147,12 @@ def _with_own_names(graph: onnx.GraphProto, name: str) -> onnx.GraphProto:
 
 
 @contextmanager
-def _quiet_tracing() -> Iterator[None]:
+def quiet_tracing() -> Iterator[None]:
     """Silences the warnings that tracing is deprecated: known, and explained at the top of this file."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX", DeprecationWarning)
         warnings.filterwarnings("ignore", r"`torch\.jit\..*` is deprecated", FutureWarning)
+        warnings.filterwarnings("ignore", r"`torch\.jit\..*` is deprecated", DeprecationWarning)
         # The swap of colour planes, a constant of three numbers, is left as it is.
         warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)
         yield

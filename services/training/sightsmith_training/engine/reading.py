@@ -78,7 +78,7 @@ def read_images(
     usable: list[SpecEntry] = []
     unusable: list[UnusableImage] = []
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(partial(_read, store, side, limits), entries)
+        results = pool.map(partial(read_image, store, side, limits), entries)
         for number, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
             if isinstance(result, UnusableImage):
                 unusable.append(result)
@@ -92,7 +92,8 @@ def read_images(
     return ReadImages(usable, pixels[: len(usable)], unusable)
 
 
-def _read(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels | UnusableImage:
+def read_image(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels | UnusableImage:
+    """Fetches an image, checks it, and decodes it to a square of shape [side, side, 3]."""
     try:
         data = bytes(obstore.get(store, entry.key).bytes())
     except FileNotFoundError:

@@ -7,7 +7,8 @@ from torchvision.ops import nms
 
 from sightsmith_training.engine.detection.suppression import overlaps_of, survivors
 
-# On a coarse grid equal boxes, empty boxes and overlaps at exactly the limit are frequent.
+# On a coarse grid equal boxes, empty boxes and overlaps at exactly the limit are frequent. The limits are numbers that
+# a float32 has exactly: whether the one next to 0.6 is above it is a matter of rounding, in which torchvision differs.
 _BOXES = st.lists(st.tuples(*[st.integers(0, 8)] * 4, st.integers(0, 2)), min_size=1, max_size=40)
 
 
@@ -20,7 +21,7 @@ def _greedy(boxes, labels, allowed):
     return stay
 
 
-@given(_BOXES, st.sampled_from([0.25, 0.5, 0.6]))
+@given(_BOXES, st.sampled_from([0.25, 0.5, 0.75]))
 @settings(max_examples=200, deadline=None)
 def test_equals_greedy_suppression(drawn, allowed):
     rows = torch.tensor(drawn, dtype=torch.float32)

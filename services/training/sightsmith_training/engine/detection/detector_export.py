@@ -2,9 +2,7 @@
 
 import io
 import json
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,6 +12,7 @@ import torch
 
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.detection.detector import Detector
+from sightsmith_training.engine.exports import quiet_tracing
 
 DETECTOR_OUTPUTS = ("OUTPUT__0", "OUTPUT__1", "OUTPUT__2")
 """Boxes, scores, labels: see `Detector.forward`."""
@@ -32,7 +31,7 @@ def export_detector(detector: Detector, labels: Sequence[str]) -> bytes:
     Returns:
         The serialised model.
     """
-    with TemporaryDirectory() as folder, _quiet_tracing(), torch.inference_mode():
+    with TemporaryDirectory() as folder, quiet_tracing(), torch.inference_mode():
         file = Path(folder, "detector.onnx")
         torch.onnx.export(
             detector,
@@ -54,7 +53,7 @@ def export_detector(detector: Detector, labels: Sequence[str]) -> bytes:
 def trace_detector(detector: Detector, labels: Sequence[str]) -> bytes:
     """Traces a detector to TorchScript; the labels travel in the archive as `labels.json`."""
     buffer = io.BytesIO()
-    with _quiet_tracing(), torch.inference_mode():
+    with quiet_tracing(), torch.inference_mode():
         traced = torch.jit.trace(detector, _example(detector), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer, _extra_files={"labels.json": json.dumps(list(labels))})
     return buffer.getvalue()
@@ -63,13 +62,3 @@ def trace_detector(detector: Detector, labels: Sequence[str]) -> bytes:
 def _example(detector: Detector) -> torch.Tensor:
     # Two images: of one, a tracer may take the batch for a constant.
     return torch.zeros(2, detector.side, detector.side, 3, dtype=torch.uint8)
-
-
-@contextmanager
-def _quiet_tracing() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX", DeprecationWarning)
-        warnings.filterwarnings("ignore", r"`torch\.jit\..*` is deprecated", FutureWarning)
-        warnings.filterwarnings("ignore", r"`torch\.jit\..*` is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Constant folding - Only steps=1", UserWarning)
-        yield
