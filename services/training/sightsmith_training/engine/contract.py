@@ -66,6 +66,12 @@ class SpecBox(_Frozen):
     height: float
 
 
+class DetectedBox(SpecBox):
+    """A box that a detector gave, and how sure it is of it."""
+
+    confidence: Share
+
+
 class SpecEntry(_Frozen):
     """One image of the snapshot.
 
@@ -272,6 +278,31 @@ class Advice(_Frozen):
     images: list[str] = []
 
 
+class DetectionEvaluation(_Frozen):
+    """The figures of COCO's evaluation, for at most 100 detections a label and image.
+
+    Attributes:
+        iou: overlap (intersection over union) at which a detection counts as right in precision, recall and F1.
+        map_50: mean over the labels of the average precision at an overlap of 0.5.
+        map_50_95: the same, mean over the overlaps 0.5, 0.55 … 0.95.
+        average_recall: mean over the labels and the same overlaps of the highest recall (`AR@100`).
+        map_interval: of `map_50_95`.
+    """
+
+    iou: Share
+    map_50: Share | None
+    map_50_95: Share | None
+    average_recall: Share | None
+    map_interval: Interval | None = None
+
+
+class LearningPoint(_Frozen):
+    """The score out of fold of models that learned from so many images."""
+
+    images: int
+    score: Share
+
+
 class Evaluation(_Frozen):
     """How well the model does.
 
@@ -291,6 +322,8 @@ class Evaluation(_Frozen):
         macro_f1_interval: of the macro-F1.
         calibration_error: how far confidences are from the share that is right, 0 to 1.
         advice: what would help, the most important first.
+        detection: what only detectors have; None for classifiers.
+        learning_curve: scores of models that learned from parts of the training images, few images first.
     """
 
     evaluated_on: EvaluatedOn
@@ -306,6 +339,8 @@ class Evaluation(_Frozen):
     macro_f1_interval: Interval | None = None
     calibration_error: float | None = None
     advice: list[Advice] = []
+    detection: DetectionEvaluation | None = None
+    learning_curve: list[LearningPoint] = []
 
 
 class ImagePrediction(_Frozen):
@@ -316,8 +351,13 @@ class ImagePrediction(_Frozen):
         source: where it came from.
         true_labels: what it carries, in the order of the names.
         predicted_labels: what it was given, the surest first.
-        confidence: of the surest label.
-        scores: in the order of `TrainingResult.labels`.
+        confidence: of the surest label; 0 where a detector finds nothing.
+        scores: in the order of `TrainingResult.labels`; empty for detectors.
+        width: of the upright image in pixels; 0 if it is not known.
+        height: likewise.
+        true_boxes: what is labelled on it; empty for classifiers.
+        detections: every box the detector gives with a confidence that people may ask for, the surest first; those
+            below their threshold too, so that thresholds can be changed later.
     """
 
     image: str
@@ -326,6 +366,10 @@ class ImagePrediction(_Frozen):
     predicted_labels: list[str]
     confidence: Share
     scores: list[float]
+    width: int = 0
+    height: int = 0
+    true_boxes: list[SpecBox] = []
+    detections: list[DetectedBox] = []
 
     @property
     def is_right(self) -> bool:
