@@ -150,7 +150,7 @@ def test_a_killed_training_goes_on(trained: Run, trained_project: Project) -> No
 @pytest.fixture(scope="module")
 def repaired(trained: Run, trained_project: Project) -> Run:
     """The same training again, without its test images and after damage to what it had kept."""
-    (checkpoint,) = feature_checkpoints(trained_project)
+    checkpoint = next(iter(feature_checkpoints(trained_project)))
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])
     backbone = next((trained_project.store / "backbones").glob("*.onnx"))

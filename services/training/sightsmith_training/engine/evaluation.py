@@ -1,123 +1,41 @@
-"""What the scores of images say about a classifier."""
+"""Figures as the contract has them: what classifiers and detectors have in common."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from sightsmith_training.engine.contract import Advice, EvaluatedOn, Evaluation, ImagePrediction, LabelEvaluation
-from sightsmith_training.engine.contract import Interval as Bounds
+from sightsmith_training.engine.contract import Advice, Interval, LabelEvaluation
 from sightsmith_training.engine.judging.advice import TrainingFacts, advise
-from sightsmith_training.engine.judging.answers import LabelledImage
-from sightsmith_training.engine.judging.classification_metrics import (
-    LabelFigures,
-    classification_figures,
-    confusion_matrix,
-)
-from sightsmith_training.engine.judging.intervals import Interval, LabelIntervals, classification_intervals
-from sightsmith_training.engine.judging.matches import ClassificationMatches, match_labels
-from sightsmith_training.engine.judging.reliability import classification_reliability
-from sightsmith_training.engine.judging.thresholds import best_thresholds
-from sightsmith_training.engine.samples import Samples
-
-Scores = npt.NDArray[np.floating]
-"""Shape [images, labels], 0 to 1."""
+from sightsmith_training.engine.judging.classification_metrics import LabelFigures
+from sightsmith_training.engine.judging.detection_matches import DetectionMatches
+from sightsmith_training.engine.judging.detection_metrics import DetectedLabelFigures
+from sightsmith_training.engine.judging.intervals import Interval as JudgedInterval
+from sightsmith_training.engine.judging.intervals import LabelIntervals
+from sightsmith_training.engine.judging.matches import ClassificationMatches
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Some of the images, and how the model answers them.
-
-    Attributes:
-        samples: all images.
-        rows: positions of those that are judged.
-        scores: of those.
-    """
-
-    samples: Samples
-    rows: Sequence[int]
-    scores: Scores
-
-    def matches(self, thresholds: Scores) -> ClassificationMatches:
-        """Labels beside predictions, for thresholds of shape [labels]."""
-        samples = self.samples
-        images = [_labelled_image(samples, row) for row in self.rows]
-        single = samples.activation == "softmax"
-        return match_labels(images, samples.labels, self.scores, thresholds, single_label=single)
+def bounds(interval: JudgedInterval) -> Interval:
+    """The bounds of an interval, without its figure."""
+    return Interval(lower=interval.lower, upper=interval.upper)
 
 
-def choose_thresholds(out_of_fold: Judged) -> Scores:
-    """The threshold of each label at which its F1 is best on images that the model did not learn from."""
-    return best_thresholds(out_of_fold.matches(np.zeros(len(out_of_fold.samples.labels))).rankings)
-
-
-def evaluate(judged: Judged, thresholds: Scores, evaluated_on: EvaluatedOn, training: TrainingFacts) -> Evaluation:
-    """Computes every figure from one set of matches.
-
-    Args:
-        judged: at least one image.
-        thresholds: shape [labels].
-        evaluated_on: which images these are.
-        training: what advice needs to know of the training.
-    """
-    matches = judged.matches(thresholds)
-    figures, intervals = classification_figures(matches), classification_intervals(matches, seed=0)
-    likeliest = replace(matches, thresholds=np.zeros(len(thresholds)))
-    single = matches.single_label
-    accuracy = classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
-    return Evaluation(
-        evaluated_on=evaluated_on,
-        accuracy=accuracy.value,
-        macro_precision=figures.macro.precision,
-        macro_recall=figures.macro.recall,
-        macro_f1=figures.macro.f1,
-        per_label=[_of_label(*pair) for pair in zip(figures.labels, intervals.labels, strict=True)],
-        confusion_matrix=confusion_matrix(matches).tolist() if single else [],
-        images=len(judged.rows),
-        mean_average_precision=figures.mean_average_precision,
-        accuracy_interval=_bounds(
-            classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
-        ),
-        macro_f1_interval=_bounds(intervals.macro_f1),
-        calibration_error=classification_reliability(matches).calibration_error,
-        advice=[
-            Advice(code=piece.code, text=piece.text, labels=list(piece.labels), images=list(piece.images))
-            for piece in advise(matches, intervals.macro_f1, training)
-        ],
-    )
-
-
-def describe_predictions(judged: Judged, thresholds: Scores) -> list[ImagePrediction]:
-    """One prediction for each judged image."""
-    matches = judged.matches(thresholds)
+def advice_on(
+    matches: ClassificationMatches | DetectionMatches, headline: JudgedInterval, training: TrainingFacts
+) -> list[Advice]:
+    """What would help; see `advise`."""
     return [
-        ImagePrediction(
-            image=image.image,
-            source=image.source,
-            true_labels=[matches.labels[label] for label in image.labels.tolist()],
-            predicted_labels=[matches.labels[label] for label in np.argsort(-row) if predicted[label]],
-            confidence=float(row.max()),
-            scores=row.tolist(),
-        )
-        for image, row, predicted in zip(matches.images, matches.scores, matches.predicted, strict=True)
+        Advice(code=piece.code, text=piece.text, labels=list(piece.labels), images=list(piece.images))
+        for piece in advise(matches, headline, training)
     ]
 
 
-def _labelled_image(samples: Samples, row: int) -> LabelledImage:
-    entry = samples.entries[row]
-    return LabelledImage(
-        image=entry.image,
-        source=entry.source,
-        width=entry.width,
-        height=entry.height,
-        labels=np.flatnonzero(samples.truth[row]),
-        boxes=np.empty((0, 4)),
-        box_labels=np.empty(0, np.intp),
-    )
+def label_evaluations(
+    figures: Sequence[LabelFigures | DetectedLabelFigures], intervals: Sequence[LabelIntervals]
+) -> list[LabelEvaluation]:
+    """Figures of each label, with how sure they are."""
+    return [_label_evaluation(*pair) for pair in zip(figures, intervals, strict=True)]
 
 
-def _of_label(figures: LabelFigures, intervals: LabelIntervals) -> LabelEvaluation:
+def _label_evaluation(figures: LabelFigures | DetectedLabelFigures, intervals: LabelIntervals) -> LabelEvaluation:
+    average_precision = figures.coco.ap50 if isinstance(figures, DetectedLabelFigures) else figures.average_precision
     return LabelEvaluation(
         label=figures.label,
         precision=figures.precision,
@@ -128,12 +46,8 @@ def _of_label(figures: LabelFigures, intervals: LabelIntervals) -> LabelEvaluati
         true_positives=figures.true_positives,
         false_positives=figures.false_positives,
         false_negatives=figures.false_negatives,
-        average_precision=figures.average_precision,
-        precision_interval=_bounds(intervals.precision),
-        recall_interval=_bounds(intervals.recall),
-        f1_interval=_bounds(intervals.f1),
+        average_precision=average_precision,
+        precision_interval=bounds(intervals.precision),
+        recall_interval=bounds(intervals.recall),
+        f1_interval=bounds(intervals.f1),
     )
-
-
-def _bounds(interval: Interval) -> Bounds:
-    return Bounds(lower=interval.lower, upper=interval.upper)

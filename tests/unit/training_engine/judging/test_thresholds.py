@@ -7,7 +7,7 @@ from sklearn.metrics import precision_recall_curve as scikit_curve
 
 from sightsmith_training.engine.judging.curves import precision_recall_curve, threshold_curve
 from sightsmith_training.engine.judging.rankings import Ranking
-from sightsmith_training.engine.judging.thresholds import best_threshold, best_thresholds
+from sightsmith_training.engine.judging.thresholds import best_threshold, best_thresholds, worthwhile_thresholds
 
 from .cases import boxed, classified, detected, match, of_any_case, scored_labels
 
@@ -53,6 +53,15 @@ def test_only_the_surest_label_of_an_image_is_let_through_where_images_have_one(
     thresholds = best_thresholds(matches.rankings)
     assert thresholds[1] == 0.5
     assert thresholds[0] == pytest.approx(0.7)
+
+
+def test_answers_are_kept_back_only_where_that_is_clearly_better() -> None:
+    # One wrong answer among five, the least sure: leaving it out raises the F1 from 8/9 to 1, which may be chance.
+    a_few = ranking([0.9, 0.8, 0.7, 0.6, 0.3], [True, True, True, True, False])
+    # The same, a hundred times: that is not chance.
+    many = ranking([0.9, 0.8, 0.7, 0.6, 0.3] * 100, [True, True, True, True, False] * 100)
+    nothing = ranking([0.9, 0.1], [False, False])
+    assert worthwhile_thresholds([a_few, many, nothing]) == pytest.approx([0.0, 0.45, 0.0])
 
 
 def test_thresholds_of_a_detector_come_from_its_matches() -> None:

@@ -20,6 +20,23 @@ def best_thresholds(rankings: Sequence[Ranking]) -> Floats:
     return np.array([best_threshold(ranking) for ranking in rankings])
 
 
+def worthwhile_thresholds(rankings: Sequence[Ranking]) -> Floats:
+    """The best thresholds, but 0 where they gain less than chance may; shape [labels].
+
+    For models whose surest label is the answer: a threshold takes answers away, and one that was fitted to a few
+    images takes away right ones. It must raise the F1 by more than its standard error (the rule of Breiman et al.,
+    "Classification and Regression Trees" (1984), §3.4.3, with no threshold as the simpler model).
+    """
+    return np.array([_worthwhile_threshold(ranking) for ranking in rankings])
+
+
+def _worthwhile_threshold(ranking: Ranking) -> float:
+    best = best_threshold(ranking)
+    without, with_best = ranking.at(np.array([0.0, best])).f1.tolist()
+    error = np.sqrt(without * (1 - without) / max(1, ranking.positives))
+    return best if with_best - without > error else 0.0
+
+
 def best_threshold(ranking: Ranking) -> float:
     """The threshold with the highest F1.
 

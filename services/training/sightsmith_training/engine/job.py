@@ -1,0 +1,78 @@
+"""One training while it runs: what it was asked for, and where it works."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from obstore.store import ObjectStore, from_url
+
+from sightsmith_training.engine.classification.search import BUDGET_SECONDS
+from sightsmith_training.engine.contract import SpecEntry, TrainingOptions, TrainingSpec
+from sightsmith_training.engine.reading import ReadImages, read_images
+from sightsmith_training.engine.tasks import TaskDecision
+
+_VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training in its place.
+
+    Attributes:
+        spec: what was asked for.
+        decision: what is to be trained.
+        threads: cores to use.
+        folder: for files that are not needed afterwards.
+        store: holds images, checkpoints and exported backbones.
+        ends: on the clock of `time.monotonic`, when the budget is used up.
+    """
+
+    spec: TrainingSpec
+    decision: TaskDecision
+    threads: int
+    folder: Path
+    store: ObjectStore
+    ends: float
+
+    @classmethod
+    @contextmanager
+    def begin(cls, spec: TrainingSpec, decision: TaskDecision) -> "Iterator[Job]":
+        """Makes the place for a training, and clears it away afterwards."""
+        spec.output_dir.mkdir(parents=True, exist_ok=True)
+        ends = time.monotonic() + budget_seconds(spec.options)
+        threads = spec.threads or len(os.sched_getaffinity(0))
+        with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
+            yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends)
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the budget; below 0 when it is used up."""
+        return self.ends - time.monotonic()
+
+    def read(self, entries: Sequence[SpecEntry], side: int, advance: Callable[[float], None]) -> ReadImages:
+        """Reads the images that are wanted; see `read_images`."""
+        return read_images(
+            self.store,
+            entries,
+            side,
+            self.spec.image_limits,
+            self.folder / "pixels.npy",
+            self.threads,
+            self.spec.max_unusable_fraction,
+            advance,
+        )
+
+
+def budget_seconds(options: TrainingOptions) -> float:
+    """Seconds that a training may take."""
+    return options.budget_seconds or BUDGET_SECONDS[options.effort]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that shape a result, by distribution name."""
+    return {name: version(name) for name in _VERSIONED}
