@@ -2,7 +2,7 @@
 
 Labeling checks images and makes thumbnails with `inspect_and_shrink`; training, the check of exports and inference
 decode with `decode_square`. There is one decoder so that a model is served exactly the pixels it was trained on. Only
-Pillow and numpy are needed here.
+Pillow and numpy have to be there.
 """
 
 import io
@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
+
+from sightsmith.shrinking import fitted_size, shrunk
 
 ImageErrorReason = Literal[
     "IMAGE_EMPTY", "IMAGE_UNREADABLE", "IMAGE_TRUNCATED", "IMAGE_TOO_LARGE", "IMAGE_TOO_SMALL", "IMAGE_ANIMATED"
@@ -146,7 +148,8 @@ def inspect_and_shrink(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIM
         small = _to_rgb(image)
         if not is_reduced:
             size = image.size  # Pillow turned a TIFF upright while loading it.
-        small.thumbnail((side, side), Image.Resampling.HAMMING, reducing_gap=_REDUCING_GAP)
+        if (fitted := fitted_size(small.size, side)) != small.size:
+            small = shrunk(small, fitted)
         turn = _UPRIGHT.get(_orientation(image))
         return _info(image, size), small.transpose(turn) if turn is not None else small
 

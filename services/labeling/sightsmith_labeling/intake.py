@@ -1,17 +1,15 @@
 """Intake: every image that comes in, however it comes, is checked, hashed, measured and stored here."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from sightsmith.images import ImageError, ImageLimits
 from sightsmith.objects import Objects, image_key, thumbnail_key
 from sightsmith_labeling import intake_process
 from sightsmith_labeling.kept_image import KeptImage
+from sightsmith_labeling.piped_processes import PipedProcesses, ProcessDiedError
 from sightsmith_labeling.settings import LabelingSettings
 
 _Arguments = TypeVarTuple("_Arguments")
@@ -51,10 +49,8 @@ class Intake:
 
     def __init__(self, objects: Objects, limits: IntakeLimits) -> None:
         self._objects = objects
-        self._limits = limits
-        self._workplace = intake_process.Workplace(objects, limits.image, limits.thumbnail_side)
-        self._processes = self._pool(limits.processes)
-        self._suspects = asyncio.Lock()
+        workplace = intake_process.Workplace(objects, limits.image, limits.thumbnail_side)
+        self._processes = PipedProcesses(limits.processes, partial(intake_process.begin, workplace))
 
     async def keep(self, source: str, data: bytes) -> KeptImage:
         """Checks an image and stores its bytes and its thumbnail; what is stored already stays.
@@ -82,41 +78,10 @@ class Intake:
 
     def close(self) -> None:
         """Lets go of the processes."""
-        self._processes.shutdown(wait=False, cancel_futures=True)
+        self._processes.close()
 
     async def _run(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-        pool = self._processes
         try:
-            return await _run_in(pool, work, *arguments)
-        except BrokenProcessPool:
-            if self._processes is pool:
-                self._processes = self._pool(self._limits.processes)
-        return await self._run_alone(work, *arguments)
-
-    async def _run_alone(self, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-        """Does again what was in work when a process crashed: one after the other, so that it shows which was to blame.
-
-        Raises:
-            ImageError: if it was this one.
-        """
-        async with self._suspects:
-            pool = self._pool(1)
-            try:
-                return await _run_in(pool, work, *arguments)
-            except BrokenProcessPool as error:
-                raise ImageError("IMAGE_UNREADABLE", "the process that decoded the image crashed on it") from error
-            finally:
-                pool.shutdown(wait=False)
-
-    def _pool(self, processes: int) -> ProcessPoolExecutor:
-        # Not forked: a copy of a process with threads may hang, and would hold its connections open.
-        return ProcessPoolExecutor(
-            processes,
-            mp_context=get_context("spawn"),
-            initializer=intake_process.begin,
-            initargs=(self._workplace,),
-        )
-
-
-async def _run_in(executor: Executor, work: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
-    return await asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+            return await self._processes.run(work, *arguments)
+        except ProcessDiedError as error:
+            raise ImageError("IMAGE_UNREADABLE", "the process that decoded the image crashed on it") from error

@@ -1,10 +1,7 @@
 """What is done in the processes of intake. They import little, so that they begin soon and are small."""
 
-import os
 import signal
-import threading
 from dataclasses import dataclass
-from multiprocessing import connection, parent_process
 
 from sightsmith.images import ImageLimits
 from sightsmith.memory import keep_freed_memory
@@ -26,13 +23,12 @@ _workplace: Workplace | None = None
 
 
 def begin(workplace: Workplace) -> None:
-    """Prepares the process; it ends with the one that began it, however that ends."""
+    """Prepares the process."""
     global _workplace
     _workplace = workplace
     keep_freed_memory()
     # Ctrl-C reaches all processes of a terminal; the parent decides what becomes of the work that is begun.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def keep(source: str, data: bytes) -> KeptImage:
@@ -67,10 +63,3 @@ def _here() -> Workplace:
     if _workplace is None:
         raise RuntimeError("the process was not prepared")
     return _workplace
-
-
-def _end_with_the_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

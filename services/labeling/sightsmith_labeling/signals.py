@@ -64,5 +64,6 @@ def _variance_of_laplacian(pixels: npt.NDArray[np.int16]) -> float:
     if min(pixels.shape) <= 2:
         return 0.0
     edges = pixels[:-2, 1:-1] + pixels[2:, 1:-1] + pixels[1:-1, :-2] + pixels[1:-1, 2:] - 4 * pixels[1:-1, 1:-1]
-    # numpy takes the variance of whole numbers in double precision, which takes several times as long.
-    return float(edges.astype(np.float32).var())
+    # From the sums, in single precision: `var` takes several times as long. The mean is near 0, so nothing cancels out.
+    values = edges.astype(np.float32).ravel()
+    return float(values @ values) / len(values) - (float(values.sum()) / len(values)) ** 2

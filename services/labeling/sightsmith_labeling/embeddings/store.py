@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sightsmith_labeling.embeddings.sketches import Vectors, directions, sketches, vector_text
 from sightsmith_labeling.embeddings.tables import EmbeddingRow
 
-DEFAULT_BACKBONE = "efficientnet-lite0-240px-579344248a93e230-export1"
-"""Content name of the backbone whose embeddings are searched: the first and smallest of training's catalogue."""
+DEFAULT_BACKBONE = "efficientnet-lite1-240px-77cc7160d37bebc1-export1"
+"""Content name of the backbone whose embeddings are searched: the one that quick trainings learn from, too."""
 
 _FLOAT32 = np.dtype("<f4")
 
