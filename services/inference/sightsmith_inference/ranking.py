@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from sightsmith.errors import FieldViolation
 from sightsmith_inference.findings import Findings
-from sightsmith_inference.models import ServableModel
+from sightsmith_inference.models import ServableModel, Task
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ class Wish:
 def choose(findings: Findings, model: ServableModel, wish: Wish) -> tuple[Prediction, ...]:
     """Picks what is wanted of the findings of one image, the most likely first.
 
-    By its own rule, a model that has thresholds answers with every label that reaches its threshold, and one that has
-    none with the most likely label.
+    By its own rule, a model of one label an image answers with the most likely one, if it reaches its threshold, and
+    any other with everything that reaches its threshold.
     """
     if wish.min_confidence is None and model.thresholds is None:
         return _predictions(findings, slice(1), model)
     is_wanted = findings.confidences >= _least(findings, model, wish)
+    if wish.min_confidence is None and model.task is Task.CLASSIFICATION:
+        is_wanted[1:] = False
     return _predictions(findings, np.flatnonzero(is_wanted)[: wish.max_results or None], model)
 
 

@@ -172,18 +172,22 @@ async def test_several_labels(client: InferenceClient, put_model: PutModel, runt
     assert [prediction.label for prediction in one.predictions] == [max(scores, key=scores.__getitem__)]
 
 
-async def test_thresholds_of_a_model_with_one_label_an_image(client: InferenceClient, put_model: PutModel) -> None:
+@pytest.mark.parametrize(("share", "answers"), [(0.5, 1), (1.01, 0)])
+async def test_a_model_of_one_label_answers_with_the_likeliest_if_it_reaches_its_threshold(
+    client: InferenceClient, put_model: PutModel, share: float, answers: int
+) -> None:
     tiny = TinyModel.of_seed(1)
     image = png(7)
     scores = tiny.scores(image)
-    first, second, third = sorted(scores, key=scores.__getitem__, reverse=True)
-    least = {first: 1.0, second: scores[second] / 2, third: 1.0}
-    model = "projects/shop/models/one-label"
+    likeliest = max(scores, key=scores.__getitem__)
+    # The others reach theirs, and are no answers all the same.
+    least = dict.fromkeys(scores, 0.0) | {likeliest: min(1.0, share * scores[likeliest])}
+    model = f"projects/shop/models/one-label-{answers}"
     thresholds = [LabelThreshold(label=label, threshold=value) for label, value in least.items()]
     put_model(model, {"onnx": tiny.onnx}, thresholds=thresholds)
     async for deployment in _deployed(client, model):
         response = await client.predict(deployment, image)
-    assert list(scores_of(response.predictions)) == [second]
+    assert list(scores_of(response.predictions)) == [likeliest][:answers]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,6 @@ def test_without_thresholds(wish: Wish, labels: list[str]) -> None:
     assert [prediction.label for prediction in _chosen(SCORES, _model(), wish)] == labels
 
 
-@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.MULTI_LABEL_CLASSIFICATION])
 @pytest.mark.parametrize(
     ("wish", "labels"),
     [
@@ -54,8 +53,23 @@ def test_without_thresholds(wish: Wish, labels: list[str]) -> None:
         (Wish(min_confidence=0.5), ["b"]),
     ],
 )
-def test_with_thresholds(task: Task, wish: Wish, labels: list[str]) -> None:
-    model = _model(task=task, thresholds=(0.1, 0.7, 0.2, 0.11))
+def test_with_thresholds(wish: Wish, labels: list[str]) -> None:
+    model = _model(task=Task.MULTI_LABEL_CLASSIFICATION, thresholds=(0.1, 0.7, 0.2, 0.11))
+    assert [prediction.label for prediction in _chosen(SCORES, model, wish)] == labels
+
+
+@pytest.mark.parametrize(
+    ("threshold", "wish", "labels"),
+    [
+        (0.5, Wish(), ["b"]),
+        (0.7, Wish(), []),
+        (0.7, Wish(min_confidence=0.15), ["b", "c"]),
+    ],
+)
+def test_thresholds_of_one_label_an_image_are_of_the_likeliest_label(
+    threshold: float, wish: Wish, labels: list[str]
+) -> None:
+    model = _model(thresholds=(0.0, threshold, 0.0, 0.0))
     assert [prediction.label for prediction in _chosen(SCORES, model, wish)] == labels
 
 
@@ -73,7 +87,8 @@ def test_confidence_is_never_above_one() -> None:
 def test_laws(scores: np.ndarray, least: float, most: int) -> None:
     labels = tuple(str(index) for index in range(scores.size))
     chosen = _chosen(scores, _model(labels), Wish(least, most))
-    by_threshold = _chosen(scores, _model(labels, thresholds=(least,) * len(labels)), Wish(None, most))
+    model = _model(labels, Task.MULTI_LABEL_CLASSIFICATION, (least,) * len(labels))
+    by_threshold = _chosen(scores, model, Wish(None, most))
     confidences = [prediction.confidence for prediction in chosen]
     assert confidences == sorted(confidences, reverse=True)
     assert len(chosen) == min((scores.astype(float) >= least).sum(), most or scores.size)
