@@ -11,7 +11,8 @@ from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.client import Client
 from sightsmith.rpc.status import from_status
 from tests.perf.figures import Measured
-from tests.perf.workplace import PROJECT, deploy, import_photos, running_stack, train
+from tests.perf.processor_time import processor_seconds
+from tests.perf.workplace import PROJECT, deploy, import_photos, running_stack, train, wait_for_embeddings
 
 _RUNTIMES = {"by-onnx": Deployment.RUNTIME_ONNX, "by-torchscript": Deployment.RUNTIME_TORCHSCRIPT}
 
@@ -23,8 +24,11 @@ Answer = dict[str, float]
 
 
 def measure(photos: Path) -> Measured:
-    """Trains twice from one snapshot; the figures are the second model's unless they are called cold."""
-    with running_stack() as (_, client):
+    """Trains twice from one snapshot, and once from another that brings embeddings.
+
+    The figures are the second model's unless they are called cold or fast.
+    """
+    with running_stack() as (endpoints, client):
         import_photos(client, photos)
         snapshot = client.snapshots.take(PROJECT)
         # The first training of a stack exports the pretrained backbones, which all later ones use.
@@ -39,7 +43,21 @@ def measure(photos: Path) -> Measured:
             "training.photos_job_cold_seconds": cold_seconds,
             "training.photos_job_seconds": seconds,
             **_parity(client, model),
+            **_train_from_embeddings(client, endpoints.data_dir),
         }
+
+
+def _train_from_embeddings(client: Client, data_dir: Path) -> Measured:
+    """A quick training of images that are embedded; processor seconds are those of every process of the stack."""
+    wait_for_embeddings(client)
+    snapshot = client.snapshots.take(PROJECT)
+    begin = processor_seconds(data_dir)
+    model, seconds = _train(client, snapshot)
+    return {
+        "training.photos_fast_seconds": seconds,
+        "training.photos_fast_cpu_seconds": processor_seconds(data_dir) - begin,
+        "training.photos_fast_macro_f1": client.evaluation(model.name).summary.macro_f1,
+    }
 
 
 def _train(client: Client, snapshot: Snapshot) -> tuple[Model, float]:
