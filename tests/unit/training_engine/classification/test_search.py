@@ -55,6 +55,9 @@ def test_a_search_finds_a_model_and_records_everything(activation: str, effort: 
     assert ((found.scores >= 0) & (found.scores <= 1)).all()
     assert {phase for phase, *_ in told} >= {"probing", "fitting"}
     assert all(0 <= share <= 1 + 1e-9 for _, share, _ in told)
+    learned = [point.images for point in found.learning]
+    assert learned == sorted(set(learned))
+    assert len(learned) == (0 if effort == "fast" else 4)
     assert [row[1] for row in found.trade_off] == sorted(row[1] for row in found.trade_off)
     assert (activate(_logits(found, given), activation).argmax(axis=1) == given.truth.argmax(axis=1)).mean() > 0.8
 

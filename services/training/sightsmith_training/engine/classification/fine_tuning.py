@@ -2,15 +2,12 @@
 
 import copy
 import math
-import os
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +15,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation uses
 
-from sightsmith_training.engine.batches import run_in_batches
+from sightsmith_training.engine.batches import Outputs, run_in_batches
 from sightsmith_training.engine.classification.augmentation import Augmentation
 from sightsmith_training.engine.classification.heads import Head, activate
 from sightsmith_training.engine.classification.scores import log_loss
 from sightsmith_training.engine.classification.truth import Logits, Rows, Truth, balanced_weights
-from sightsmith_training.engine.classification.tuned_network import TunedNetwork, score_logits, to_planes
+from sightsmith_training.engine.classification.tuned_network import TunedNetwork, to_planes
+from sightsmith_training.engine.distribution.checkpoints import State, read_state, write_state
+from sightsmith_training.engine.distribution.devices import DeviceWish
+from sightsmith_training.engine.distribution.learners import Learner, learner_for
+from sightsmith_training.engine.distribution.places import Place, find_place
 from sightsmith_training.engine.samples import Pixels
 
 _IMAGES_IN_A_PIECE = 8  # Of a batch: one piece a core. Fixed, so that sums do not depend on the number of cores.
+_IMAGES_AT_ONCE_ON_A_GPU = 64  # When they are judged.
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,23 @@ class FineTuning:
     """A network on its way, which can be stopped after any epoch and go on in another process.
 
     Random numbers depend on the seed and the step alone, and learning rates on the step, so a checkpoint needs neither.
-    One core works on one piece of a batch: all cores on each layer, as is usual, would wait for the slowest every time.
-    It expects `torch.set_num_threads(1)`.
+    It learns on a GPU if this process finds one. If the process is a member of a group, the members share each batch:
+    but for rounding the result is that of one process. It expects `torch.set_num_threads(1)`.
     """
 
-    def __init__(self, backbone: nn.Module, head: Head, recipe: Recipe, seed: int, threads: int) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        recipe: Recipe,
+        seed: int,
+        threads: int,
+        device: DeviceWish = "auto",
+    ) -> None:
         """Starts from a pretrained backbone, which is copied, and a head fitted on its features."""
         self.recipe = recipe
         self.epochs: list[Epoch] = []
-        self._seed, self._threads = seed, threads
+        self._seed, self._threads, self._device = seed, threads, device
         self._network = TunedNetwork(copy.deepcopy(backbone), head)
         self._network.freeze(recipe.frozen_share)
         self._average = copy.deepcopy(self._network).requires_grad_(False)
@@ -127,6 +137,7 @@ class FineTuning:
             weight_decay=recipe.weight_decay,
         )
         self._best: tuple[float, dict[str, Tensor]] | None = None
+        self._scale: State = {}
 
     @property
     def stopped(self) -> bool:
@@ -156,19 +167,21 @@ class FineTuning:
             checkpoint: file from which it goes on if it is there and fits, and that is renewed after each epoch.
             advance: called with the share of this run's steps that are done.
         """
-        if checkpoint is not None and checkpoint.exists():
-            self._restore(checkpoint)
+        if checkpoint is not None:
+            self._read(checkpoint)
         first = len(self.epochs)
-        with ThreadPoolExecutor(self._threads) as pool:
+        place = find_place(self._device)
+        with self._learner_at(place) as learner:
             while len(self.epochs) < until and not self.stopped:
                 done = len(self.epochs) - first
-                self._run_epoch(examples, pool, _part(advance, done / (until - first), 1 / (until - first)))
-                if checkpoint is not None:
-                    self._save(checkpoint)
+                report = _part(advance, done / (until - first), 1 / (until - first))
+                self._run_epoch(examples, place, learner, report)
+                if checkpoint is not None and place.is_first:
+                    write_state(checkpoint, self.state)
 
     def logits(self, pixels: Pixels) -> Logits:
         """What the averaged weights of the best epoch say; shape [images, labels]."""
-        return run_in_batches(partial(score_logits, self._at_best()), pixels, self._threads).astype(np.float64)
+        return self._score(self._at_best(), pixels, find_place(self._device).device)
 
     def result(self) -> tuple[nn.Module, Head]:
         """The backbone and the head with the averaged weights of the best epoch."""
@@ -176,67 +189,81 @@ class FineTuning:
         return network.backbone, network.as_head()
 
     def _at_best(self) -> TunedNetwork:
-        if self._best is None:
-            return self._average
         network = copy.deepcopy(self._average)
-        network.load_state_dict(self._best[1])
+        if self._best is not None:
+            network.load_state_dict(self._best[1])
         return network
 
-    def _run_epoch(self, examples: Examples, pool: ThreadPoolExecutor, advance: Callable[[float], None]) -> None:
+    @contextmanager
+    def _learner_at(self, place: Place) -> Iterator[Learner["_Part"]]:
+        """Brings everything to where the network learns, and back: between its runs it takes up no memory of a GPU."""
+        self._move_to(place.device)
+        learner = learner_for(place, self._network, self._optimiser, self._loss_of, _join, self._threads, self._scale)
+        try:
+            yield learner
+        finally:
+            self._scale = learner.scale
+            learner.close()
+            self._move_to(torch.device("cpu"))
+
+    def _move_to(self, device: torch.device) -> None:
+        self._network.to(device)
+        self._average.to(device)
+        # It puts what it remembers of each parameter beside the parameter.
+        self._optimiser.load_state_dict(self._optimiser.state_dict())
+
+    def _run_epoch(
+        self, examples: Examples, place: Place, learner: Learner["_Part"], advance: Callable[[float], None]
+    ) -> None:
         started = time.monotonic()
         weights = _weights_of(examples, self._network)
         batches = list(self._batches(examples.learn, len(self.epochs)))
-        losses, clocks = [], []
+        losses = []
         for number, rows in enumerate(batches):
             step = len(self.epochs) * len(batches) + number
-            loss, clock = self._step(examples, weights, rows, step, step / (self.recipe.epochs * len(batches)), pool)
-            losses.append(loss)
-            clocks.append(clock)
+            losses.append(learner.set_gradients(self._parts(examples, weights, rows, step, place)))
+            self._set_rates(step / (self.recipe.epochs * len(batches)))
+            learner.step()
+            self._update_average(step)
             advance((number + 1) / len(batches))
-        held_out = self._judge(examples)
-        network, whole = np.sum(clocks, axis=0)
-        self.epochs.append(Epoch(float(np.mean(losses)), held_out, time.monotonic() - started, float(network / whole)))
+        held_out = self._judge(examples, place)
+        network, whole = learner.clock()
+        loss = place.total(float(torch.stack(losses).mean()))
+        self.epochs.append(Epoch(loss, held_out, time.monotonic() - started, network / whole))
 
     def _batches(self, learn: Rows, epoch: int) -> Iterator[Rows]:
         order = np.random.default_rng([self._seed, epoch]).permutation(learn)
         # Of even size: a last batch of one image would teach as much as a full one.
         yield from np.array_split(order, max(1, round(len(order) / self.recipe.batch)))
 
-    def _step(
-        self,
-        examples: Examples,
-        weights: npt.NDArray[np.float32],
-        rows: Rows,
-        step: int,
-        position: float,
-        pool: ThreadPoolExecutor,
-    ) -> tuple[float, tuple[float, float]]:
-        """One step of learning; gives the loss and the seconds in the network and altogether."""
-        pieces = np.array_split(rows, math.ceil(len(rows) / _IMAGES_IN_A_PIECE))
-        whole_weight = float(weights[rows].sum())
-        random = [np.random.default_rng([self._seed, step, number]) for number in range(len(pieces))]
+    def _parts(
+        self, examples: Examples, weights: npt.NDArray[np.float32], rows: Rows, step: int, place: Place
+    ) -> list[Callable[[], "_Part"]]:
+        """What makes this process's pieces of a batch."""
+        own = place.share(len(rows))
+        shares = weights / weights[rows].sum()
+        pieces = np.array_split(np.arange(len(rows)), math.ceil(len(rows) / _IMAGES_IN_A_PIECE))
 
-        def work(piece: Rows, random: np.random.Generator) -> tuple[Tensor, Sequence[Tensor], tuple[float, float]]:
-            started = time.monotonic()
+        def make(number: int, piece: Rows) -> "_Part":
             # Memory-mapped pixels are read here, in the thread that needs them.
-            planes = self.recipe.augmentation.apply(to_planes(examples.pixels[piece]), random)
-            ready = time.monotonic()
-            truth = torch.from_numpy(examples.truth[piece]).float()
-            losses = self._losses(self._network(planes), truth)
-            loss = (losses * torch.from_numpy(weights[piece])).sum() / whole_weight
-            # Not `backward`: its sums would go into the one place that all threads share.
-            slopes = torch.autograd.grad(loss, self._learning)
-            ended = time.monotonic()
-            return loss.detach(), slopes, (ended - ready, ended - started)
+            planes = to_planes(examples.pixels[rows[piece]])
+            # Altered as a whole, so that chance does not depend on who has which images.
+            altered = self.recipe.augmentation.apply(planes, np.random.default_rng([self._seed, step, number]))
+            mine = (piece >= own.start) & (piece < own.stop)
+            truth = examples.truth[rows[piece]][mine].astype(np.float32)
+            weight = shares[rows[piece]][mine]
+            return _Part(altered[torch.from_numpy(mine)], torch.from_numpy(truth), torch.from_numpy(weight))
 
-        losses, slopes, clocks = zip(*pool.map(work, pieces, random), strict=True)
-        for parameter, parts in zip(self._learning, zip(*slopes, strict=True), strict=True):
-            parameter.grad = torch.stack(parts).sum(dim=0)
-        self._set_rates(position)
-        self._optimiser.step()
-        self._update_average(step)
-        network, whole = np.sum(clocks, axis=0)
-        return float(sum(losses)), (float(network), float(whole))
+        return [
+            partial(make, number, piece)
+            for number, piece in enumerate(pieces)
+            if piece[0] < own.stop and piece[-1] >= own.start
+        ]
+
+    def _loss_of(self, network: nn.Module, part: "_Part") -> Tensor:
+        device = self._network.head.weight.device
+        planes, truth, weights = (each.to(device) for each in (part.planes, part.truth, part.weights))
+        return (self._losses(network(planes).float(), truth) * weights).sum()
 
     def _losses(self, logits: Tensor, truth: Tensor) -> Tensor:
         """Of each image [images, 1], or of each image and label [images, labels] under sigmoids."""
@@ -261,40 +288,73 @@ class FineTuning:
         keep = min(self.recipe.averaging, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._averaged, self._learning, 1 - keep)
 
-    def _judge(self, examples: Examples) -> float | None:
+    def _judge(self, examples: Examples, place: Place) -> float | None:
         if not len(examples.held_out):
             return None
-        scorer = partial(score_logits, self._average)
-        logits = run_in_batches(scorer, examples.pixels[examples.held_out], self._threads).astype(np.float64)
+        own = examples.held_out[place.share(len(examples.held_out))]
+        logits = place.gather(self._score(self._average, examples.pixels[own], place.device))
         activation = self._network.activation
         loss = log_loss(activate(logits, activation), examples.truth[examples.held_out], activation)
         if self._best is None or loss < self._best[0]:
-            self._best = (loss, copy.deepcopy(self._average.state_dict()))
+            self._best = (loss, {name: each.cpu().clone() for name, each in self._average.state_dict().items()})
         return loss
 
-    def _save(self, file: Path) -> None:
-        """Writes everything needed to go on, beside its place, and renames it: a file there is always whole."""
-        state: dict[str, Any] = {
+    def _score(self, network: nn.Module, pixels: Pixels, device: torch.device) -> Logits:
+        network.to(device)
+
+        def score(batch: Pixels) -> Outputs:
+            with torch.inference_mode():
+                return np.asarray(network(to_planes(batch).to(device)).cpu().numpy())
+
+        if device.type == "cpu":
+            return run_in_batches(score, pixels, self._threads).astype(np.float64)
+        sizes = [_IMAGES_AT_ONCE_ON_A_GPU] * math.ceil(len(pixels) / _IMAGES_AT_ONCE_ON_A_GPU)
+        return run_in_batches(score, pixels, 1, first=sizes).astype(np.float64)
+
+    @property
+    def state(self) -> State:
+        """Everything needed to go on; the tensors are the present ones, not copies."""
+        return {
             "network": self._network.state_dict(),
             "average": self._average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "scale": self._scale,
             "best": self._best,
             "epochs": [vars(epoch) for epoch in self.epochs],
         }
-        beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-        torch.save(state, beside)
-        beside.replace(file)
 
-    def _restore(self, file: Path) -> None:
-        """Goes back to a checkpoint; one that is damaged or of another network is as good as none."""
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-            self._network.load_state_dict(state["network"])
-            self._average.load_state_dict(state["average"])
-            self._optimiser.load_state_dict(state["optimiser"])
-            self._best, self.epochs = state["best"], [Epoch(**epoch) for epoch in state["epochs"]]
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError, pickle.UnpicklingError):
-            file.unlink(missing_ok=True)
+    def restore(self, state: State) -> None:
+        """Goes back to a state of a fine-tuning of the same network.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: if it is of another one.
+        """
+        self._network.load_state_dict(state["network"])
+        self._average.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._scale = state["scale"]
+        self._best, self.epochs = state["best"], [Epoch(**epoch) for epoch in state["epochs"]]
+
+    def _read(self, file: Path) -> None:
+        """Goes back to a checkpoint; one that is of another network is as good as none."""
+        state = read_state(file)
+        if state is not None:
+            with suppress(RuntimeError, KeyError, ValueError):
+                self.restore(state)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some images of a batch: planes [images, 3, side, side], smoothable truth [images, labels], and weights."""
+
+    planes: Tensor
+    truth: Tensor
+    weights: Tensor
+
+
+def _join(parts: Sequence[_Part]) -> _Part:
+    planes, truth, weights = zip(*((part.planes, part.truth, part.weights) for part in parts), strict=True)
+    return _Part(torch.cat(planes), torch.cat(truth), torch.cat(weights))
 
 
 def _part(advance: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:

@@ -1,8 +1,10 @@
 """Successive halving: many candidates get a little time, the better half of them gets more, and so on."""
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -66,12 +68,13 @@ def halve(
     budget: Budget,
     reserve: Callable[[C], float] = lambda _: 0.0,
     advance: Callable[[float, float | None], None] = lambda share, best: None,
+    at_once: int = 1,
 ) -> list[Standing[C]]:
     """Trains all contenders for one rung, the better half of them for another, and so on until the last rung.
 
     Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization" (2016), figure 3.
-    A rung begins only if there is time for it as far as one can tell, so the budget is overdrawn by one rung of one
-    contender at most. How far the estimates are off is learned from the rungs that were run.
+    A rung begins only if there is time for it as far as one can tell, so the budget is overdrawn by one rung of as many
+    contenders as are trained at once. How far the estimates are off is learned from the rungs that were run.
 
     Args:
         contenders: in the order of trial, so the cheap ones first: the last ones find no time.
@@ -79,6 +82,7 @@ def halve(
         budget: of the whole.
         reserve: seconds that will be needed afterwards should this contender win.
         advance: called after each rung of a contender with the share of the rungs that are done and the best score.
+        at_once: contenders that are trained beside each other, each in a thread of its own.
 
     Returns:
         One standing for each contender, in their order.
@@ -86,7 +90,7 @@ def halve(
     standings = [Standing(contender) for contender in contenders]
     race = _Race(standings, rungs, budget, reserve, advance)
     for rung in range(rungs):
-        race.run(rung)
+        race.run(rung, at_once)
         if rung + 1 < rungs:
             race.drop_worse_half()
     return standings
@@ -108,17 +112,22 @@ class _Race(Generic[C]):
         self._estimated = self._spent = 0.0
         self._whole = sum(math.ceil(len(standings) / 2**rung) for rung in range(rungs))
         self._done = 0
+        self._lock = threading.Lock()
 
     @property
     def _alive(self) -> list[Standing[C]]:
         return [standing for standing in self._standings if not standing.dropped]
 
-    def run(self, rung: int) -> None:
-        for standing in self._alive:
-            if self._expected(standing.contender, rung) > self._budget.left:
-                standing.dropped = f"no time was left for rung {rung + 1}"
-            else:
-                self._train(standing, rung)
+    def run(self, rung: int, at_once: int) -> None:
+        with ThreadPoolExecutor(at_once) as pool:
+            for _ in pool.map(lambda standing: self._train_if_time(standing, rung), self._alive):
+                pass
+
+    def _train_if_time(self, standing: Standing[C], rung: int) -> None:
+        if self._expected(standing.contender, rung) > self._budget.left:
+            standing.dropped = f"no time was left for rung {rung + 1}"
+        else:
+            self._train(standing, rung)
 
     def drop_worse_half(self) -> None:
         ranked = sorted(self._alive, key=lambda standing: -_score(standing))
@@ -128,14 +137,16 @@ class _Race(Generic[C]):
     def _train(self, standing: Standing[C], rung: int) -> None:
         started = self._budget.now()
         standing.contender.train(rung)
-        standing.score = standing.contender.score()
+        score = standing.contender.score()
         seconds = self._budget.now() - started
-        standing.seconds += seconds
-        standing.rungs = rung + 1
-        self._estimated += standing.contender.cost(rung)
-        self._spent += seconds
-        self._done += 1
-        self._advance(min(1.0, self._done / self._whole), max(map(_score, self._standings)))
+        with self._lock:
+            standing.score = score
+            standing.seconds += seconds
+            standing.rungs = rung + 1
+            self._estimated += standing.contender.cost(rung)
+            self._spent += seconds
+            self._done += 1
+            self._advance(min(1.0, self._done / self._whole), max(map(_score, self._standings)))
 
     def _expected(self, contender: C, rung: int) -> float:
         pace = self._spent / self._estimated if self._estimated else 1.0

@@ -15,10 +15,11 @@ from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
 from sightsmith_training.engine.classification.folds import Fold, plan_folds
 from sightsmith_training.engine.classification.halving import Budget, Standing, halve
 from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.classification.learning import learning_points
 from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
 from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
 from sightsmith_training.engine.classification.tuning_candidate import RUNGS, TuningCandidate, TuningGround
-from sightsmith_training.engine.contract import Effort, Preference
+from sightsmith_training.engine.contract import Effort, LearningPoint, Preference
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.samples import Pixels
 
@@ -91,6 +92,7 @@ class Found:
         scores: calibrated, of those images, out of fold; thresholds are chosen on them. Shape [judged, labels].
         calibration: what it did.
         curves: of the last training on all images; empty for frozen networks.
+        learning: how the score grows with the images, by the best probe; empty where seconds count.
         untried: candidates for which there was no time at all, by name, each with the reason.
     """
 
@@ -102,6 +104,7 @@ class Found:
     scores: Probabilities
     calibration: CalibrationGain
     curves: list[Epoch]
+    learning: list[LearningPoint]
     untried: list[tuple[str, str]]
 
     @property
@@ -139,8 +142,18 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         scores=np.mean([calibration.scores(logits) for logits in chosen.logits], axis=0),
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
+        learning=_learning_points(given, wish, folds, probes),
         untried=[(each.contender.name, each.dropped) for each in standings if not each.rungs],
     )
+
+
+def _learning_points(
+    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial]
+) -> list[LearningPoint]:
+    if wish.effort == "fast":
+        return []
+    best = max(probes, key=lambda trial: trial.mean)
+    return learning_points(given.features, best, given.truth, folds, wish.seed)
 
 
 def _plan(given: SearchInput, wish: SearchWish) -> list[Fold]:

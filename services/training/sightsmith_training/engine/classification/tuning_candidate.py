@@ -1,7 +1,7 @@
 """Fine-tuning as a contender of successive halving."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,12 +12,17 @@ from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Examples, FineTuning, Recipe
 from sightsmith_training.engine.classification.folds import Fold
 from sightsmith_training.engine.classification.heads import Head
-from sightsmith_training.engine.classification.truth import Activation, Rows, Truth
+from sightsmith_training.engine.classification.truth import Activation, Logits, Rows, Truth
+from sightsmith_training.engine.distribution.checkpoints import State, read_state, write_state
+from sightsmith_training.engine.distribution.devices import DeviceWish
+from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.samples import Pixels
 
 RUNGS = (3, 6, 12)
 """Epochs at the end of each rung."""
 
+_IMAGES_FOR_A_MEMBER = 2  # Of each batch, at least: with fewer, members would mostly wait for each other.
+_IMAGES_WORTH_A_GROUP = 20_000  # Seen in a training: processes take seconds to start and to find each other.
 _DEARER_THAN_USE = 14
 """A step of learning on an image, as a multiple of the use of the network: the way back, and slower graphs."""
 
@@ -33,7 +38,9 @@ class TuningGround:
         splits: folds of one repetition, so no image is judged twice.
         checkpoints: folder of the job in which fine-tunings keep how far they are.
         seed: decides everything random.
-        threads: cores to use.
+        threads: cores for each training.
+        trials: where it is trained.
+        device: on what.
     """
 
     pixels: Pixels
@@ -43,6 +50,73 @@ class TuningGround:
     checkpoints: Path
     seed: int
     threads: int
+    trials: Trials = field(default_factory=InProcessTrials)
+    device: DeviceWish = "auto"
+
+    @cached_property
+    def shared_pixels(self) -> Pixels:
+        """The pixels, where trials find them."""
+        return self.trials.share(self.pixels)
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """A piece of fine-tuning: all that it takes beside the backbone and the pixels, which are large.
+
+    Attributes:
+        head: from which it starts.
+        recipe: of the fine-tuning.
+        seed: decides everything random.
+        threads: cores to use.
+        device: on what.
+        truth: shape [images, labels].
+        learn: positions of the images to learn from.
+        held_out: positions of those that judge each epoch; may be empty.
+        until: number of the last epoch.
+        state: from which it goes on; None at the beginning.
+        checkpoint: file that is renewed after each epoch, if the work sees this machine's files.
+    """
+
+    head: Head
+    recipe: Recipe
+    seed: int
+    threads: int
+    device: DeviceWish
+    truth: Truth
+    learn: Rows
+    held_out: Rows
+    until: int
+    state: State | None = None
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of a piece of fine-tuning.
+
+    Attributes:
+        state: from which it can go on.
+        epochs: all so far.
+        best_epoch: after how many of them the held-out loss was lowest.
+        logits: of the held-out images at that epoch, shape [held out, labels].
+    """
+
+    state: State
+    epochs: list[Epoch]
+    best_epoch: int
+    logits: Logits
+
+
+def tune(
+    backbone: nn.Module, pixels: Pixels, task: TuningTask, advance: Callable[[float], None] = lambda share: None
+) -> Tuned:
+    """Does a piece of fine-tuning, in whatever process and on whatever machine it is called."""
+    tuning = FineTuning(backbone, task.head, task.recipe, task.seed, task.threads, task.device)
+    if task.state is not None:
+        tuning.restore(task.state)
+    tuning.run(Examples(pixels, task.truth, task.learn, task.held_out), task.until, task.checkpoint, advance)
+    logits = tuning.logits(pixels[task.held_out]) if len(task.held_out) else np.zeros((0, task.truth.shape[1]))
+    return Tuned(tuning.state, tuning.epochs, tuning.best_epoch, logits)
 
 
 class TuningCandidate:
@@ -74,6 +148,7 @@ class TuningCandidate:
         self._fit_head = fit_head
         self._ground = ground
         self._epochs_before: list[int] = [0, *RUNGS]
+        self._tuned: list[Tuned] = []
 
     @property
     def name(self) -> str:
@@ -97,8 +172,14 @@ class TuningCandidate:
 
     def train(self, rung: int) -> None:
         """Trains each split to the end of a rung."""
-        for number, (split, tuning) in enumerate(zip(self._ground.splits, self._tunings, strict=True)):
-            tuning.run(self._examples(split), RUNGS[rung], self._checkpoint(f"split{number}"))
+        nothing: list[State | None] = [None] * len(self._heads)
+        before = [tuned.state for tuned in self._tuned] or nothing
+        self._tuned = [
+            self._tune(
+                self._checkpoint(f"split{number}"), self._task(split.learn, split.test, head, RUNGS[rung], state)
+            )
+            for number, (split, head, state) in enumerate(zip(self._ground.splits, self._heads, before, strict=True))
+        ]
 
     def score(self) -> float:
         """Macro-F1 over the images that the splits held out."""
@@ -107,12 +188,7 @@ class TuningCandidate:
     def trial(self, seconds: float, dropped: str) -> Trial:
         """The record of this candidate as far as it came."""
         judged = np.concatenate([split.test for split in self._ground.splits])
-        logits = np.concatenate(
-            [
-                tuning.logits(self._ground.pixels[split.test])
-                for split, tuning in zip(self._ground.splits, self._tunings, strict=True)
-            ]
-        )
+        logits = np.concatenate([tuned.logits for tuned in self._tuned])
         order = np.argsort(judged)
         rows = judged[order]
         return Trial(
@@ -128,29 +204,49 @@ class TuningCandidate:
             dropped=dropped,
         )
 
-    @property
-    def curves(self) -> list[list[Epoch]]:
-        """The epochs of each split."""
-        return [tuning.epochs for tuning in self._tunings]
-
     def train_on_all(self, advance: Callable[[float], None]) -> tuple[nn.Module, Head, list[Epoch]]:
         """Trains on all images for as many epochs as were best on the splits; gives backbone, head and epochs."""
-        everything = np.arange(len(self._ground.truth))
-        tuning = self._begin(everything)
-        until = round(float(np.mean([each.best_epoch for each in self._tunings])))
-        examples = Examples(self._ground.pixels, self._ground.truth, everything)
-        tuning.run(examples, until, self._checkpoint("all"), advance)
-        return *tuning.result(), tuning.epochs
+        everything, nothing = np.arange(len(self._ground.truth)), np.zeros(0, dtype=np.intp)
+        until = round(float(np.mean([tuned.best_epoch for tuned in self._tuned])))
+        head = self._fit_head(everything)
+        task = self._task(everything, nothing, head, until, None)
+        members = self.recipe.batch // _IMAGES_FOR_A_MEMBER if len(everything) * until >= _IMAGES_WORTH_A_GROUP else 1
+        tuned = self._tune(self._checkpoint("all"), task, members, advance)
+        tuning = FineTuning(self._load(), head, self.recipe, self._ground.seed, self._ground.threads)
+        tuning.restore(tuned.state)
+        return *tuning.result(), tuned.epochs
+
+    def _task(self, learn: Rows, held_out: Rows, head: Head, until: int, state: State | None) -> TuningTask:
+        ground = self._ground
+        return TuningTask(
+            head, self.recipe, ground.seed, ground.threads, ground.device, ground.truth, learn, held_out, until, state
+        )
+
+    def _tune(
+        self,
+        checkpoint: Path,
+        task: TuningTask,
+        members: int = 1,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> Tuned:
+        """Has the work done where trials are run; what comes back from other machines is kept here."""
+        trials = self._ground.trials
+        if trials.sees_files:
+            task = replace(task, checkpoint=checkpoint)
+        elif task.state is None:
+            task = replace(task, state=read_state(checkpoint))
+        tuned = trials.run(tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=advance)
+        if not trials.sees_files:
+            write_state(checkpoint, tuned.state)
+        return tuned
 
     @cached_property
-    def _tunings(self) -> list[FineTuning]:
-        return [self._begin(split.learn) for split in self._ground.splits]
+    def _heads(self) -> list[Head]:
+        return [self._fit_head(split.learn) for split in self._ground.splits]
 
-    def _begin(self, learn: Rows) -> FineTuning:
-        return FineTuning(self._load(), self._fit_head(learn), self.recipe, self._ground.seed, self._ground.threads)
-
-    def _examples(self, split: Fold) -> Examples:
-        return Examples(self._ground.pixels, self._ground.truth, split.learn, split.test)
+    @cached_property
+    def _backbone(self) -> nn.Module:
+        return self._ground.trials.share(self._load())
 
     def _checkpoint(self, part: str) -> Path:
         return self._ground.checkpoints / f"{self.backbone}-{self.recipe.body_rate:g}-{part}.pt"

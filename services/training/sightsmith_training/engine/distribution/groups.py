@@ -1,0 +1,80 @@
+"""Groups of processes on this machine that train one network together.
+
+They are started and watched by torch's elastic launcher, the one behind `torchrun`.
+"""
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from sightsmith_training.engine.distribution.parcels import read_parcel, write_parcel
+
+WORK, ANSWER, ERROR, PROGRESS = "work.pickle", "answer.pickle", "error.pickle", "progress.pickle"
+"""The files by which a group and the process that started it speak to each other."""
+
+_RESTARTS = 3
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+Result = TypeVar("Result")
+
+
+def run_in_group(
+    members: int, work: Callable[..., Result], *arguments: Any, advance: Callable[[float], None] = lambda share: None
+) -> Result:
+    """Lets several processes do the same work together, and gives what the first of them returned.
+
+    Each member joins a group of `torch.distributed` before it begins, over NCCL with a GPU for each, over Gloo without.
+    If one breaks off, all begin anew, a few times; work with a checkpoint then goes on from there.
+
+    Args:
+        members: how many processes.
+        work: a function of a module. It takes the arguments and, by name, an `advance` of its own.
+        arguments: they must be picklable.
+        advance: called with what the first member says of its progress.
+
+    Raises:
+        Exception: what the work raised in the first member that failed, if it can be told; RuntimeError otherwise.
+    """
+    with TemporaryDirectory(prefix="group-") as name:
+        folder = Path(name)
+        write_parcel(folder / WORK, (work, arguments))
+        # In a thread of its own: in the main thread the launcher would take over this process's signals for good.
+        with ThreadPoolExecutor(1) as pool:
+            launched = pool.submit(_launch, members, folder)
+            while wait([launched], _SECONDS_BETWEEN_LOOKS).not_done:
+                if (folder / PROGRESS).exists():
+                    advance(read_parcel(folder / PROGRESS))
+            launched.result()
+        if not (folder / ANSWER).exists():
+            raise read_parcel(folder / ERROR)
+        answer: Result = read_parcel(folder / ANSWER)
+        return answer
+
+
+def _launch(members: int, folder: Path) -> None:
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=members,
+        run_id=uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        max_restarts=_RESTARTS,
+        monitor_interval=_SECONDS_BETWEEN_LOOKS,
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
+    )
+    try:
+        elastic_launch(config, sys.executable)("-m", "sightsmith_training.engine.distribution.member", str(folder))
+    except ChildFailedError as error:
+        if (folder / ERROR).exists():
+            raise read_parcel(folder / ERROR) from error
+        raise RuntimeError(f"{members} processes that trained together broke off") from error
