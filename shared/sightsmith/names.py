@@ -142,6 +142,15 @@ class EvaluationName(ResourceName):
 
 
 @dataclass(frozen=True)
+class EvaluationCurvesName(ResourceName):
+    """`projects/{project}/models/{model}/evaluation/curves`."""
+
+    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation/curves"
+    project: str
+    model: str
+
+
+@dataclass(frozen=True)
 class ModelCardName(ResourceName):
     """`projects/{project}/models/{model}/card`."""
 

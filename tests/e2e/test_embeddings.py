@@ -16,11 +16,12 @@ from sightsmith.client.calls import open_channel
 from sightsmith.client.connection import Connection
 from sightsmith.images import decode_square
 from sightsmith.stack.stack import Stack
-from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE
+from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
+from sightsmith_training.engine.catalogue import IMAGE_SIDE
 from sightsmith_training.engine.embeddings import embed
 from tests.e2e.conftest import Command, Shop
 
-BACKBONE = CATALOGUE[0]
+BACKBONE = EMBEDDING_BACKBONE
 _WAIT_SECONDS = 180.0
 
 

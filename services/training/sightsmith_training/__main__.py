@@ -2,7 +2,11 @@
 
 import asyncio
 
-from sightsmith.api.training.v1 import model_service_pb2_grpc, training_service_pb2_grpc
+from sightsmith.api.training.v1 import (
+    model_service_pb2_grpc,
+    report_service_pb2_grpc,
+    training_service_pb2_grpc,
+)
 from sightsmith.database import Database, migrate
 from sightsmith.errors import UnavailableError
 from sightsmith.events.bus import EventBus
@@ -13,6 +17,8 @@ from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.discarded_files import DiscardedFiles
+from sightsmith_training.evaluated_image_drawing import EvaluatedImageDrawing
+from sightsmith_training.evaluations.service import Evaluations
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.model_card import ModelCards
@@ -22,6 +28,7 @@ from sightsmith_training.model_details import ModelDetails
 from sightsmith_training.model_files import ModelFiles
 from sightsmith_training.model_servicer import ModelParts, ModelServicer
 from sightsmith_training.models import Models
+from sightsmith_training.report_servicer import ReportServicer
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import Snapshots
 from sightsmith_training.tables import MIGRATIONS, SCHEMA, Outbox
@@ -52,6 +59,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             deleting=ModelDeleting(database, discarded, inference),
             files=ModelFiles(models, objects),
             cards=ModelCards(models, labeling),
+            evaluations=Evaluations(database),
         )
         server.add(
             training_service_pb2_grpc.add_TrainingServiceServicer_to_server,
@@ -62,6 +70,11 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             model_service_pb2_grpc.add_ModelServiceServicer_to_server,
             ModelServicer(parts),
             "sightsmith.api.training.v1.ModelService",
+        )
+        server.add(
+            report_service_pb2_grpc.add_ReportServiceServicer_to_server,
+            ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling)),
+            "sightsmith.api.training.v1.ReportService",
         )
         await server.start()
         await run_beside(

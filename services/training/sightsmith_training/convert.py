@@ -6,21 +6,15 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
-from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_job_pb2
+from sightsmith.api.training.v1 import model_pb2, report_file_pb2, training_job_pb2
 from sightsmith.errors import FieldViolation, SightsmithError
-from sightsmith.names import EvaluationName
 from sightsmith.rpc.status import to_status
-from sightsmith_training.engine.contract import (
-    Candidate,
-    Evaluation,
-    ImagePrediction,
-    Interval,
-    LabelEvaluation,
-    Parity,
-)
+from sightsmith_training.engine.contract import Candidate, Parity
+from sightsmith_training.evaluation_convert import summary_message
 from sightsmith_training.job_options import EFFORTS, PREFERENCES, TASKS
 from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact
+from sightsmith_training.report_files import StoredReportFile
 
 
 def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
@@ -61,7 +55,7 @@ def model_message(model: Model) -> model_pb2.Model:
         library_versions=model.library_versions,
         artifacts=[artifact_message(artifact) for artifact in model.artifacts],
         parity=_parity(model.parity),
-        evaluation=_summary(model.evaluation),
+        evaluation=summary_message(model.evaluation),
         training_duration=_duration(model.training_seconds),
         create_time=_timestamp(model.create_time),
         description=model.description,
@@ -73,6 +67,14 @@ def model_message(model: Model) -> model_pb2.Model:
             model_pb2.LabelThreshold(label=label, threshold=threshold)
             for label, threshold in zip(model.labels, model.thresholds, strict=bool(model.thresholds))
         ],
+        report_files=map(report_file_message, model.report_files),
+    )
+
+
+def report_file_message(file: StoredReportFile) -> report_file_pb2.ReportFile:
+    """A file of a report."""
+    return report_file_pb2.ReportFile(
+        path=file.path, media_type=file.media_type, key=file.key, sha256=file.sha256, size_bytes=file.size_bytes
     )
 
 
@@ -84,60 +86,6 @@ def artifact_message(artifact: StoredArtifact) -> model_pb2.Artifact:
         key=artifact.key,
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
-    )
-
-
-def evaluation_message(model: Model) -> evaluation_pb2.Evaluation:
-    """How good a model is."""
-    evaluation = model.evaluation
-    return evaluation_pb2.Evaluation(
-        name=str(EvaluationName(model.name.project, model.name.model)),
-        basis=evaluation_pb2.Evaluation.Basis.Value(f"BASIS_{evaluation.evaluated_on.upper()}"),
-        summary=_summary(evaluation),
-        label_metrics=[_label_metrics(label) for label in evaluation.per_label],
-        confusion_matrix=[
-            evaluation_pb2.ConfusionRow(label=label, predicted_counts=counts)
-            # Evaluations of old have no row for "none", the last one.
-            for label, counts in zip([*model.labels, ""], evaluation.confusion_matrix, strict=False)
-        ],
-        image_count=evaluation.images or sum(metrics.images for metrics in evaluation.per_label),
-        mean_average_precision=evaluation.mean_average_precision,
-        accuracy_interval=_interval(evaluation.accuracy_interval),
-        macro_f1_interval=_interval(evaluation.macro_f1_interval),
-        calibration_error=evaluation.calibration_error,
-        advice=[evaluation_pb2.Advice(**advice.model_dump()) for advice in evaluation.advice],
-    )
-
-
-def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:
-    return evaluation_pb2.LabelMetrics(
-        label=label.label,
-        precision=label.precision,
-        recall=label.recall,
-        f1=label.f1,
-        image_count=label.images,
-        threshold=label.threshold,
-        true_positive_count=label.true_positives,
-        false_positive_count=label.false_positives,
-        false_negative_count=label.false_negatives,
-        average_precision=label.average_precision,
-        precision_interval=_interval(label.precision_interval),
-        recall_interval=_interval(label.recall_interval),
-        f1_interval=_interval(label.f1_interval),
-    )
-
-
-def _interval(interval: Interval | None) -> evaluation_pb2.Interval | None:
-    return None if interval is None else evaluation_pb2.Interval(lower=interval.lower, upper=interval.upper)
-
-
-def evaluated_image_message(prediction: ImagePrediction) -> evaluation_pb2.EvaluatedImage:
-    """An image that a model was judged by."""
-    return evaluation_pb2.EvaluatedImage(
-        **prediction.model_dump(),
-        true_label=next(iter(prediction.true_labels), ""),
-        predicted_label=next(iter(prediction.predicted_labels), ""),
-        is_right=prediction.is_right,
     )
 
 
@@ -181,15 +129,6 @@ def _parity(parity: Parity) -> model_pb2.Parity:
         label_agreement=parity.label_agreement,
         image_count=parity.images,
         tolerance=parity.tolerance,
-    )
-
-
-def _summary(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
-    return model_pb2.EvaluationSummary(
-        accuracy=evaluation.accuracy,
-        macro_precision=evaluation.macro_precision,
-        macro_recall=evaluation.macro_recall,
-        macro_f1=evaluation.macro_f1,
     )
 
 

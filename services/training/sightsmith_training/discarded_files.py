@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -41,9 +41,8 @@ class DiscardedFiles:
 
     async def sweep(self) -> None:
         """Deletes the files that no model needs; leaves them for later while a server is out of reach."""
-        needed = ModelRow.artifacts.contains(
-            func.jsonb_build_array(func.jsonb_build_object("key", DiscardedFileRow.key))
-        )
+        file = func.jsonb_build_array(func.jsonb_build_object("key", DiscardedFileRow.key))
+        needed = or_(ModelRow.artifacts.contains(file), ModelRow.report_files.contains(file))
         try:
             async with self._database.transaction() as session:
                 keys = (await session.scalars(select(DiscardedFileRow.key).where(~exists().where(needed)))).all()

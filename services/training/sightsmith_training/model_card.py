@@ -8,8 +8,9 @@ from sightsmith.api.labeling.v1.snapshot_service_pb2 import GetSnapshotRequest
 from sightsmith.api.labeling.v1.snapshot_service_pb2_grpc import SnapshotServiceStub
 from sightsmith.names import ModelName
 from sightsmith.rpc.channel import error_of
-from sightsmith_training.convert import evaluation_message, model_message
+from sightsmith_training.convert import model_message
 from sightsmith_training.engine.catalogue import STARTING_POINTS
+from sightsmith_training.evaluation_convert import evaluation_message
 from sightsmith_training.model_card_page import model_card_page
 from sightsmith_training.models import Models
 

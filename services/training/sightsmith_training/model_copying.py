@@ -14,9 +14,8 @@ from typing import Any
 
 import grpc
 from google.protobuf import text_format
-from sqlalchemy import insert, literal, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 from tritonclient.grpc import model_config_pb2 as triton
 
 from sightsmith.api.events.v1.event_pb2 import ModelCreated
@@ -29,6 +28,7 @@ from sightsmith.names import ModelName, ProjectName
 from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
 from sightsmith_training.discarded_files import DiscardedFiles, discard
+from sightsmith_training.evaluations.storing import copy_images, copy_of
 from sightsmith_training.models import (
     Model,
     StoredArtifact,
@@ -39,7 +39,7 @@ from sightsmith_training.models import (
     next_model_number,
 )
 from sightsmith_training.publishing import CONFIG_FILE
-from sightsmith_training.tables import EvaluatedImageRow, ModelRow, Outbox
+from sightsmith_training.tables import ModelRow, Outbox
 
 _TIMEOUT_SECONDS = 10.0
 # What a copy does not take over.
@@ -172,10 +172,11 @@ class ModelCopying:
                 request_id=request_id,
                 create_time=now,
                 update_time=now,
+                own_evaluation=copy_of(original.own_evaluation),
             )
             session.add(row)
             await session.flush()
-            await _copy_evaluated_images(session, original, row)
+            await copy_images(session, original.own_evaluation, row.own_evaluation)
             tell(session, Outbox, ModelCreated(model=str(copy)))
             return model_of(row)
 
@@ -192,13 +193,6 @@ def _configs_of(model: Model) -> list[StoredArtifact]:
 
 def _values_to_copy(row: ModelRow) -> dict[str, Any]:
     return {column.key: getattr(row, column.key) for column in ModelRow.__table__.columns if column.key not in _OWN}
-
-
-async def _copy_evaluated_images(session: AsyncSession, original: ModelRow, copy: ModelRow) -> None:
-    columns = [column for column in EvaluatedImageRow.__table__.columns if column.key != "model_id"]
-    query = select(literal(copy.id), *columns).where(EvaluatedImageRow.model_id == original.id)
-    names = ["model_id", *(column.key for column in columns)]
-    await session.execute(insert(EvaluatedImageRow).from_select(names, query))
 
 
 def _triton_prefix(model: ModelName) -> str:

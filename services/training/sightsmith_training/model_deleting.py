@@ -59,7 +59,7 @@ class ModelDeleting:
             )
         async with self._database.transaction() as session:
             row = await locked_model_row(session, name, etag)
-            await discard(session, [artifact["key"] for artifact in row.artifacts])
+            await discard(session, [file["key"] for file in (*row.artifacts, *row.report_files)])
             # By itself, not through the session: the database takes the evaluated images along.
             await session.execute(delete(ModelRow).where(ModelRow.id == row.id))
         _log.info("model deleted", model=str(name))

@@ -1,4 +1,4 @@
-"""The exported files of models, as they are downloaded."""
+"""The files of models, exported ones and those of reports, as they are downloaded."""
 
 from collections.abc import AsyncIterator
 
@@ -6,17 +6,18 @@ from sightsmith.errors import InternalError, InvalidArgumentError, NotFoundError
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
 from sightsmith_training.models import Models, StoredArtifact
+from sightsmith_training.report_files import StoredReportFile
 
 
 class ModelFiles:
-    """Finds and reads exported files."""
+    """Finds and reads files."""
 
     def __init__(self, models: Models, objects: Objects) -> None:
         self._models = models
         self._objects = objects
 
     async def find(self, name: ModelName, model_format: str, path: str, offset: int) -> StoredArtifact:
-        """Finds a file.
+        """Finds an exported file.
 
         Args:
             name: of the model.
@@ -29,31 +30,41 @@ class ModelFiles:
             InvalidArgumentError: if the offset is negative.
             OutOfRangeError: if the offset is after the end of the file.
         """
-        if offset < 0:
-            raise InvalidArgumentError.of_field("offset", f"must not be negative, not {offset}")
         for artifact in (await self._models.get(name)).artifacts:
             if (artifact.format, artifact.path) == (model_format, path):
-                break
-        else:
-            raise NotFoundError(f"{name}: {model_format} {path[:200]}")
-        if offset > artifact.size_bytes:
-            raise OutOfRangeError(
-                f"{path} has {artifact.size_bytes} bytes; there is nothing after {offset}",
-                reason="INVALID_FIELD",
-                metadata={"size_bytes": str(artifact.size_bytes)},
-            )
-        return artifact
+                _check_offset(artifact, offset)
+                return artifact
+        raise NotFoundError(f"{name}: {model_format} {path[:200]}")
 
-    async def read(self, artifact: StoredArtifact, offset: int) -> AsyncIterator[bytes]:
+    async def find_of_report(self, name: ModelName, path: str, offset: int) -> StoredReportFile:
+        """Finds a file of a model's report, by its name; otherwise as `find`."""
+        for file in (await self._models.get(name)).report_files:
+            if file.path == path:
+                _check_offset(file, offset)
+                return file
+        raise NotFoundError(f"{name}: report file {path[:200]}")
+
+    async def read(self, file: StoredArtifact | StoredReportFile, offset: int) -> AsyncIterator[bytes]:
         """The bytes of a file after the first `offset`, in chunks of at most 1 MiB.
 
         Raises:
             InternalError: if the file has vanished from the object store.
         """
-        if offset == artifact.size_bytes:
+        if offset == file.size_bytes:
             return
         try:
-            async for chunk in self._objects.chunks(artifact.key, offset):
+            async for chunk in self._objects.chunks(file.key, offset):
                 yield chunk
         except FileNotFoundError:
-            raise InternalError(f"{artifact.key} is not in the object store") from None
+            raise InternalError(f"{file.key} is not in the object store") from None
+
+
+def _check_offset(file: StoredArtifact | StoredReportFile, offset: int) -> None:
+    if offset < 0:
+        raise InvalidArgumentError.of_field("offset", f"must not be negative, not {offset}")
+    if offset > file.size_bytes:
+        raise OutOfRangeError(
+            f"{file.path} has {file.size_bytes} bytes; there is nothing after {offset}",
+            reason="INVALID_FIELD",
+            metadata={"size_bytes": str(file.size_bytes)},
+        )

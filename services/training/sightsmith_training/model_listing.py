@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Double, String, Text, cast, func, select, tuple_
+from sqlalchemy.orm import contains_eager
 from sqlalchemy.sql import Select
 
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.paging import PageRequest
-from sightsmith_training.tables import ModelRow
+from sightsmith_training.tables import EvaluationRow, ModelRow
 
 # Score and number of a model, as the page tokens of the list by score hold them.
 _SCORED = re.compile(r"(?P<score>[0-9.e-]{1,30})/(?P<number>[0-9]{1,18})")
@@ -64,6 +65,7 @@ def listed_models(project: str, request: PageRequest, wanted: ModelFilter, order
     if order is ModelOrder.BEST:
         key = func.concat(cast(score, String), "/", key)
     query = select(ModelRow, key.label("page_key")).where(ModelRow.project == project)
+    query = query.join(ModelRow.own_evaluation).options(contains_eager(ModelRow.own_evaluation))
     if wanted.labels:
         query = query.where(ModelRow.labels.contains(list(wanted.labels)))
     if wanted.tags:
@@ -79,7 +81,7 @@ def listed_models(project: str, request: PageRequest, wanted: ModelFilter, order
 
 
 def _score() -> ColumnElement[float]:
-    return func.coalesce(cast(ModelRow.evaluation["macro_f1"].astext, Double), 0.0)
+    return func.coalesce(cast(EvaluationRow.figures["macro_f1"].astext, Double), 0.0)
 
 
 def _is_after(request: PageRequest, order: ModelOrder) -> ColumnElement[bool]:

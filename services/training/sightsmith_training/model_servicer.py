@@ -5,20 +5,36 @@ from dataclasses import dataclass
 
 from google.protobuf.empty_pb2 import Empty
 
-from sightsmith.api.training.v1 import evaluation_pb2, model_card_pb2, model_pb2
+from sightsmith.api.training.v1 import (
+    evaluation_curves_pb2,
+    evaluation_pb2,
+    finding_pb2,
+    model_card_pb2,
+    model_comparison_pb2,
+    model_pb2,
+)
 from sightsmith.api.training.v1 import model_service_pb2 as api
 from sightsmith.api.training.v1 import model_service_pb2_grpc as services
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import EvaluationName, ModelCardName, ModelName, ProjectName
+from sightsmith.names import EvaluationCurvesName, EvaluationName, ModelCardName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
 from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith.rpc.update_masks import updated_fields
-from sightsmith_training.convert import artifact_message, evaluated_image_message, evaluation_message, model_message
+from sightsmith_training.convert import artifact_message, model_message
+from sightsmith_training.engine.judging.matches import Outcome
+from sightsmith_training.evaluation_convert import (
+    comparison_message,
+    curves_message,
+    evaluated_image_message,
+    evaluation_message,
+)
+from sightsmith_training.evaluations.listing import FindingFilter
+from sightsmith_training.evaluations.service import Evaluations
 from sightsmith_training.model_card import ModelCards
 from sightsmith_training.model_copying import ModelCopying
 from sightsmith_training.model_deleting import ModelDeleting
-from sightsmith_training.model_details import CHANGEABLE, ModelDetails
+from sightsmith_training.model_details import CHANGEABLE, ModelChange, ModelDetails
 from sightsmith_training.model_files import ModelFiles
 from sightsmith_training.model_listing import ModelFilter, ModelOrder
 from sightsmith_training.models import Models
@@ -34,6 +50,7 @@ class ModelParts:
     deleting: ModelDeleting
     files: ModelFiles
     cards: ModelCards
+    evaluations: Evaluations
 
 
 class ModelServicer(services.ModelServiceServicer):
@@ -57,9 +74,12 @@ class ModelServicer(services.ModelServiceServicer):
         model = request.model
         name = ModelName.parse(model.name, "model.name")
         fields = updated_fields(model, request.update_mask, CHANGEABLE)
-        description = model.description if "description" in fields else None
-        tags = model.tags if "tags" in fields else None
-        return model_message(await self._parts.details.update(name, description, tags, model.etag))
+        change = ModelChange(
+            description=model.description if "description" in fields else None,
+            tags=model.tags if "tags" in fields else None,
+            thresholds=[(item.label, item.threshold) for item in model.thresholds] if "thresholds" in fields else None,
+        )
+        return model_message(await self._parts.details.update(name, change, model.etag))
 
     async def CopyModel(self, request: api.CopyModelRequest, context: Context) -> model_pb2.Model:
         name = ModelName.parse(request.name)
@@ -89,18 +109,41 @@ class ModelServicer(services.ModelServiceServicer):
         name = EvaluationName.parse(request.name)
         return evaluation_message(await self._models.get(ModelName(name.project, name.model)))
 
+    async def GetEvaluationCurves(
+        self, request: api.GetEvaluationCurvesRequest, context: Context
+    ) -> evaluation_curves_pb2.EvaluationCurves:
+        name = EvaluationCurvesName.parse(request.name)
+        return curves_message(name, await self._parts.evaluations.curves(ModelName(name.project, name.model)))
+
     async def ListEvaluatedImages(
         self, request: api.ListEvaluatedImagesRequest, context: Context
     ) -> api.ListEvaluatedImagesResponse:
         name = EvaluationName.parse(request.parent, "parent")
         page = PageRequest.parse(request.page_size, request.page_token)
-        images, token = await self._models.evaluated_images(ModelName(name.project, name.model), page)
+        wanted = FindingFilter(request.filter.label, _outcome(request.filter.outcome))
+        images, token = await self._parts.evaluations.images(ModelName(name.project, name.model), page, wanted)
         return api.ListEvaluatedImagesResponse(
             evaluated_images=map(evaluated_image_message, images), next_page_token=token
         )
+
+    async def CompareModels(
+        self, request: api.CompareModelsRequest, context: Context
+    ) -> model_comparison_pb2.ModelComparison:
+        baseline = ModelName.parse(request.baseline, "baseline")
+        candidate = ModelName.parse(request.candidate, "candidate")
+        comparison = await self._parts.evaluations.compare(baseline, candidate)
+        return comparison_message(baseline, candidate, comparison)
 
 
 def _format_name(value: model_pb2.Artifact.Format.ValueType) -> str:
     if value not in model_pb2.Artifact.Format.values():
         raise InvalidArgumentError.of_field("format", f"{value} is not known")
     return model_pb2.Artifact.Format.Name(value).removeprefix("FORMAT_").lower()
+
+
+def _outcome(value: finding_pb2.Finding.Outcome.ValueType) -> Outcome | None:
+    if value == finding_pb2.Finding.OUTCOME_UNSPECIFIED:
+        return None
+    if value not in finding_pb2.Finding.Outcome.values():
+        raise InvalidArgumentError.of_field("filter.outcome", f"{value} is not known")
+    return Outcome[finding_pb2.Finding.Outcome.Name(value).removeprefix("OUTCOME_")]

@@ -16,8 +16,11 @@ from sightsmith.errors import AbortedError, NotFoundError
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity, Task
+from sightsmith_training.evaluations.matching import Rules
+from sightsmith_training.evaluations.storing import add_images
 from sightsmith_training.model_listing import ALL_MODELS, ModelFilter, ModelOrder, listed_models
-from sightsmith_training.tables import EvaluatedImageRow, ModelNumberRow, ModelRow
+from sightsmith_training.report_files import StoredReportFile
+from sightsmith_training.tables import EvaluationRow, ModelNumberRow, ModelRow
 
 _TASK: TypeAdapter[Task] = TypeAdapter(Task)
 # As many digits as surely fit into a PostgreSQL bigint.
@@ -38,7 +41,7 @@ class StoredArtifact(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """A model version. `revision` counts the changes of its description and tags; the last was at `update_time`."""
+    """A model version. `revision` counts its changes; the last was at `update_time`."""
 
     name: ModelName
     number: int
@@ -61,6 +64,7 @@ class Model:
     copied_from: str = ""
     revision: int = 1
     update_time: datetime | None = None
+    report_files: Sequence[StoredReportFile] = ()
 
     @property
     def etag(self) -> str:
@@ -96,21 +100,6 @@ class Models:
         page, token = page_of(rows, request, lambda row: row[1])
         return [model_of(row) for row, _ in page], token
 
-    async def evaluated_images(self, name: ModelName, request: PageRequest) -> tuple[Sequence[ImagePrediction], str]:
-        """A page of the images that a model was judged by, and the token of the next page.
-
-        Raises:
-            NotFoundError: if there is no model of that name.
-        """
-        async with self._database.transaction() as session:
-            model = await model_row(session, name)
-            query = select(EvaluatedImageRow).where(EvaluatedImageRow.model_id == model.id)
-            if request.after is not None:
-                query = query.where(EvaluatedImageRow.rank > request.after_number)
-            rows = (await session.scalars(query.order_by(EvaluatedImageRow.rank).limit(request.size + 1))).all()
-        page, token = page_of(rows, request, lambda row: row.rank)
-        return [_prediction_of(row) for row in page], token
-
 
 def model_id(number: int) -> str:
     """The last part of a model's name."""
@@ -135,7 +124,7 @@ async def next_model_number(session: AsyncSession, project: str) -> int:
 
 
 async def add_model(session: AsyncSession, model: Model, predictions: Sequence[ImagePrediction]) -> None:
-    """Writes a model with the images that it was judged by, the most confident mistakes first."""
+    """Writes a model with the images that it was judged by."""
     row = ModelRow(
         id=uuid.uuid4(),
         project=model.name.project,
@@ -150,19 +139,22 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         candidates=[candidate.model_dump() for candidate in model.candidates],
         library_versions=model.library_versions,
         artifacts=[artifact.model_dump() for artifact in model.artifacts],
+        report_files=[file.model_dump() for file in model.report_files],
         parity=model.parity.model_dump(),
-        evaluation=model.evaluation.model_dump(),
         training_seconds=model.training_seconds,
         create_time=model.create_time,
         update_time=model.create_time,
+        own_evaluation=EvaluationRow(
+            id=uuid.uuid4(),
+            is_own=True,
+            snapshot=model.snapshot,
+            figures=model.evaluation.model_dump(),
+            create_time=model.create_time,
+        ),
     )
     session.add(row)
-    await session.flush()  # the images refer to it
-    mistakes_first = sorted(predictions, key=lambda p: (p.is_right, -p.confidence, p.image))
-    session.add_all(
-        EvaluatedImageRow(model_id=row.id, rank=rank, **prediction.model_dump())
-        for rank, prediction in enumerate(mistakes_first)
-    )
+    await session.flush()  # the images refer to the evaluation
+    await add_images(session, row.own_evaluation.id, rules_of(row), predictions)
 
 
 async def model_row(session: AsyncSession, name: ModelName) -> ModelRow:
@@ -221,7 +213,7 @@ def model_of(row: ModelRow) -> Model:
         library_versions=row.library_versions,
         artifacts=[StoredArtifact.model_validate(artifact) for artifact in row.artifacts],
         parity=Parity.model_validate(row.parity),
-        evaluation=Evaluation.model_validate(row.evaluation),
+        evaluation=Evaluation.model_validate(row.own_evaluation.figures),
         training_seconds=row.training_seconds,
         create_time=row.create_time,
         description=row.description,
@@ -229,15 +221,10 @@ def model_of(row: ModelRow) -> Model:
         copied_from=row.copied_from or "",
         revision=row.revision,
         update_time=row.update_time,
+        report_files=[StoredReportFile.model_validate(file) for file in row.report_files],
     )
 
 
-def _prediction_of(row: EvaluatedImageRow) -> ImagePrediction:
-    return ImagePrediction(
-        image=row.image,
-        source=row.source,
-        true_labels=row.true_labels,
-        predicted_labels=row.predicted_labels,
-        confidence=row.confidence,
-        scores=row.scores,
-    )
+def rules_of(row: ModelRow) -> Rules:
+    """What the model predicts, given its scores."""
+    return Rules.of(_TASK.validate_python(row.task), row.labels, row.thresholds)

@@ -8,10 +8,11 @@ from sightsmith.database import Database, utc_now
 from sightsmith.events.outbox import tell
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
-from sightsmith_training.engine.contract import ExportedFile, TrainingResult
+from sightsmith_training.engine.contract import ExportedFile, TrainingResult, TrainingSpec
 from sightsmith_training.jobs import JobState, end_job
 from sightsmith_training.leases import Lease, Leases, locked_row
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id
+from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.tables import Outbox
 from sightsmith_training.triton_config import triton_config, triton_model_name
 
@@ -21,22 +22,38 @@ CONFIG_FILE = "config.pbtxt"
 class Publisher:
     """Stores the artefacts of a training and makes its model visible."""
 
-    def __init__(self, database: Database, objects: Objects, leases: Leases) -> None:
+    def __init__(self, database: Database, objects: Objects, leases: Leases, reports: ReportPublishing) -> None:
+        """Prepares it.
+
+        Args:
+            database: where the models are.
+            objects: where their files go.
+            leases: of the jobs.
+            reports: writes what is told of a training.
+        """
         self._database = database
         self._objects = objects
         self._leases = leases
+        self._reports = reports
 
-    async def publish(self, lease: Lease, result: TrainingResult, output_dir: Path) -> Model:
-        """Publishes a result. Trying again after a crash writes the same files under the same names.
+    async def publish(self, lease: Lease, result: TrainingResult, spec: TrainingSpec) -> Model:
+        """Publishes a result. Trying again after a crash writes the same exported files under the same names.
+
+        Args:
+            lease: of the job.
+            result: what came of it.
+            spec: what was to be trained.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more; then nothing becomes visible.
+            UnavailableError: if the database or the object store cannot be reached.
         """
         number = await self._leases.reserve_model_number(lease)
         name = ModelName(lease.name.project, model_id(number))
         artifacts = [
-            stored for file in result.artifacts for stored in await self._store(name, file, result, output_dir)
+            stored for file in result.artifacts for stored in await self._store(name, file, result, spec.output_dir)
         ]
+        report_files = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
             row = await locked_row(session, lease)
             now = utc_now()
@@ -57,6 +74,7 @@ class Publisher:
                 evaluation=result.evaluation,
                 training_seconds=(now - (row.start_time or now)).total_seconds(),
                 create_time=now,
+                report_files=report_files,
             )
             await add_model(session, model, result.predictions)
             row.model = str(name)

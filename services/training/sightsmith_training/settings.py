@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from sightsmith.settings import Settings
+from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
 
 
@@ -23,12 +24,15 @@ class TrainingSettings(Settings):
     max_tag_name_length: int = Field(default=128, ge=1)
     max_tag_value_length: int = Field(default=256, ge=0)
 
+    # How many of the images that a model was judged by are shown in its report, mistakes first.
+    report_images: int = Field(default=300, ge=0)
+
     # How often files of deleted models that could not be deleted at once are tried again.
     discard_seconds: float = Field(default=60.0, gt=0)
 
     # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find
     # features made. Each costs memory there.
-    published_backbones: tuple[str, ...] = (CATALOGUE[0].name,)
+    published_backbones: tuple[str, ...] = (EMBEDDING_BACKBONE.name,)
     backbone_retry_seconds: float = Field(default=30.0, gt=0)
 
     # A worker that has not been heard of for the time of its lease is taken to be lost.

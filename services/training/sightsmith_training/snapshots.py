@@ -1,11 +1,13 @@
 """Snapshots, as training sees them: labeling's answer when a job is created, the manifest when a worker begins."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import grpc
 from google.protobuf import json_format
+from google.rpc import code_pb2
 
 from sightsmith.api.labeling.v1 import snapshot_pb2, snapshot_service_pb2, snapshot_service_pb2_grpc
 from sightsmith.api.labeling.v1.dataset_pb2 import Split
@@ -96,21 +98,76 @@ async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEnt
         raise InternalError(f"the manifest {key} is not in the object store") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InternalError(f"the manifest {key} is not the one that was written")
-    lines = (json_format.Parse(line, snapshot_pb2.SnapshotEntry()) for line in data.splitlines())
-    return [
-        SpecEntry(
-            image=entry.image,
-            sha256=entry.sha256,
-            key=entry.key,
-            split="test" if entry.split == Split.SPLIT_TEST else "train",
-            labels=list(entry.labels),
-            source=entry.source,
-            boxes=[_box(box) for box in entry.boxes],
-            width=entry.width,
-            height=entry.height,
-        )
-        for entry in lines
-    ]
+    return [_entry(line) for line in data.splitlines()]
+
+
+class SnapshotEntries:
+    """Looks up single images of snapshots."""
+
+    def __init__(self, objects: Objects, labeling: grpc.aio.Channel) -> None:
+        """Prepares it.
+
+        Args:
+            objects: where the manifests are.
+            labeling: a channel to the service that knows the snapshots.
+        """
+        self._objects = objects
+        self._labeling = snapshot_service_pb2_grpc.SnapshotServiceStub(labeling)
+
+    async def find(self, snapshot: str, image: str) -> SpecEntry | None:
+        """An image as it was when the snapshot was taken; None if the snapshot is gone or does not hold it.
+
+        Args:
+            snapshot: resource name of the snapshot.
+            image: resource name of the image.
+
+        Raises:
+            UnavailableError: if labeling or the object store cannot be reached.
+        """
+        try:
+            request = snapshot_service_pb2.GetSnapshotRequest(name=snapshot)
+            found = await self._labeling.GetSnapshot(request, timeout=_TIMEOUT_SECONDS)
+        except grpc.RpcError as call_error:
+            error = error_of(call_error)
+            if error.code == code_pb2.NOT_FOUND:
+                return None
+            raise error from call_error
+        with suppress(FileNotFoundError):
+            return await self._entry_of(found.manifest_key, image)
+        return None
+
+    async def _entry_of(self, manifest_key: str, image: str) -> SpecEntry | None:
+        quoted = f'"{image}"'.encode()
+        async with aclosing(self._objects.chunks(manifest_key)) as chunks:
+            async for line in _lines(chunks):
+                # Only what can be meant is read as JSON: a manifest may have 100,000 lines.
+                if quoted in line and (entry := _entry(line)).image == image:
+                    return entry
+        return None
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _entry(line: bytes) -> SpecEntry:
+    entry = json_format.Parse(line, snapshot_pb2.SnapshotEntry())
+    return SpecEntry(
+        image=entry.image,
+        sha256=entry.sha256,
+        key=entry.key,
+        split="test" if entry.split == Split.SPLIT_TEST else "train",
+        labels=list(entry.labels),
+        source=entry.source,
+        boxes=[_box(box) for box in entry.boxes],
+        width=entry.width,
+        height=entry.height,
+    )
 
 
 def _box(box: snapshot_pb2.LabelledBox) -> SpecBox:

@@ -5,8 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, and_, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
 from sightsmith.events.tables import OutboxColumns
@@ -89,7 +89,7 @@ class ModelNumberRow(Base):
 
 
 class ModelRow(Base):
-    """A model version. Nothing but its description and tags ever changes."""
+    """A model version. Nothing but its description, tags and thresholds ever changes."""
 
     __tablename__ = "models"
     __table_args__ = (
@@ -100,6 +100,12 @@ class ModelRow(Base):
         # Finds the models that need a file.
         Index(
             "ix_models_artifacts", "artifacts", postgresql_using="gin", postgresql_ops={"artifacts": "jsonb_path_ops"}
+        ),
+        Index(
+            "ix_models_report_files",
+            "report_files",
+            postgresql_using="gin",
+            postgresql_ops={"report_files": "jsonb_path_ops"},
         ),
     )
 
@@ -117,8 +123,9 @@ class ModelRow(Base):
     candidates: Mapped[list[dict[str, Any]]]
     library_versions: Mapped[dict[str, Any]]
     artifacts: Mapped[list[dict[str, Any]]]
+    # `StoredReportFile`; none for models of old.
+    report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     parity: Mapped[dict[str, Any]]
-    evaluation: Mapped[dict[str, Any]]
     training_seconds: Mapped[float]
     description: Mapped[str] = mapped_column(server_default="", default="")
     tags: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
@@ -130,6 +137,14 @@ class ModelRow(Base):
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     update_time: Mapped[datetime] = mapped_column(default=utc_now)
 
+    own_evaluation: Mapped["EvaluationRow"] = relationship(
+        # Not as text: other services in one process have tables with classes of the same names.
+        lambda: EvaluationRow,
+        primaryjoin=lambda: and_(ModelRow.id == EvaluationRow.model_id, EvaluationRow.is_own),
+        lazy="joined",
+        innerjoin=True,
+    )
+
 
 class DiscardedFileRow(Base):
     """A file of a deleted model: it is deleted as soon as no model needs it."""
@@ -139,17 +154,48 @@ class DiscardedFileRow(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
 
 
+class EvaluationRow(Base):
+    """What came of judging a model by the images of a snapshot."""
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        Index("ix_evaluations_model_id", "model_id"),
+        Index("ix_evaluations_own", "model_id", unique=True, postgresql_where=text("is_own")),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("training.models.id", ondelete="CASCADE"))
+    # Whether it is the one that the training made; every model has it.
+    is_own: Mapped[bool]
+    # Of the judged images.
+    snapshot: Mapped[str]
+    # `Evaluation` of the engine's contract.
+    figures: Mapped[dict[str, Any]]
+    create_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class EvaluatedImageRow(Base):
-    """An image that a model was judged by."""
+    """An image that a model was judged by: what is there, and what the model says."""
 
     __tablename__ = "evaluated_images"
+    __table_args__ = (Index("ix_evaluated_images_rank", "evaluation_id", "rank", "image"),)
 
-    model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("training.models.id", ondelete="CASCADE"), primary_key=True)
-    # The most confident mistakes first.
-    rank: Mapped[int] = mapped_column(primary_key=True)
-    image: Mapped[str]
+    evaluation_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("training.evaluations.id", ondelete="CASCADE"), primary_key=True
+    )
+    image: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str]
+    width: Mapped[int] = mapped_column(server_default="0", default=0)
+    height: Mapped[int] = mapped_column(server_default="0", default=0)
     true_labels: Mapped[list[str]]
+    true_boxes: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    scores: Mapped[list[float]]
+    detections: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    # From here on everything depends on the thresholds. The most confident mistakes have the lowest ranks.
+    rank: Mapped[float]
     predicted_labels: Mapped[list[str]]
     confidence: Mapped[float]
-    scores: Mapped[list[float]]
+    # Labels, each once: to find images by.
+    true_positives: Mapped[list[str]]
+    false_positives: Mapped[list[str]]
+    false_negatives: Mapped[list[str]]

@@ -25,6 +25,7 @@ from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
 from sightsmith_training.tables import MIGRATIONS, SCHEMA
@@ -49,7 +50,8 @@ class Worker:
         self._settings = settings
         self._objects = Objects(open_object_store(settings.object_store_url))
         self._leases = Leases(database, settings.lease_seconds, settings.max_attempts)
-        self._publisher = Publisher(database, self._objects, self._leases)
+        self._reports = ReportPublishing(self._objects, settings.report_images)
+        self._publisher = Publisher(database, self._objects, self._leases, self._reports)
         self._processes = SpareProcess(settings.work_dir)
         self._hint = asyncio.Event()
 
@@ -80,6 +82,7 @@ class Worker:
                 continue
             if self._settings.spare_process:
                 await self._processes.prepare()
+                await self._reports.prepare()
 
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)
@@ -121,14 +124,15 @@ class Worker:
         _make_empty(folder)
         beat = _Heartbeat(self._leases, lease, self._settings)
         try:
-            outcome = await beat.beside(self._run_engine(lease, folder, beat))
+            spec = await beat.beside(self._specify(lease, folder / _OUTPUT))
+            outcome = await beat.beside(self._run_engine(lease, spec, beat))
             if isinstance(outcome, Failure):
                 if outcome.reason == "DEPENDENCY_UNAVAILABLE":
                     raise UnavailableError(outcome.message)
                 await self._leases.fail(lease, _error_of(outcome))
                 return "failed"
             beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
-            await beat.beside(self._publisher.publish(lease, outcome, folder / _OUTPUT))
+            await beat.beside(self._publisher.publish(lease, outcome, spec))
         except CancelledByUserError:
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
@@ -139,8 +143,7 @@ class Worker:
             return "failed"
         return "succeeded"
 
-    async def _run_engine(self, lease: Lease, folder: Path, beat: "_Heartbeat") -> TrainingResult | Failure:
-        spec = await self._specify(lease, folder / _OUTPUT)
+    async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: "_Heartbeat") -> TrainingResult | Failure:
         try:
             decision = decide_task(spec.entries, spec.options.task)
         except TrainingError as error:

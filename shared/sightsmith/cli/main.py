@@ -23,6 +23,7 @@ from sightsmith.cli.datasets import (
     projects_command,
 )
 from sightsmith.cli.demo import demo_command
+from sightsmith.cli.evaluations import compare_command, evaluation_command, mistakes_command, thresholds_command
 from sightsmith.cli.exporting import export_command
 from sightsmith.cli.fetching import fetch_command, weights_command
 from sightsmith.cli.history import history_command
@@ -30,6 +31,7 @@ from sightsmith.cli.import_jobs import imports_command
 from sightsmith.cli.importing import import_command
 from sightsmith.cli.labels import labels_app
 from sightsmith.cli.models import models_app
+from sightsmith.cli.reports import report_command
 from sightsmith.cli.reviews import review_app
 from sightsmith.cli.serving import deploy_command, predict_command
 from sightsmith.cli.similarity import (
@@ -95,6 +97,11 @@ app.command("jobs")(jobs_command)
 app.command("cancel")(cancel_command)
 models_app.command("fetch")(fetch_command)
 models_app.command("weights")(weights_command)
+models_app.command("report")(report_command)
+models_app.command("evaluation")(evaluation_command)
+models_app.command("mistakes")(mistakes_command)
+models_app.command("compare")(compare_command)
+models_app.command("thresholds")(thresholds_command)
 app.add_typer(models_app, name="models")
 app.command("evaluate")(evaluate_command)
 app.command("deploy")(deploy_command)

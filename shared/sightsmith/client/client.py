@@ -17,7 +17,6 @@ from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingService
 from sightsmith.api.training.v1 import (
     evaluation_pb2,
     model_pb2,
-    model_service_pb2,
     training_job_pb2,
     training_service_pb2,
 )
@@ -26,9 +25,11 @@ from sightsmith.client.annotations import Annotations
 from sightsmith.client.calls import all_pages, calling, open_channel
 from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
+from sightsmith.client.evaluations import Evaluations
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
 from sightsmith.client.models import Models
+from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
 from sightsmith.client.similarity import Similarity
 from sightsmith.client.snapshots import Snapshots
@@ -60,6 +61,8 @@ class Client:
     Attributes:
         labeling, training, deployments, predictions: the generated stubs.
         models: the model versions.
+        evaluations: how good they are.
+        reports: files and pictures that tell of it.
         snapshots: what is labelled, fixed at one moment.
         transfers: imports and exports.
         validation: validations and splits.
@@ -84,6 +87,8 @@ class Client:
         self.validation = Validation(self._channels[connection.labeling])
         self.training = TrainingServiceStub(self._channels[connection.training])
         self.models = Models(self._channels[connection.training])
+        self.evaluations = Evaluations(self._channels[connection.training])
+        self.reports = Reports(self._channels[connection.training])
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
         self.predictions = PredictionServiceStub(self._channels[connection.inference])
 
@@ -277,18 +282,11 @@ class Client:
 
     def evaluation(self, model: str) -> evaluation_pb2.Evaluation:
         """How good a model is, by `projects/{project}/models/{model}`."""
-        with calling():
-            return self.models.stub.GetEvaluation(model_service_pb2.GetEvaluationRequest(name=f"{model}/evaluation"))
+        return self.evaluations.get(model)
 
     def evaluated_images(self, model: str) -> Iterator[evaluation_pb2.EvaluatedImage]:
         """The images that a model was judged by, the most confident mistakes first."""
-        parent = f"{model}/evaluation"
-        return all_pages(
-            lambda token: self.models.stub.ListEvaluatedImages(
-                model_service_pb2.ListEvaluatedImagesRequest(parent=parent, page_size=1000, page_token=token)
-            ),
-            lambda page: page.evaluated_images,
-        )
+        return self.evaluations.images(model)
 
     # Inference
 

@@ -9,7 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from sightsmith.api.training.v1.model_pb2 import Artifact, Model
-from sightsmith.client.models import Models, OnBytes
+from sightsmith.client.file_download import OnBytes
+from sightsmith.client.models import Models
 from sightsmith.errors import FailedPreconditionError
 
 SUMS = "SHA256SUMS"

@@ -1,23 +1,18 @@
 """Model versions."""
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
-from google.rpc import code_pb2
 
 from sightsmith.api.training.v1 import model_service_pb2 as pb
-from sightsmith.api.training.v1.model_pb2 import Artifact, Model
+from sightsmith.api.training.v1.model_pb2 import Artifact, LabelThreshold, Model
 from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
 from sightsmith.client.calls import all_pages, calling
-from sightsmith.errors import SightsmithError
+from sightsmith.client.file_download import OnBytes, download_file
 from sightsmith.names import ProjectName
-
-# Told of bytes as they come.
-OnBytes = Callable[[int], None]
 
 
 class Models:
@@ -64,6 +59,18 @@ class Models:
         """Gives a model these tags in place of those it has. With an etag it fails as `describe` does."""
         return self._update(Model(name=name, tags=tags, etag=etag), "tags")
 
+    def set_thresholds(self, name: str, thresholds: Mapping[str, float], etag: str = "") -> Model:
+        """Lets labels hold from other scores on; deployments follow by themselves. With an etag it fails as `describe`.
+
+        Args:
+            name: of the model.
+            thresholds: 0 to 1, of every label; none for a model of one label an image whose best label is to be the
+                answer.
+            etag: that the caller read.
+        """
+        told = [LabelThreshold(label=label, threshold=threshold) for label, threshold in thresholds.items()]
+        return self._update(Model(name=name, thresholds=told, etag=etag), "thresholds")
+
     def copy(self, name: str, destination: str) -> Model:
         """Copies a model to another project, and returns the copy.
 
@@ -101,35 +108,12 @@ class Models:
         Raises:
             OSError: if the file cannot be written.
         """
-        # Named after what is to be in it, so that nothing but the beginning of the same file is ever gone on with.
-        partial = target.with_name(f".{target.name}.{artifact.sha256[:16]}.part")
-        while not self._append(name, artifact, partial, on_bytes):
-            pass
-        with partial.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        if sha256 != artifact.sha256:
-            partial.unlink()
-            raise SightsmithError(f"{artifact.path} of {name} came with other bytes than were exported")
-        partial.replace(target)
 
-    def _append(self, name: str, artifact: Artifact, partial: Path, on_bytes: OnBytes | None) -> bool:
-        """Adds to a file what is still missing; returns whether it is all there, or the connection broke on the way."""
-        with partial.open("ab") as file:
-            begin = file.tell()
-            request = pb.DownloadArtifactRequest(
-                name=name, format=artifact.format, path=artifact.path, offset=min(begin, artifact.size_bytes)
-            )
-            try:
-                with calling():
-                    for part in self.stub.DownloadArtifact(request):
-                        file.write(part.chunk)
-                        if on_bytes is not None:
-                            on_bytes(len(part.chunk))
-            except SightsmithError as error:
-                if error.code != code_pb2.UNAVAILABLE or file.tell() == begin:
-                    raise
-                return False
-        return True
+        def chunks(offset: int) -> Iterator[bytes]:
+            request = pb.DownloadArtifactRequest(name=name, format=artifact.format, path=artifact.path, offset=offset)
+            return (part.chunk for part in self.stub.DownloadArtifact(request))
+
+        download_file(target, artifact.sha256, artifact.size_bytes, chunks, on_bytes)
 
     def _update(self, model: Model, field: str) -> Model:
         with calling():

@@ -147,7 +147,7 @@ async def test_every_image_is_embedded_once(client: Client, inference: tuple[Inf
     (image,) = await client.add(second, Sample("c.png", shared, ()))
     progress = await client.wait_for_embeddings(second.partition("/datasets")[0])
     assert (progress.image_count, progress.embedded_image_count) == (1, 1)
-    assert progress.backbone.startswith("backbones/efficientnet-lite0-")
+    assert progress.backbone.startswith("backbones/efficientnet-lite1-")
     assert inference[0].embedded.count(image.sha256) == 1
 
 

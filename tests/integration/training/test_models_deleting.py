@@ -49,13 +49,18 @@ async def test_a_model_goes_with_its_files_and_its_evaluation(
     assert all((store / key).exists() for key in keys)
     async with database.transaction() as session:
         project = ModelName.parse(name).project
-        id_ = await session.scalar(select(ModelRow.id).where(ModelRow.project == project))
+        model = await session.scalar(select(ModelRow).where(ModelRow.project == project))
+    assert model is not None
     client.models.delete(name)
     assert not is_there(client, name)
     with pytest.raises(SightsmithError, match=f"{name} does not exist"):
         client.model(name)
     assert not any((store / key).exists() for key in keys)
-    images = select(func.count()).select_from(EvaluatedImageRow).where(EvaluatedImageRow.model_id == id_)
+    images = (
+        select(func.count())
+        .select_from(EvaluatedImageRow)
+        .where(EvaluatedImageRow.evaluation_id == model.own_evaluation.id)
+    )
     async with database.transaction() as session:
         assert await session.scalar(images) == 0
         assert not (await session.scalars(select(DiscardedFileRow.key).where(DiscardedFileRow.key.in_(keys)))).all()

@@ -3,6 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sightsmith.database import Database, utc_now
 from sightsmith.names import ModelName, TrainingJobName
@@ -13,11 +14,25 @@ from sightsmith_training.engine.contract import (
     ImagePrediction,
     LabelEvaluation,
     Parity,
+    Task,
 )
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id, next_model_number
 from sightsmith_training.triton_config import triton_config, triton_model_name
 
 LABELS = ("dark", "green", "light")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says of the images that it is judged by, and how it is judged."""
+
+    task: Task
+    labels: Sequence[str]
+    images: Sequence[ImagePrediction]
+    thresholds: Sequence[float] = ()
+    evaluation: Evaluation | None = None
+
+
 FILE_NAMES = {"onnx": "1/model.onnx", "torchscript": "1/model.pt"}
 
 
@@ -29,8 +44,11 @@ async def publish(
     labels: Sequence[str] = LABELS,
     side: int = 8,
     macro_f1: float = 0.5,
+    judged: Answers | None = None,
 ) -> str:
-    """Writes a model with these exported files, by format; returns its name."""
+    """Writes a model with these exported files, by format, and what it says of images; returns its name."""
+    judged = judged or Answers("classification", labels, [_prediction(project, labels, index) for index in range(4)])
+    labels = judged.labels
     async with database.transaction() as session:
         number = await next_model_number(session, project)
     name = ModelName(project, model_id(number))
@@ -47,21 +65,21 @@ async def publish(
         number=number,
         training_job=TrainingJobName(project, f"j-{uuid.uuid4().hex[:12]}"),
         snapshot=f"projects/{project}/snapshots/1",
-        task="classification",
+        task=judged.task,
         labels=list(labels),
-        thresholds=[],
+        thresholds=judged.thresholds,
         image_side=side,
         seed=7,
         candidates=[candidate],
         library_versions={"torch": "2.14.1", "numpy": "2.4.0"},
         artifacts=artifacts,
         parity=Parity(onnx=1e-6, torchscript=2e-6, label_agreement=1.0, images=4, tolerance=1e-4),
-        evaluation=_evaluation(labels, macro_f1),
+        evaluation=judged.evaluation or _evaluation(labels, macro_f1),
         training_seconds=12.5,
         create_time=utc_now(),
     )
     async with database.transaction() as session:
-        await add_model(session, model, [_prediction(project, labels, index) for index in range(4)])
+        await add_model(session, model, judged.images)
     return str(name)
 
 
@@ -92,11 +110,13 @@ def _evaluation(labels: Sequence[str], macro_f1: float) -> Evaluation:
 
 
 def _prediction(project: str, labels: Sequence[str], index: int) -> ImagePrediction:
+    confidence, predicted = 0.5 + index / 10, index % len(labels)
+    rest = (1 - confidence) / max(1, len(labels) - 1)
     return ImagePrediction(
         image=f"projects/{project}/datasets/test/images/i-{index}",
         source=f"{index}.jpg",
         true_labels=[labels[0]],
-        predicted_labels=[labels[index % len(labels)]],
-        confidence=0.5 + index / 10,
-        scores=[0.5] * len(labels),
+        predicted_labels=[labels[predicted]],
+        confidence=confidence,
+        scores=[confidence if place == predicted else rest for place in range(len(labels))],
     )

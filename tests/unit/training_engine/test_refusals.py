@@ -1,8 +1,10 @@
 """What the engine says when a training cannot succeed. Nothing here gets as far as a backbone."""
 
+from pathlib import Path
+
 import pytest
 
-from sightsmith_training.engine.contract import Failure, SpecEntry, TrainingOptions, TrainingSpec, Violation
+from sightsmith_training.engine.contract import Failure, SpecBox, SpecEntry, TrainingOptions, TrainingSpec, Violation
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.samples import select_samples
 from sightsmith_training.engine.training import train
@@ -119,3 +121,33 @@ def test_a_wrong_specification_names_its_fields(project: Project) -> None:
     run = run_engine(spec, project.folder / "run")
     assert run.status == 1
     assert {violation.field for violation in run.failure.violations} == {"seed", "parity_tolerance"}
+
+
+def boxed(entry: SpecEntry, width: float = 50) -> SpecEntry:
+    box = SpecBox(label=entry.labels[0], left=10, top=20, width=width, height=60)
+    return entry.model_copy(update={"labels": [], "boxes": [box], "width": 200, "height": 200})
+
+
+def test_a_detector_without_its_weights_says_how_to_get_them(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(tmp_path))
+    failure = failure_of(project.spec([boxed(entry) for entry in crops(project)]))
+    assert failure.reason == "WEIGHTS_MISSING"
+    assert "sightsmith models fetch nanodet-g" in failure.message
+    assert not list((project.folder / "output").iterdir())
+
+
+def test_boxes_of_no_size_are_named(project: Project) -> None:
+    failure = failure_of(project.spec([boxed(entry, width=0) for entry in crops(project)]))
+    assert failure.reason == "TOO_MANY_UNUSABLE_IMAGES"
+    assert failure.violations[0].field.endswith(".boxes[0]")
+    assert failure.violations[0].description == "has no area: 0 × 60 pixels"
+
+
+def test_a_label_with_too_few_boxed_images_is_named(project: Project) -> None:
+    entries = [boxed(entry) for entry in crops(project) if entry.labels != ["cat"] or entry.image[-1] == "0"]
+    failure = failure_of(project.spec(entries))
+    assert failure.violations == [
+        Violation(field="labels['cat']", description="has 1 training images, at least 3 are needed")
+    ]

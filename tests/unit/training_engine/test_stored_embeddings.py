@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from obstore.store import LocalStore
 
-from sightsmith_labeling.embeddings.store import DEFAULT_BACKBONE
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.catalogue import CATALOGUE
 from sightsmith_training.engine.contract import EmbeddingFile
@@ -36,10 +35,6 @@ def found(tmp_path: Path, file: EmbeddingFile, features: int = FEATURES) -> tupl
     into = np.full((3, features), -1, np.float32)
     stored = StoredEmbeddings.fetch(LocalStore(tmp_path / "store", mkdir=True), file, features, tmp_path)
     return stored.find(NAMES, into).tolist(), into
-
-
-def test_labeling_searches_by_the_first_backbone_of_the_catalogue() -> None:
-    assert BACKBONE.content_name == DEFAULT_BACKBONE
 
 
 def test_known_images_are_filled_in_and_the_others_named(tmp_path: Path) -> None:

@@ -1,45 +1,56 @@
 """Training a classifier: read, embed, search, fit, evaluate, export, check."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from sightsmith_training.engine.backbone_choice import backbones_to_try
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
-from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE, Backbone
+from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE
 from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.halving import Budget
+from sightsmith_training.engine.classification.probes import join_features
 from sightsmith_training.engine.classification.search import Found, SearchInput, SearchWish, search
-from sightsmith_training.engine.classifier_evaluation import Judged, choose_thresholds, describe_predictions, evaluate
+from sightsmith_training.engine.classifier_evaluation import (
+    Judged,
+    Scores,
+    choose_thresholds,
+    describe_predictions,
+    evaluate,
+)
+from sightsmith_training.engine.classifier_features import ClassifierFeatures
 from sightsmith_training.engine.contract import (
     Candidate,
     ExportedFile,
+    Parity,
     Phase,
     Progress,
+    SpecEntry,
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.embeddings import BackboneCache, FeatureCheckpoints, embed
+from sightsmith_training.engine.embeddings import BackboneCache
 from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
 from sightsmith_training.engine.heads import Features
-from sightsmith_training.engine.job import Job, budget_seconds, library_versions
+from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
+from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
-from sightsmith_training.engine.parity import check_exports
+from sightsmith_training.engine.parity import are_equal, compare_exports, require_equal
 from sightsmith_training.engine.progress import ProgressMeter
-from sightsmith_training.engine.reading import UnusableImage
+from sightsmith_training.engine.reading import UnusableImage, read_images
 from sightsmith_training.engine.samples import Pixels, Samples, select_samples
-from sightsmith_training.engine.stored_embeddings import StoredEmbeddings
 
-_IMAGES_AT_ONCE = 512
 _BACKBONES = {backbone.name: backbone for backbone in CATALOGUE}
-# Where seconds count: the share of them that features may take, on one core.
-_EMBEDDING_SHARE = 0.5
-# Of the seconds that a training may take, those that come after the search.
-_KEPT_BACK_SECONDS = 12.0
+# Of the seconds that a training may take, those that come after the search: with every image at hand, and without.
+_KEPT_BACK_SECONDS, _KEPT_BACK_WITHOUT_IMAGES = 12.0, 3.0
+# Where scores come from stored features: on how many images they are compared with those of the exports.
+_COMPARED_IMAGES = 16
+
+_log = logging.getLogger(__name__)
 
 
 def train_classifier(job: Job, send: Callable[[Progress], None]) -> TrainingResult:
@@ -54,74 +65,83 @@ def train_classifier(job: Job, send: Callable[[Progress], None]) -> TrainingResu
     """
     spec = job.spec
     samples = select_samples(spec.entries, job.decision.task, spec.min_images_per_label)
-    return _ClassifierTraining(job, ProgressMeter(_expected_costs(samples, job.threads), send)).run(samples)
+    cache = BackboneCache(job.store, spec.backbone_prefix)
+    backbones = backbones_to_try(spec.options, {file.backbone for file in spec.embedding_files}, samples.training)
+    features = ClassifierFeatures(job, cache, backbones)
+    # Whoever has time to tune networks needs the images themselves.
+    known = features.known(samples) if spec.options.effort == "fast" else None
+    meter = ProgressMeter(_expected_costs(samples, job.threads, reads_images=known is None), send)
+    training = _ClassifierTraining(job, meter, cache, features)
+    result = None if known is None else training.from_features(samples, known)
+    return result or training.from_images(samples)
 
 
-def _expected_costs(samples: Samples, threads: int) -> dict[Phase, float]:
+def _expected_costs(samples: Samples, threads: int, *, reads_images: bool) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    embedding = sum(backbone.cost for backbone in CATALOGUE) / threads
+    embedding = sum(backbone.cost for backbone in CATALOGUE) / threads if reads_images else 0.0
     images, judged = len(samples.entries), samples.judged.stop - samples.judged.start
     return {
-        "reading": 0.2 + 0.004 * images / threads,
-        "embedding": 2.0 * len(CATALOGUE) + embedding * images,
-        "searching": 1.0 + 0.02 * samples.training,
+        "reading": 0.2 + (0.004 * images / threads if reads_images else 0.0),
+        "embedding": 2.0 * len(CATALOGUE) + embedding * images if reads_images else 0.0,
+        "searching": 1.0 + (0.02 if reads_images else 0.003) * samples.training,
         "fitting": 0.1 + 0.001 * samples.training,
-        "evaluating": 1.0 + 2 * embedding * judged,
-        "exporting": 4.0,
+        "evaluating": 1.0 + 2 * embedding * judged if reads_images else 0.0,
+        "exporting": 4.0 if reads_images else 1.0,
         "checking": 2.0 + 3 * embedding * judged,
     }
 
 
 class _ClassifierTraining:
-    def __init__(self, job: Job, meter: ProgressMeter) -> None:
+    def __init__(self, job: Job, meter: ProgressMeter, cache: BackboneCache, features: ClassifierFeatures) -> None:
         self._job = job
         self._spec = job.spec
         self._meter = meter
-        self._cache = BackboneCache(job.store, job.spec.backbone_prefix)
+        self._cache = cache
+        self._features = features
 
-    def run(self, wanted: Samples) -> TrainingResult:
+    def from_features(self, samples: Samples, known: Mapping[str, Features]) -> TrainingResult | None:
+        """Trains and judges by features that came with the snapshot; the images are needed for a sample alone.
+
+        What computed the features may be another runtime, on another machine. So the scores that follow from them
+        count only if the exported files give the same for the images of the sample.
+
+        Args:
+            samples: the images.
+            known: features of all of them by backbone, shape [entries, features].
+
+        Returns:
+            None if the features cannot be relied upon.
+        """
+        sample = _spread(samples.judged, _COMPARED_IMAGES)
+        pixels = self._read_all_of([samples.entries[row] for row in sample])
+        if pixels is None:
+            return None
+        learned = {name: features[: samples.training] for name, features in known.items()}
+        found = self._search(samples, pixels[:0], learned, _KEPT_BACK_WITHOUT_IMAGES)
+        artifacts = self._export(self._network(found), found, samples.labels)
+        scores = found.head.predict(join_features(known, found.chosen.backbones))
+        parity = self._compare(scores[sample].astype(np.float32), pixels)
+        if not are_equal(parity):
+            _log.warning("stored embeddings are not what the exported model computes, and are made again")
+            self._features.forget_stored()
+            return None
+        return self._result(samples, found, artifacts, scores[samples.training :], parity)
+
+    def from_images(self, wanted: Samples) -> TrainingResult:
+        """Trains and judges by the images themselves."""
         samples, pixels, unusable = self._read(wanted)
-        found = self._search(samples, pixels, self._embed(samples, pixels))
+        self._meter.enter("embedding")
+        # Test images are judged by the whole network; their features would be of no use.
+        training = pixels[: samples.training]
+        learned = self._features.of_training_images(samples, training, self._meter.advance)
+        found = self._search(samples, training, learned, _KEPT_BACK_SECONDS)
         network = self._network(found)
-        judged_pixels = pixels[samples.judged]
-        network_scores = self._score(network, judged_pixels)
+        judged = pixels[samples.judged]
+        scores = self._score(network, judged)
         artifacts = self._export(network, found, samples.labels)
-        self._meter.enter("checking")
-        parity = check_exports(
-            network_scores,
-            judged_pixels,
-            self._spec.output_dir,
-            self._spec.parity_tolerance,
-            self._job.threads,
-            self._meter.advance,
-        )
-        out_of_fold = Judged(samples, found.judged.tolist(), found.scores)
-        test = Judged(samples, range(samples.training, len(samples.entries)), network_scores)
-        thresholds = choose_thresholds(out_of_fold)
-        matches = (test if samples.test else out_of_fold).matches(thresholds)
-        facts = TrainingFacts(samples.truth[: samples.training].sum(axis=0).tolist(), found.chosen.mean)
-        result = TrainingResult(
-            task=self._job.decision.task,
-            task_reason=self._job.decision.reason,
-            labels=samples.labels,
-            thresholds=thresholds.tolist(),
-            image_side=IMAGE_SIDE,
-            chosen=_candidate(found.chosen),
-            candidates=[_candidate(trial) for trial in found.trials],
-            seed=self._spec.seed,
-            training_images=samples.training,
-            test_images=samples.test,
-            ignored_images=samples.ignored,
-            unusable_images=[Violation(field=image.entry.image, description=image.problem) for image in unusable],
-            library_versions=library_versions(),
-            artifacts=artifacts,
-            parity=parity,
-            evaluation=evaluate(matches, "test" if samples.test else "cross_validation", facts),
-            predictions=describe_predictions(matches),
-            phase_seconds={},
-        )
-        self._meter.finish()
-        return result.model_copy(update={"phase_seconds": self._meter.seconds})
+        parity = self._compare(scores, judged)
+        require_equal(parity)
+        return self._result(samples, found, artifacts, scores, parity, unusable)
 
     def _read(self, wanted: Samples) -> tuple[Samples, Pixels, list[UnusableImage]]:
         """Reads what is wanted, and leaves out what cannot be used, if enough is left."""
@@ -132,68 +152,23 @@ class _ClassifierTraining:
         left = select_samples(read.entries, self._job.decision.task, self._spec.min_images_per_label)
         return left, read.pixels, read.unusable
 
-    def _embed(self, samples: Samples, pixels: Pixels) -> dict[str, Features]:
-        """Features of the training images by backbone."""
-        self._meter.enter("embedding")
-        # Test images are judged by the whole network; their features would be of no use.
-        training = pixels[: samples.training]
-        checkpoints = FeatureCheckpoints(
-            self._job.store, self._spec.checkpoint_prefix, samples.training_digest, len(training)
-        )
-        backbones = self._backbones(len(training))
-        features: dict[str, Features] = {}
-        for number, backbone in enumerate(backbones):
-            found = checkpoints.load(backbone)
-            if found is None:
-                report = _report_part(self._meter, number, len(backbones))
-                found = self._features(backbone, samples, training, report)
-                checkpoints.save(backbone, found)
-            features[backbone.name] = found
-            self._meter.advance((number + 1) / len(backbones))
-        return features
+    def _read_all_of(self, entries: Sequence[SpecEntry]) -> Pixels | None:
+        """Reads a sample of the images; None if one of them cannot be used."""
+        self._meter.enter("reading")
+        job, limits, file = self._job, self._spec.image_limits, self._job.folder / "sample.npy"
+        read = read_images(job.store, entries, IMAGE_SIDE, limits, file, job.threads, 1.0, self._meter.advance)
+        return None if read.unusable else read.pixels
 
-    def _backbones(self, images: int) -> list[Backbone]:
-        """Those to try: where seconds count, those whose features came with the snapshot or are quickly computed.
-
-        Decided by what they are known to cost, not by the clock, so that it is the same on every machine.
-        """
-        if self._spec.options.effort != "fast":
-            return list(CATALOGUE)
-        known = {file.backbone for file in self._spec.embedding_files}
-        left = _EMBEDDING_SHARE * budget_seconds(self._spec.options)
-        chosen: list[Backbone] = []
-        for backbone in CATALOGUE:
-            left -= 0.0 if backbone.content_name in known else backbone.cost * images
-            if left >= 0 or not chosen:
-                chosen.append(backbone)
-        return chosen
-
-    def _features(
-        self, backbone: Backbone, samples: Samples, pixels: Pixels, report: Callable[[float], None]
-    ) -> Features:
-        """Features of the training images: those that came with the snapshot, and the rest computed."""
-        files = [file for file in self._spec.embedding_files if file.backbone == backbone.content_name]
-        if not files:
-            return embed(self._cache.get(backbone), pixels, self._job.threads, report)
-        features = np.empty((len(pixels), backbone.features), np.float32)
-        with TemporaryDirectory(prefix="embeddings-", dir=self._job.folder) as folder:
-            stored = StoredEmbeddings.fetch(self._job.store, files[0], backbone.features, Path(folder))
-            sha256s = [entry.sha256 for entry in samples.entries[: len(pixels)]]
-            unknown = stored.find(sha256s, into=features)
-        # Piece by piece, because the pixels of chosen images are copied into memory.
-        for start in range(0, len(unknown), _IMAGES_AT_ONCE):
-            piece = unknown[start : start + _IMAGES_AT_ONCE]
-            features[piece] = embed(self._cache.get(backbone), pixels[piece], self._job.threads, lambda _: None)
-            report((start + len(piece)) / len(unknown))
-        return features
-
-    def _search(self, samples: Samples, pixels: Pixels, features: dict[str, Features]) -> Found:
+    def _search(
+        self, samples: Samples, pixels: Pixels, features: Mapping[str, Features], kept_back_seconds: float
+    ) -> Found:
+        """Searches on the training images; their pixels are needed where networks are tuned."""
         self._meter.enter("searching")
         options = self._spec.options
         given = SearchInput(
             features=features,
             costs={name: _BACKBONES[name].cost for name in features},
-            pixels=pixels[: samples.training],
+            pixels=pixels,
             truth=samples.truth[: samples.training],
             activation=samples.activation,
         )
@@ -205,7 +180,7 @@ class _ClassifierTraining:
             checkpoints=self._job.folder,
             load=lambda name: load_backbone(_BACKBONES[name]),
         )
-        return search(given, wish, Budget(self._job.seconds_left - _KEPT_BACK_SECONDS), self._tell)
+        return search(given, wish, Budget(self._job.seconds_left - kept_back_seconds), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
         if activity == "fitting" and self._meter.phase != "fitting":
@@ -236,6 +211,58 @@ class _ClassifierTraining:
             write_export(folder, "torchscript", trace_classifier(network, labels)),
         ]
 
+    def _compare(self, scores: Outputs, pixels: Pixels) -> Parity:
+        self._meter.enter("checking")
+        spec = self._spec
+        return compare_exports(
+            scores, pixels, spec.output_dir, spec.parity_tolerance, self._job.threads, self._meter.advance
+        )
+
+    def _result(
+        self,
+        samples: Samples,
+        found: Found,
+        artifacts: list[ExportedFile],
+        test_scores: Scores,
+        parity: Parity,
+        unusable: Sequence[UnusableImage] = (),
+    ) -> TrainingResult:
+        out_of_fold = Judged(samples, found.judged.tolist(), found.scores)
+        test = Judged(samples, range(samples.training, len(samples.entries)), test_scores)
+        thresholds = choose_thresholds(out_of_fold)
+        matches = (test if samples.test else out_of_fold).matches(thresholds)
+        points = found.learning
+        curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
+        facts = TrainingFacts(samples.truth[: samples.training].sum(axis=0).tolist(), found.chosen.mean, curve)
+        evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
+        result = TrainingResult(
+            task=self._job.decision.task,
+            task_reason=self._job.decision.reason,
+            labels=samples.labels,
+            thresholds=thresholds.tolist(),
+            image_side=IMAGE_SIDE,
+            chosen=_candidate(found.chosen),
+            candidates=[_candidate(trial) for trial in found.trials],
+            seed=self._spec.seed,
+            training_images=samples.training,
+            test_images=samples.test,
+            ignored_images=samples.ignored,
+            unusable_images=[Violation(field=image.entry.image, description=image.problem) for image in unusable],
+            library_versions=library_versions(),
+            artifacts=artifacts,
+            parity=parity,
+            evaluation=evaluation.model_copy(update={"learning_curve": found.learning}),
+            predictions=describe_predictions(matches),
+            phase_seconds={},
+        )
+        self._meter.finish()
+        return result.model_copy(update={"phase_seconds": self._meter.seconds})
+
+
+def _spread(rows: slice, count: int) -> list[int]:
+    """So many rows at even distances, the first and the last among them; all, if there are no more."""
+    return sorted(set(np.linspace(rows.start, rows.stop - 1, count).round().astype(int).tolist()))
+
 
 def _candidate(trial: Trial) -> Candidate:
     parameters = dict(trial.parameters)
@@ -253,7 +280,3 @@ def _candidate(trial: Trial) -> Candidate:
         milliseconds_per_image=trial.milliseconds,
         dropped=trial.dropped,
     )
-
-
-def _report_part(meter: ProgressMeter, number: int, parts: int) -> Callable[[float], None]:
-    return lambda share: meter.advance((number + share) / parts)

@@ -30,10 +30,11 @@ FailureReason = Literal[
     "EXPORT_MISMATCH",
     "OUT_OF_MEMORY",
     "DISK_FULL",
+    "WEIGHTS_MISSING",
     "DEPENDENCY_UNAVAILABLE",
     "TRAINING_FAILED",
 ]
-"""Why a training failed; after DEPENDENCY_UNAVAILABLE it may be tried again."""
+"""Why a training failed. After DEPENDENCY_UNAVAILABLE it is tried again; WEIGHTS_MISSING is for an administrator."""
 
 ExportFormat = Literal["onnx", "torchscript"]
 EvaluatedOn = Literal["test", "cross_validation"]
@@ -168,10 +169,11 @@ class Candidate(_Frozen):
     Attributes:
         backbones: names of the networks whose features are joined.
         strength: inverse regularisation of the linear head (scikit-learn's `C`); 0 where the network is fine-tuned.
-        scores: macro-F1 of the out-of-fold predictions, one for each repetition of the cross-validation.
+        scores: of a classifier, the macro-F1 of the out-of-fold predictions, one for each repetition of the
+            cross-validation; of a detector, the mean average precision (IoU 0.50 … 0.95) on held-out images.
         score_mean: mean of `scores`.
         score_std: standard deviation of `scores`.
-        log_loss: mean negative log likelihood of what is true, out of fold, in nats.
+        log_loss: mean negative log likelihood of what is true, out of fold, in nats; 0 for a detector.
         name: for people, such as `efficientnet-lite1, C=3`.
         fine_tuned: whether the network itself was trained, and not only the layer over it.
         parameters: everything else that was chosen, by name.
@@ -286,7 +288,7 @@ class DetectionEvaluation(_Frozen):
         map_50: mean over the labels of the average precision at an overlap of 0.5.
         map_50_95: the same, mean over the overlaps 0.5, 0.55 … 0.95.
         average_recall: mean over the labels and the same overlaps of the highest recall (`AR@100`).
-        map_interval: of `map_50_95`.
+        map_interval: of `map_50`.
     """
 
     iou: Share
@@ -431,7 +433,7 @@ class TrainingResult(_Frozen):
 
 
 class Progress(_Frozen):
-    """Where the job stands. `percent` covers the whole job and never falls; `best_score` is a macro-F1."""
+    """Where the job stands. `percent` covers the whole job and never falls; `best_score` is the best candidate's."""
 
     kind: Literal["progress"] = "progress"
     phase: Phase

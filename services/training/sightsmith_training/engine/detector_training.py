@@ -1,12 +1,270 @@
-"""Training a detector."""
+"""Training a detector: read, search, fit, evaluate, export, check."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from sightsmith_training.engine.contract import Progress, TrainingResult
+from sightsmith_training.engine.catalogue import NANODET
+from sightsmith_training.engine.checkpoint_files import CheckpointFiles
+from sightsmith_training.engine.classification.halving import Budget
+from sightsmith_training.engine.contract import (
+    Candidate,
+    ExportedFile,
+    Parity,
+    Phase,
+    Progress,
+    SpecEntry,
+    TrainingResult,
+    Violation,
+)
+from sightsmith_training.engine.detection.design import suitable_side
+from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
+from sightsmith_training.engine.detection.detector import Detector
+from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
+from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
+from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
+from sightsmith_training.engine.detector_evaluation import (
+    as_stored,
+    describe_detections,
+    evaluate_detector,
+    match_samples,
+)
+from sightsmith_training.engine.detector_parity import check_detector_exports
 from sightsmith_training.engine.errors import TrainingError
-from sightsmith_training.engine.job import Job
+from sightsmith_training.engine.exports import write_export
+from sightsmith_training.engine.job import Job, library_versions
+from sightsmith_training.engine.judging.advice import TrainingFacts
+from sightsmith_training.engine.judging.answers import Detections
+from sightsmith_training.engine.progress import ProgressMeter
+from sightsmith_training.engine.reading import UnusableImage
+from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.weights.errors import WeightsError
+from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.settings import WeightsSettings
+from sightsmith_training.weights.store import WeightsStore
+
+_LARGEST_SIDE = 640
+_COMPARED = 16  # Images on which the exports are compared with the network.
+_EXPORT_SECONDS = 12.0
+_AT_ONCE = 8  # Images that one core judges before it takes others.
 
 
 def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult:
-    """Trains a detector."""
-    raise TrainingError("TRAINING_FAILED", f"{job.decision.reason} Detectors cannot be trained yet.")
+    """Trains a detector.
+
+    Args:
+        job: whose task is detection.
+        send: called with each progress message.
+
+    Raises:
+        TrainingError: for a reason that the owner of the images can understand.
+    """
+    spec = job.spec
+    samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
+    samples.require_enough(spec.min_images_per_label)
+    weights = _pretrained_weights()
+    meter = ProgressMeter(_expected_costs(samples, job), send)
+    return _DetectorTraining(job, meter, weights).run(samples)
+
+
+def _pretrained_weights() -> Path:
+    try:
+        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
+    except WeightsError as error:
+        raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
+
+
+def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
+    """Seconds of each phase on an ordinary core, for the progress."""
+    judged = _judging_seconds(samples, job.threads)
+    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged)
+    return {
+        "reading": 0.2 + 0.01 * len(samples.entries) / job.threads,
+        "searching": 0.25 * search,
+        "fitting": 0.75 * search,
+        "evaluating": judged,
+        "exporting": 0.5 * _EXPORT_SECONDS,
+        "checking": 0.5 * _EXPORT_SECONDS,
+    }
+
+
+def _judging_seconds(samples: DetectionSamples, threads: int) -> float:
+    return 1.0 + NANODET.cost * samples.test / threads
+
+
+class _DetectorTraining:
+    def __init__(self, job: Job, meter: ProgressMeter, weights: Path) -> None:
+        self._job = job
+        self._spec = job.spec
+        self._meter = meter
+        self._weights = weights
+
+    def run(self, wanted: DetectionSamples) -> TrainingResult:
+        samples, squares, unusable = self._read(wanted)
+        found = self._search(samples, squares)
+        detector = Detector(found.network, found.side)
+        find = network_finder(detector)
+        rows, detections, judged_squares = self._judge(find, samples, found)
+        artifacts = self._export(detector, samples.labels)
+        parity = self._check(find, judged_squares)
+        detections = as_stored(detections)
+        matches = match_samples(samples, rows, detections, found.thresholds)
+        facts = TrainingFacts(samples.images_by_label(), found.judgement.map_50 if found.judgement else None)
+        result = TrainingResult(
+            task="detection",
+            task_reason=self._job.decision.reason,
+            labels=samples.labels,
+            thresholds=found.thresholds.tolist(),
+            image_side=found.side,
+            chosen=_candidate(found.chosen) if found.chosen else _untried(found),
+            candidates=[_candidate(trial) for trial in found.trials],
+            seed=self._spec.seed,
+            training_images=samples.training,
+            test_images=samples.test,
+            ignored_images=samples.ignored,
+            unusable_images=[
+                *samples.flawed,
+                *(Violation(field=image.entry.image, description=image.problem) for image in unusable),
+            ],
+            library_versions=library_versions(),
+            artifacts=artifacts,
+            parity=parity,
+            evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
+            predictions=describe_detections(matches, samples, rows, detections),
+            phase_seconds={},
+        )
+        self._meter.finish()
+        return result.model_copy(update={"phase_seconds": self._meter.seconds})
+
+    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, Pixels, list[UnusableImage]]:
+        """Reads the training images as large as they may be wanted, and leaves out what cannot be used."""
+        self._meter.enter("reading")
+        labellings = [wanted.labelling(row) for row in range(wanted.training)]
+        side = suitable_side(labellings, _LARGEST_SIDE, self._spec.options.preference)
+        read = self._job.read(wanted.entries, side, self._meter.advance)
+        if not read.unusable:
+            return wanted, read.pixels, []
+        left = wanted.without([image.entry for image in read.unusable])
+        left.require_enough(self._spec.min_images_per_label)
+        return left, read.pixels, read.unusable
+
+    def _search(self, samples: DetectionSamples, squares: Pixels) -> FoundDetector:
+        self._meter.enter("searching")
+        rows = range(samples.training)
+        given = DetectorInput(
+            squares=squares[: samples.training],
+            labellings=[samples.labelling(row) for row in rows],
+            labels=len(samples.labels),
+            sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
+        )
+        options = self._spec.options
+        checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
+        wish = DetectorWish(
+            effort=options.effort,
+            preference=options.preference,
+            seed=self._spec.seed,
+            threads=self._job.threads,
+            folder=self._job.folder,
+            pretrained=self._weights,
+            save=checkpoints.save,
+            restore=checkpoints.restore,
+        )
+        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads)
+        return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
+
+    def _tell(self, activity: str, share: float, best_score: float | None) -> None:
+        if activity == "fitting" and self._meter.phase != "fitting":
+            self._meter.enter("fitting")
+        self._meter.advance(share, best_score)
+
+    def _judge(
+        self, find: Finder, samples: DetectionSamples, found: FoundDetector
+    ) -> tuple[Sequence[int], list[Detections], Pixels]:
+        """Which images are judged, what was found on them, and how the network sees some of them."""
+        self._meter.enter("evaluating")
+        if not samples.test:
+            if found.judgement is None:
+                raise _nothing_to_judge_by(samples)
+            judged = found.judgement
+            entries = [samples.entries[row] for row in judged.rows[:_COMPARED].tolist()]
+            return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
+        # Read anew, at the very size at which the model will be given images.
+        rows = range(samples.training, len(samples.entries))
+        squares = self._squares([samples.entries[row] for row in rows], found.side)
+        sizes = [(samples.entries[row].width, samples.entries[row].height) for row in rows]
+        return rows, self._detect(find, squares, sizes), squares
+
+    def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
+        """All of them were read before, so that none is unusable."""
+        return self._job.read(entries, side, lambda share: None, "judged").pixels
+
+    def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+        starts = range(0, len(squares), _AT_ONCE)
+
+        def detect_some(start: int) -> list[Detections]:
+            stop = start + _AT_ONCE
+            return detect(find, squares[start:stop], sizes[start:stop])
+
+        found: list[Detections] = []
+        with ThreadPoolExecutor(self._job.threads) as pool:
+            for some in pool.map(detect_some, starts):
+                found += some
+                self._meter.advance(len(found) / len(squares))
+        return found
+
+    def _export(self, detector: Detector, labels: list[str]) -> list[ExportedFile]:
+        self._meter.enter("exporting")
+        folder = self._spec.output_dir
+        return [
+            write_export(folder, "onnx", export_detector(detector, labels)),
+            write_export(folder, "torchscript", trace_detector(detector, labels)),
+        ]
+
+    def _check(self, find: Finder, squares: Pixels) -> Parity:
+        self._meter.enter("checking")
+        return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+
+
+def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
+    return TrainingError(
+        "NOT_ENOUGH_DATA",
+        f"there are no test images, and of {samples.training} training images none can be held out to judge by: give "
+        "test images, or more training images",
+        [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
+        training_images=samples.training,
+    )
+
+
+def _candidate(trial: DetectorTrial) -> Candidate:
+    return Candidate(
+        backbones=[NANODET.name],
+        strength=0.0,
+        scores=[trial.map_50_95],
+        score_mean=trial.map_50_95,
+        score_std=0.0,
+        log_loss=0.0,
+        name=trial.name,
+        fine_tuned=True,
+        parameters=dict(trial.parameters),
+        seconds=trial.seconds,
+        milliseconds_per_image=trial.milliseconds,
+        dropped=trial.dropped,
+    )
+
+
+def _untried(found: FoundDetector) -> Candidate:
+    """Where there are too few images to try anything on, there is one design and no score."""
+    name = f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few"
+    milliseconds = 1000 * NANODET.cost * (found.side / NANODET.input_side) ** 2
+    return Candidate(
+        backbones=[NANODET.name],
+        strength=0.0,
+        scores=[],
+        score_mean=0.0,
+        score_std=0.0,
+        log_loss=0.0,
+        name=name,
+        fine_tuned=True,
+        milliseconds_per_image=milliseconds,
+    )

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 from obstore.store import ObjectStore, from_url
 
 from sightsmith_training.engine.classification.search import BUDGET_SECONDS
-from sightsmith_training.engine.contract import SpecEntry, TrainingOptions, TrainingSpec
+from sightsmith_training.engine.contract import Effort, SpecEntry, Task, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.reading import ReadImages, read_images
 from sightsmith_training.engine.tasks import TaskDecision
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
+
+_DETECTOR_SECONDS: Mapping[Effort, float] = {"fast": 120.0, "balanced": 345.0, "best": 1750.0}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Job:
     def begin(cls, spec: TrainingSpec, decision: TaskDecision) -> "Iterator[Job]":
         """Makes the place for a training, and clears it away afterwards."""
         spec.output_dir.mkdir(parents=True, exist_ok=True)
-        ends = time.monotonic() + budget_seconds(spec.options)
+        ends = time.monotonic() + budget_seconds(spec.options, decision.task)
         threads = spec.threads or len(os.sched_getaffinity(0))
         with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
             yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends)
@@ -54,23 +56,26 @@ class Job:
         """Of the budget; below 0 when it is used up."""
         return self.ends - time.monotonic()
 
-    def read(self, entries: Sequence[SpecEntry], side: int, advance: Callable[[float], None]) -> ReadImages:
-        """Reads the images that are wanted; see `read_images`."""
+    def read(
+        self, entries: Sequence[SpecEntry], side: int, advance: Callable[[float], None], name: str = "pixels"
+    ) -> ReadImages:
+        """Reads the images that are wanted into a file of that name; see `read_images`."""
         return read_images(
             self.store,
             entries,
             side,
             self.spec.image_limits,
-            self.folder / "pixels.npy",
+            self.folder / f"{name}.npy",
             self.threads,
             self.spec.max_unusable_fraction,
             advance,
         )
 
 
-def budget_seconds(options: TrainingOptions) -> float:
+def budget_seconds(options: TrainingOptions, task: Task) -> float:
     """Seconds that a training may take."""
-    return options.budget_seconds or BUDGET_SECONDS[options.effort]
+    usual = _DETECTOR_SECONDS if task == "detection" else BUDGET_SECONDS
+    return options.budget_seconds or usual[options.effort]
 
 
 def library_versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ from sightsmith_training.engine.samples import Pixels
 _FIRST_BATCHES = (1, 5)
 
 
-def check_exports(
+def compare_exports(
     expected: Outputs,
     pixels: Pixels,
     output_dir: Path,
@@ -35,9 +35,6 @@ def check_exports(
         tolerance: the largest allowed absolute difference of a score.
         threads: cores to use.
         advance: called with the share of the work that is done.
-
-    Raises:
-        TrainingError: EXPORT_MISMATCH if a score differs by more than the tolerance or a most likely label differs.
     """
     differences: dict[ExportFormat, float] = {}
     agreements: list[float] = []
@@ -47,22 +44,31 @@ def check_exports(
         differences[export_format] = float(np.abs(actual - expected).max())
         agreements.append(float((actual.argmax(axis=1) == expected.argmax(axis=1)).mean()))
         advance(len(differences) / len(EXPORT_PATHS))
-    parity = Parity(
+    return Parity(
         onnx=differences["onnx"],
         torchscript=differences["torchscript"],
         label_agreement=min(agreements),
         images=len(pixels),
         tolerance=tolerance,
     )
-    _require_equal(parity)
-    return parity
 
 
-def _require_equal(parity: Parity) -> None:
-    largest = max(parity.onnx, parity.torchscript)
-    # Written so that a difference that is not a number fails too.
-    if largest <= parity.tolerance and parity.label_agreement == 1.0:
+def are_equal(parity: Parity, least_agreement: float = 1.0) -> bool:
+    """Whether the exports say what the network says, within the tolerance."""
+    # One by one, so that a difference that is not a number fails too.
+    near = all(difference <= parity.tolerance for difference in (parity.onnx, parity.torchscript))
+    return near and parity.label_agreement >= least_agreement
+
+
+def require_equal(parity: Parity, least_agreement: float = 1.0) -> None:
+    """Checks that the exports may be used.
+
+    Raises:
+        TrainingError: EXPORT_MISMATCH.
+    """
+    if are_equal(parity, least_agreement):
         return
+    largest = max(parity.onnx, parity.torchscript)
     raise TrainingError(
         "EXPORT_MISMATCH",
         f"an exported model differs from the trained network on {parity.images} images: scores by up to "

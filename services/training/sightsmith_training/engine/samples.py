@@ -81,7 +81,7 @@ def select_samples(entries: Sequence[SpecEntry], task: Task, min_images_per_labe
     truth = truth.reshape(len(usable), len(labels))
     training = sum(entry.split == "train" for entry in usable)
     _check_labels(labels, 2 if activation == "softmax" else 1)
-    _check_counts(labels, truth[:training].sum(axis=0).tolist(), min_images_per_label)
+    check_counts(labels, truth[:training].sum(axis=0).tolist(), min_images_per_label)
     return Samples(labels, usable, truth, training, len(entries) - len(usable), activation)
 
 
@@ -99,7 +99,12 @@ def _check_labels(labels: Sequence[str], needed: int) -> None:
     )
 
 
-def _check_counts(labels: Sequence[str], counts: Sequence[int], needed: int) -> None:
+def check_counts(labels: Sequence[str], counts: Sequence[int], needed: int) -> None:
+    """Checks that each label has enough training images.
+
+    Raises:
+        TrainingError: NOT_ENOUGH_DATA with a violation for each label that has not.
+    """
     violations = [
         Violation(field=f"labels['{label}']", description=f"has {count} training images, at least {needed} are needed")
         for label, count in zip(labels, counts, strict=True)

@@ -16,7 +16,7 @@ from sightsmith_training.engine.judging.detection_matches import DetectionMatche
 from sightsmith_training.engine.reports.aws_files import write_evaluation_files, write_manifest_files
 from sightsmith_training.engine.reports.custom_labels import Problem
 from sightsmith_training.engine.reports.image_outcomes import Matches
-from tests.unit.training_engine.reports.cases import NOW, classified, data_for, detected
+from tests.unit.training_engine.reports.cases import NOW, classified, data_for, detected, evaluation_of
 
 MODEL = "projects/shop/models/v3"
 SEEDS = st.integers(0, 10_000)
@@ -28,7 +28,7 @@ def lines(folder: Path, kind: str) -> list[dict]:
 
 
 def evaluated(folder: Path, matches: Matches, **changes) -> tuple[dict, list[dict]]:
-    write_evaluation_files(folder, data_for(matches, **changes), matches, MODEL, NOW)
+    write_evaluation_files(folder, data_for(matches, **changes), matches, evaluation_of(matches), MODEL, NOW)
     return lines(folder, "EvaluationResultSummary")[0], lines(folder, "TestingGroundTruth")
 
 
@@ -121,8 +121,12 @@ def test_the_confusion_matrix_is_that_of_the_snapshot(tmp_path: Path, seed: int)
 
 
 def test_six_files_under_custom_labels_names(tmp_path: Path) -> None:
-    data, matches = data_for(classified(1)), classified(1)
-    files = write_manifest_files(tmp_path, data) + write_evaluation_files(tmp_path, data, matches, MODEL, NOW)
+    matches = classified(1)
+    data, evaluation = data_for(matches), evaluation_of(matches)
+    files = [
+        *write_manifest_files(tmp_path, data),
+        *write_evaluation_files(tmp_path, data, matches, evaluation, MODEL, NOW),
+    ]
     assert [file.name for file in files] == [
         "ManifestSummary-shop-v3.json",
         "TrainingManifestWithValidation-shop-v3.json",

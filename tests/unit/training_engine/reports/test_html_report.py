@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightsmith_training.engine.judging.advice import Advice
+from sightsmith_training.engine.contract import Advice, LearningPoint
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
-from sightsmith_training.engine.judging.learning_curve import LearningCurve
 from sightsmith_training.engine.judging.matches import match_labels
 from sightsmith_training.engine.judging.mistakes import find_mistakes
 from sightsmith_training.engine.reports.html_report import write_html_report
-from sightsmith_training.engine.reports.pictures import LearningPoint, TriedCandidate
+from sightsmith_training.engine.reports.pictures import TriedCandidate
 from sightsmith_training.engine.reports.report import Report
-from tests.unit.training_engine.reports.cases import classified, detected, jpeg, names, report_of
+from tests.unit.training_engine.reports.cases import classified, detected, evaluation_of, jpeg, names, report_of
 
+_LEARNED = [(10, 0.5), (20, 0.7), (40, 0.8)]
 _VOID = {"meta", "img", "br", "input"}
 _EVIL = '<script>alert("x")</script>'
 
@@ -67,13 +67,17 @@ def full(matches) -> Report:
     return report_of(
         matches,
         candidates=[
-            TriedCandidate("probe", 0.8, 4.0, False),
+            TriedCandidate("probe", 0.8, 4.0, False, "less accurate"),
             TriedCandidate("fine-tuned", 0.9, 5.0, True),
             TriedCandidate("stopped early", 0.5, None, False),
         ],
-        learning_points=[LearningPoint(10, 0.5), LearningPoint(20, 0.7), LearningPoint(40, 0.8)],
-        learning_curve=LearningCurve(0.9, 2.0, 0.8),
-        advice=[Advice("MORE_IMAGES", "More images would help.", images=(find_first_mistake(matches),))],
+        evaluation=evaluation_of(
+            matches,
+            learning_curve=[LearningPoint(images=images, score=score) for images, score in _LEARNED],
+            advice=[
+                Advice(code="MORE_IMAGES", text="More images would help.", images=[find_first_mistake(matches)]),
+            ],
+        ),
         facts=[("seed", "7")],
     )
 
@@ -105,7 +109,7 @@ def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:
         title=_EVIL,
         facts=[(_EVIL, _EVIL)],
         candidates=[TriedCandidate(_EVIL, 0.5, 1.0, True)],
-        advice=[Advice("MORE_IMAGES", _EVIL)],
+        evaluation=evaluation_of(matches, advice=[Advice(code="MORE_IMAGES", text=_EVIL)]),
     )
     page = Page(written(tmp_path, report))
     assert len(page.all("script")) == 1
@@ -193,11 +197,8 @@ def test_of_very_many_labels_the_most_confused_are_in_the_matrix(tmp_path: Path)
 
 
 def test_out_of_fold_predictions_are_not_called_test_images(tmp_path: Path) -> None:
-    page = Page(written(tmp_path, report_of(classified(13), evaluated_on="cross_validation")))
+    matches = classified(13)
+    page = Page(
+        written(tmp_path, report_of(matches, evaluation=evaluation_of(matches, evaluated_on="cross_validation")))
+    )
     assert any("because there were no test images" in words for words in page.words)
-
-
-def test_intervals_of_another_task_are_refused(tmp_path: Path) -> None:
-    report = replace(report_of(classified(14)), intervals=report_of(detected(14)).intervals)
-    with pytest.raises(TypeError, match="DetectionIntervals"):
-        written(tmp_path, report)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
+from torch import nn
 
 from sightsmith_training.engine.contract import INPUT_NAME
-from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.samples import Pixels
 
@@ -21,8 +21,8 @@ _BATCH = 4  # On a CPU small batches are faster per image: their activations sta
 _LEAST_SCORE = 0.005  # Below this nothing is told; no curve that people read reaches down there.
 
 
-def network_finder(detector: Detector) -> Finder:
-    """Runs the trained network itself."""
+def network_finder(detector: nn.Module) -> Finder:
+    """Runs a `Detector`, eager or traced."""
 
     def find(pixels: Pixels) -> Answers:
         with torch.inference_mode():

@@ -1,7 +1,10 @@
 """Training pictures: stored squares, seen each time a little otherwise.
 
-Everything random of a picture follows from the seed, the round and its place in the round. So a training that goes on
-from a checkpoint sees what it would have seen, and pictures can be made ahead by another thread.
+Everything random of a picture follows from the seed and its number. So a training that goes on from a checkpoint sees
+what it would have seen, and pictures can be made ahead by another thread.
+
+Most pictures are parts of an image around one of its boxes, in the size in which the detector will see it: what there
+is to learn from an image lies at its objects, and a part costs a third of the whole.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,7 @@ Shares = npt.NDArray[np.float32]
 _GREY = (114, 114, 114)
 _LEAST_VISIBLE = 0.4  # A box of which less is left after cropping is left out.
 _LEAST_SIDE = 4  # Pixels of the input; below this there is nothing to learn from.
+_ROOM = 1.25  # Side of a part, at the least, as a multiple of the box that it is around.
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class Variety:
     """How much the pictures of one image differ.
 
     Attributes:
-        zoom: share of pictures that show another part of the image than all of it.
-        window: side of the part that is shown, as a share of the image; above 1 there is grey around the image.
+        zoom: share of the pictures of whole images that are drawn larger or smaller than the image.
+        window: range of what is seen, as a share of what would be seen in natural size; above 1 objects are smaller.
+        focus: share of the parts that are around a box; the others are anywhere.
         stretch: largest ratio by which width and height are stretched differently.
         light: largest change of brightness and contrast, and half that of each colour, as a share.
         flip: whether pictures may be mirrored: not if there is writing on the objects, or left and right differ.
@@ -51,6 +56,7 @@ class Variety:
 
     zoom: float = 0.7
     window: tuple[float, float] = (0.6, 1.25)
+    focus: float = 0.8
     stretch: float = 1.15
     light: float = 0.3
     flip: bool = False
@@ -83,44 +89,65 @@ class Scenes:
         labellings: of each image; images without boxes are background.
         variety: how much the pictures differ.
         seed: decides everything random.
+        decoys: what is on each image and was taken for an object, but is none; parts are around these too.
     """
 
-    def __init__(self, squares: Pixels, labellings: Sequence[Labelling], variety: Variety, seed: int) -> None:
+    def __init__(
+        self,
+        squares: Pixels,
+        labellings: Sequence[Labelling],
+        variety: Variety,
+        seed: int,
+        decoys: Sequence[Shares] | None = None,
+    ) -> None:
         self._squares = squares
         self._labellings = labellings
         self._variety = variety
         self._seed = seed
+        boxes = [labelling.boxes for labelling in labellings]
+        self._places = boxes if decoys is None else [np.concatenate(pair) for pair in zip(boxes, decoys, strict=True)]
 
     def __len__(self) -> int:
         return len(self._labellings)
 
-    def order(self, round_: int, draws: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Shuffles the images of one round; `draws` tells how often each is seen in it."""
-        return np.random.default_rng([self._seed, round_]).permutation(np.repeat(np.arange(len(self)), draws))
+    def images(self, first: int, count: int, draws: npt.NDArray[np.intp]) -> list[int]:
+        """Which images the pictures of some numbers show: all of them in a new order, again and again.
 
-    def batch(self, images: Sequence[int], side: int, round_: int, first: int) -> Batch:
+        Args:
+            first: number of the first picture.
+            count: of pictures.
+            draws: how often each image is shown in one pass, shape [images]; at least one of them is not 0.
+        """
+        shown = np.repeat(np.arange(len(self)), draws)
+        passes = range(first // len(shown), (first + count - 1) // len(shown) + 1)
+        orders = [np.random.default_rng([self._seed, pass_]).permutation(shown) for pass_ in passes]
+        start = first - passes.start * len(shown)
+        images: list[int] = np.concatenate(orders)[start : start + count].tolist()
+        return images
+
+    def batch(self, images: Sequence[int], side: int, share: float, first: int) -> Batch:
         """Makes the pictures of one training step.
 
         Args:
             images: positions of the images.
             side: of the pictures in pixels.
-            round_: how many times all images were seen before.
-            first: place of the first of the images in its round.
+            share: of an image's side that a picture shows in natural size; 1 stands for whole images.
+            first: number of the first picture.
         """
         pictures = [
-            self.picture(image, side, np.random.default_rng([self._seed, round_, first + place]))
+            self.picture(image, side, share, np.random.default_rng([self._seed, first + place, side]))
             for place, image in enumerate(images)
         ]
         pixels = torch.from_numpy(np.stack([pixels for pixels, _ in pictures]))
         return Batch(pixels, [_truth(labelling, side) for _, labelling in pictures])
 
-    def picture(self, image: int, side: int, random: np.random.Generator) -> tuple[Pixels, Labelling]:
+    def picture(self, image: int, side: int, share: float, random: np.random.Generator) -> tuple[Pixels, Labelling]:
         """Makes one picture [side, side, 3] of an image and says where its boxes are on it."""
         canvas = Image.new("RGB", (side, side), _GREY)
         if random.random() < self._variety.mosaic:
-            labelling = self._draw_mosaic(canvas, image, random)
+            labelling = self._draw_mosaic(canvas, image, share, random)
         else:
-            labelling = self._draw(canvas, (0, 0, side, side), image, random)
+            labelling = self._draw(canvas, (0, 0, side, side), image, share, random)
         labelling = _without_specks(labelling, side)
         if self._variety.flip and random.random() < 0.5:
             canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -128,22 +155,27 @@ class Scenes:
             labelling = Labelling(np.stack([1 - right, top, 1 - left, bottom], 1), labelling.labels)
         return np.asarray(_relight(canvas, self._variety.light, random)), labelling
 
-    def _draw_mosaic(self, canvas: Image.Image, image: int, random: np.random.Generator) -> Labelling:
+    def _draw_mosaic(self, canvas: Image.Image, image: int, share: float, random: np.random.Generator) -> Labelling:
         side = canvas.width
         x, y = (int(side * random.uniform(0.3, 0.7)) for _ in range(2))
         tiles = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
         images = [image, *random.integers(len(self), size=3)]
-        parts = [self._draw(canvas, tile, int(each), random) for tile, each in zip(tiles, images, strict=True)]
+        parts = [self._draw(canvas, tile, int(each), share, random) for tile, each in zip(tiles, images, strict=True)]
         return Labelling(
             np.concatenate([part.boxes for part in parts]), np.concatenate([part.labels for part in parts])
         )
 
     def _draw(
-        self, canvas: Image.Image, tile: tuple[int, int, int, int], image: int, random: np.random.Generator
+        self,
+        canvas: Image.Image,
+        tile: tuple[int, int, int, int],
+        image: int,
+        share: float,
+        random: np.random.Generator,
     ) -> Labelling:
         """Draws a view of an image into a tile of the canvas; returns its boxes as shares of the canvas."""
         square = Image.fromarray(np.asarray(self._squares[image]))
-        view = self._view(random)
+        view = self._view(self._places[image], share, random)
         left, top, right, bottom = tile
         _paste(square, canvas, view, tile)
         scale = np.array([right - left, bottom - top] * 2, dtype=np.float32)
@@ -152,15 +184,26 @@ class Scenes:
         boxes: Shares = (labelling.boxes * scale + offset) / np.float32(canvas.width)
         return Labelling(boxes, labelling.labels)
 
-    def _view(self, random: np.random.Generator) -> _View:
-        if random.random() >= self._variety.zoom:
+    def _view(self, places: Shares, share: float, random: np.random.Generator) -> _View:
+        if share == 1 and random.random() >= self._variety.zoom:
             return _View(0, 0, 1, 1)
-        size = random.uniform(*self._variety.window)
+        size = share * random.uniform(*self._variety.window)
+        around = None
+        if share < 1 and len(places) and random.random() < self._variety.focus:
+            around = places[random.integers(len(places))]
+            size = max(size, _ROOM * float((around[2:] - around[:2]).max()))
         stretch = self._variety.stretch ** random.uniform(-0.5, 0.5)
         width, height = size * stretch, size / stretch
-        left = random.uniform(min(0, 1 - width), max(0, 1 - width))
-        top = random.uniform(min(0, 1 - height), max(0, 1 - height))
-        return _View(left, top, width, height)
+        sides = [None, None] if around is None else [(around[0], around[2]), (around[1], around[3])]
+        return _View(_start(width, sides[0], random), _start(height, sides[1], random), width, height)
+
+
+def _start(length: float, around: tuple[float, float] | None, random: np.random.Generator) -> float:
+    """Where a view begins along one axis: inside the image, or the image inside it; around a box if there is one."""
+    least, most = min(0.0, 1 - length), max(0.0, 1 - length)
+    if around is not None:
+        least, most = max(least, min(most, around[1] - length)), min(most, max(least, around[0]))
+    return random.uniform(least, most)
 
 
 def _paste(square: Image.Image, canvas: Image.Image, view: _View, tile: tuple[int, int, int, int]) -> None:

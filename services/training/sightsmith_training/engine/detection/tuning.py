@@ -1,7 +1,7 @@
-"""The training loop: fine-tunes a detector for a number of rounds, and can go on where it was stopped."""
+"""The training loop: fine-tunes a detector for a number of steps, and can go on where it was stopped."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +20,7 @@ from sightsmith_training.engine.detection.scenes import Batch, Scenes
 _LARGEST_GRADIENT = 10.0
 _WARM_UP = 0.1  # Share of the steps in which the learning rate rises.
 _HEAD_RATE = 2.0  # The new layer learns faster than the known ones.
-_PART = 4  # Pictures that one core sees at once; small enough for its cache.
-_CELL = 32  # Pixels; sides of inputs are multiples of the coarsest stride.
+_PART = 2  # Pictures that one core sees at once; small enough for its cache.
 
 
 @dataclass(frozen=True)
@@ -29,24 +28,26 @@ class Recipe:
     """How a detector is fine-tuned.
 
     Attributes:
-        rounds: how many times all images are seen.
-        side: of the input in pixels, a multiple of 32.
+        steps: of the optimiser.
+        side: of the detector's input in pixels, a multiple of 32.
+        part: side of the pictures that show parts of images, in pixels, a multiple of 32; at most `side`.
+        whole: share of the steps, the last ones, that see whole images.
         batch: pictures a step.
         rate: highest learning rate of the pretrained layers.
         decay: weight decay of AdamW.
         memory: of the averaged weights; each step they move to the present ones by 1 - memory.
-        small: share of the rounds, from the first, that see smaller pictures, which are cheaper.
-        small_size: how much smaller, as a share of the side.
+        frozen: how many stages, from the pixels, stay as they are; above 0 only for pretrained weights.
     """
 
-    rounds: int
+    steps: int
     side: int = 416
+    part: int = 256
+    whole: float = 0.15
     batch: int = 8
     rate: float = 1e-3
     decay: float = 0.01
     memory: float = 0.98
-    small: float = 0.5
-    small_size: float = 0.77
+    frozen: int = 0
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Clock:
 
 
 class Tuner:
-    """Fine-tunes a network.
+    """Fine-tunes a network. It expects `torch.set_num_threads(1)`: it runs parts of a batch beside each other itself.
 
     Args:
         network: to be tuned; it is changed.
@@ -68,39 +69,49 @@ class Tuner:
 
     Attributes:
         averaged: the network with averaged weights, which is the one to use.
-        rounds_done: how many rounds are finished.
-        draws: how often each image is seen a round, shape [images]; may be changed between rounds.
+        steps_done: how many steps are finished.
+        draws: how often each image is seen in one pass over all, shape [images]; may be changed at any time.
+        losses: the mean loss of each call of `train`, by the step at its end.
         clock: where the time went, in this process.
     """
 
     def __init__(self, network: NanoDet, scenes: Scenes, recipe: Recipe, threads: int) -> None:
-        self.rounds_done = 0
+        self.steps_done = 0
         self.draws = np.ones(len(scenes), dtype=np.intp)
+        self.losses: dict[int, float] = {}
         self.clock = Clock()
         self._scenes = scenes
         self._recipe = recipe
         self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         self._network = network.to(memory_format=torch.channels_last)
+        self._freeze(recipe.frozen)
+        self._learning = [weights for weights in network.parameters() if weights.requires_grad]
         average = get_ema_multi_avg_fn(recipe.memory)  # type: ignore[no-untyped-call]
         self._averaged = AveragedModel(self._network, multi_avg_fn=average)
         self._optimiser = _optimiser(self._network, recipe)
-        self._losses = {side: DetectionLoss(side, network.labels) for side in {recipe.side, _small_side(recipe)}}
+        self._losses = {side: DetectionLoss(side, network.labels) for side in {recipe.side, recipe.part}}
 
     @property
     def averaged(self) -> NanoDet:
         return cast(NanoDet, self._averaged.module).eval()
 
-    def train_rounds(self, count: int, advance: Callable[[float, dict[str, float]], None]) -> None:
-        """Trains for some rounds, at most to the end of the recipe.
+    def train(self, steps: int) -> None:
+        """Trains for some steps, at most to the end of the recipe.
 
         Args:
-            count: of rounds.
-            advance: called after every round with the share of the recipe that is done and the mean `loss` of a step.
+            steps: at least 1.
+
+        Raises:
+            ValueError: if the recipe is at its end.
         """
-        for _ in range(min(count, self._recipe.rounds - self.rounds_done)):
-            loss = self._train_round()
-            self.rounds_done += 1
-            advance(self.rounds_done / self._recipe.rounds, {"loss": loss})
+        until = min(self.steps_done + steps, self._recipe.steps)
+        if until <= self.steps_done:
+            raise ValueError("there are no steps left")
+        self._network.train()
+        started = time.perf_counter()
+        losses = [self._step(side, batch) for side, batch in _ahead(self._batches(until))]
+        self.clock.total += time.perf_counter() - started
+        self.losses[self.steps_done] = float(np.mean(losses))
 
     def save(self, file: Path) -> None:
         """Writes everything needed to go on, beside its place first, so that a whole file lies there at any time."""
@@ -110,8 +121,9 @@ class Tuner:
                 "network": self._network.state_dict(),
                 "averaged": self._averaged.state_dict(),
                 "optimiser": self._optimiser.state_dict(),
-                "rounds_done": self.rounds_done,
+                "steps_done": self.steps_done,
                 "draws": torch.from_numpy(self.draws),
+                "losses": self.losses,
             },
             beside,
         )
@@ -123,29 +135,26 @@ class Tuner:
         self._network.load_state_dict(state["network"])
         self._averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["optimiser"])
-        self.rounds_done = state["rounds_done"]
+        self.steps_done = state["steps_done"]
         self.draws = state["draws"].numpy()
+        self.losses = state["losses"]
 
-    def _train_round(self) -> float:
-        self._network.train()
-        side = self._side()
-        started = time.perf_counter()
-        losses = [
-            self._step(batch, self._losses[side], self._progress(share)) for share, batch in _ahead(self._batches(side))
-        ]
-        self.clock.total += time.perf_counter() - started
-        return float(np.mean(losses))
-
-    def _step(self, batch: Batch, loss_of: DetectionLoss, progress: float) -> float:
+    def _step(self, side: int, batch: Batch) -> float:
         started = time.perf_counter()
         for group in self._optimiser.param_groups:
-            group["lr"] = group["highest"] * _rate_share(progress)
-        loss = self._set_gradients(batch, loss_of)
-        nn.utils.clip_grad_norm_(self._network.parameters(), _LARGEST_GRADIENT)
+            group["lr"] = group["highest"] * _rate_share(self.steps_done / self._recipe.steps)
+        loss = self._set_gradients(batch, self._losses[side])
+        nn.utils.clip_grad_norm_(self._learning, _LARGEST_GRADIENT)
         self._optimiser.step()
         self._averaged.update_parameters(self._network)
+        self.steps_done += 1
         self.clock.network += time.perf_counter() - started
         return loss
+
+    def _freeze(self, stages: int) -> None:
+        if stages:
+            for part in (self._network.stem, *self._network.stages[:stages]):
+                part.requires_grad_(False)
 
     def _set_gradients(self, batch: Batch, loss_of: DetectionLoss) -> float:
         """Parts of the batch run beside each other, each on one core.
@@ -154,45 +163,34 @@ class Tuner:
         same order on any number of cores, so the result does not depend on it.
         """
         parts = list(self._pool.map(partial(self._gradients, loss_of), _split(batch)))
-        for weights, *gradients in zip(self._network.parameters(), *(own for _, own in parts), strict=True):
+        for weights, *gradients in zip(self._learning, *(own for _, own in parts), strict=True):
             weights.grad = torch.stack(gradients).mean(0)
         return float(np.mean([loss for loss, _ in parts]))
 
     def _gradients(self, loss_of: DetectionLoss, part: Batch) -> tuple[float, tuple[torch.Tensor, ...]]:
         loss = loss_of(self._network(part.pixels), part.truths)
-        gradients = torch.autograd.grad(
-            loss, list(self._network.parameters()), allow_unused=True, materialize_grads=True
-        )
+        gradients = torch.autograd.grad(loss, self._learning, allow_unused=True, materialize_grads=True)
         return loss.item(), gradients
 
-    def _batches(self, side: int) -> Iterator[tuple[float, Batch]]:
-        """The batches of a round, each with the share of the round that comes before it."""
-        order = self._scenes.order(self.rounds_done, self.draws)
-        for first in range(0, len(order), self._recipe.batch):
-            images = order[first : first + self._recipe.batch].tolist()
-            yield first / len(order), self._scenes.batch(images, side, self.rounds_done, first)
-
-    def _progress(self, share_of_round: float) -> float:
-        return (self.rounds_done + share_of_round) / self._recipe.rounds
-
-    def _side(self) -> int:
-        is_early = self.rounds_done < self._recipe.small * self._recipe.rounds
-        return _small_side(self._recipe) if is_early else self._recipe.side
+    def _batches(self, until: int) -> Iterator[tuple[int, Batch]]:
+        """The batches of the steps up to one, each with the side of its pictures."""
+        recipe, draws = self._recipe, self.draws
+        for step in range(self.steps_done, until):
+            first = step * recipe.batch
+            side = recipe.part if step < (1 - recipe.whole) * recipe.steps else recipe.side
+            images = self._scenes.images(first, recipe.batch, draws)
+            yield side, self._scenes.batch(images, side, side / recipe.side, first)
 
 
 def _optimiser(network: NanoDet, recipe: Recipe) -> torch.optim.Optimizer:
     heads = list(network.heads.parameters())
     known = {id(weights) for weights in heads}
-    body = [weights for weights in network.parameters() if id(weights) not in known]
+    body = [weights for weights in network.parameters() if weights.requires_grad and id(weights) not in known]
     groups = [
         {"params": body, "highest": recipe.rate},
         {"params": heads, "highest": recipe.rate * _HEAD_RATE},
     ]
     return torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.decay, fused=True)
-
-
-def _small_side(recipe: Recipe) -> int:
-    return max(_CELL, round(recipe.side * recipe.small_size / _CELL) * _CELL)
 
 
 def _rate_share(progress: float) -> float:
@@ -202,7 +200,7 @@ def _rate_share(progress: float) -> float:
     return 0.5 + 0.5 * float(np.cos(np.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
-def _ahead(items: Iterator[tuple[float, Batch]]) -> Iterator[tuple[float, Batch]]:
+def _ahead(items: Iterator[tuple[int, Batch]]) -> Iterator[tuple[int, Batch]]:
     """Makes each item while the one before it is used."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(next, items, None)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from sightsmith_training.engine.contract import Evaluation
 from sightsmith_training.engine.reports.custom_labels import Json, TrainingData, encoded
 from sightsmith_training.engine.reports.evaluation_lines import EvaluationLines
 from sightsmith_training.engine.reports.evaluation_summary import evaluation_summary
@@ -41,7 +42,7 @@ def write_manifest_files(folder: Path, data: TrainingData) -> list[Path]:
 
 
 def write_evaluation_files(
-    folder: Path, data: TrainingData, matches: Matches, model: str, evaluated_at: datetime
+    folder: Path, data: TrainingData, matches: Matches, evaluation: Evaluation, model: str, evaluated_at: datetime
 ) -> list[Path]:
     """Writes what a finished training tells: three files, all figures from one set of matches.
 
@@ -52,6 +53,7 @@ def write_evaluation_files(
         folder: an existing folder.
         data: what was learned from; it has an entry for every image of the matches.
         matches: of the judged images.
+        evaluation: the figures of the same matches.
         model: resource name of the version.
         evaluated_at: when the evaluation ended.
 
@@ -63,7 +65,7 @@ def write_evaluation_files(
     """
     lines = ManifestLines(data)
     used = (entry for entry in data.of_split("train") if data.is_used(entry))
-    summary = evaluation_summary(data, matches, model, evaluated_at)
+    summary = evaluation_summary(data, matches, evaluation, model, evaluated_at)
     return [
         _write(folder / data.file_name("TrainingGroundTruth"), map(lines.line, used)),
         _write(folder / data.file_name("TestingGroundTruth"), EvaluationLines(data, matches, evaluated_at)),

@@ -1,16 +1,12 @@
 """The figures of an evaluation in the form of Custom Labels' evaluation summary."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
-from sightsmith_training.engine.judging.classification_metrics import LabelFigures, classification_figures
+from sightsmith_training.engine.contract import Evaluation, LabelEvaluation
 from sightsmith_training.engine.judging.counts import mean_of_present, ratio
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
-from sightsmith_training.engine.judging.detection_metrics import DetectedLabelFigures, detection_figures
-from sightsmith_training.engine.judging.figures import Averages
-from sightsmith_training.engine.judging.headlines import MeanAveragePrecision
 from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.overlaps import NOBODY
 from sightsmith_training.engine.reports.confusions import confusion_shares
@@ -18,22 +14,23 @@ from sightsmith_training.engine.reports.custom_labels import Json, TrainingData
 from sightsmith_training.engine.reports.image_outcomes import Matches
 
 
-def evaluation_summary(data: TrainingData, matches: Matches, model: str, evaluated_at: datetime) -> Json:
+def evaluation_summary(
+    data: TrainingData, matches: Matches, evaluation: Evaluation, model: str, evaluated_at: datetime
+) -> Json:
     """The summary in its flat form, the labels with the best F1 first.
 
     Figures of all labels together are means over those that are to be found in the test images. For boxes the average
-    precision and the average recall are at the IoU of the matches, which is stated in `IntersectionOverUnion`, a key
-    that Custom Labels does not have; the average recall is that of all detections, be they below their thresholds.
+    recall is that of all detections, be they below their thresholds, at the IoU of the matches; that is stated in
+    `IntersectionOverUnion`, a key that Custom Labels does not have. The average precision is at an IoU of 0.5.
 
     Args:
         data: what the version was trained with.
         matches: of the test images.
+        evaluation: the figures of the same matches.
         model: resource name of the version, which stands where Custom Labels has its ARN.
         evaluated_at: when the evaluation ended.
     """
-    figures = detection_figures(matches) if isinstance(matches, DetectionMatches) else classification_figures(matches)
-    of_task = _of_boxes(matches) if isinstance(matches, DetectionMatches) else _of_images(matches)
-    labels: Sequence[LabelFigures | DetectedLabelFigures] = figures.labels
+    of_task = _of_boxes(matches, evaluation) if isinstance(matches, DetectionMatches) else _of_images(matches)
     return {
         "Version": 1,
         "EvaluationDetails": {
@@ -43,22 +40,28 @@ def evaluation_summary(data: TrainingData, matches: Matches, model: str, evaluat
             "NumberOfTrainingImages": sum(data.is_used(entry) for entry in data.of_split("train")),
             "NumberOfTestingImages": len(matches.images),
         },
-        "AggregatedEvaluationResults": {**_averages(figures.macro), **of_task},
+        "AggregatedEvaluationResults": {
+            "Precision": evaluation.macro_precision,
+            "Recall": evaluation.macro_recall,
+            "F1Score": evaluation.macro_f1,
+            **of_task,
+        },
         "LabelEvaluationResults": [
-            _label(label) for label in sorted(labels, key=lambda label: (-label.f1, label.label))
+            _label(label) for label in sorted(evaluation.per_label, key=lambda label: (-label.f1, label.label))
         ],
     }
 
 
-def _averages(averages: Averages | LabelFigures | DetectedLabelFigures) -> Json:
-    return {"Precision": averages.precision, "Recall": averages.recall, "F1Score": averages.f1}
-
-
-def _label(label: LabelFigures | DetectedLabelFigures) -> Json:
+def _label(label: LabelEvaluation) -> Json:
     return {
         "Label": label.label,
         "NumberOfTestingImages": label.images,
-        "Metrics": {"Threshold": label.threshold, **_averages(label)},
+        "Metrics": {
+            "Threshold": label.threshold,
+            "Precision": label.precision,
+            "Recall": label.recall,
+            "F1Score": label.f1,
+        },
     }
 
 
@@ -73,9 +76,9 @@ def _of_images(matches: ClassificationMatches) -> Json:
     }
 
 
-def _of_boxes(matches: DetectionMatches) -> Json:
+def _of_boxes(matches: DetectionMatches, evaluation: Evaluation) -> Json:
     return {
-        "AveragePrecision": float(MeanAveragePrecision.of(matches)(np.ones((1, len(matches.images))))[0]),
+        "AveragePrecision": evaluation.detection.map_50 if evaluation.detection else None,
         "AverageRecall": _average_recall(matches),
         "IntersectionOverUnion": matches.iou,
     }

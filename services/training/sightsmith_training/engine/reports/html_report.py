@@ -9,18 +9,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sightsmith_training.engine.judging.classification_metrics import LabelFigures
+from sightsmith_training.engine.contract import LabelEvaluation, LearningPoint
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
-from sightsmith_training.engine.judging.detection_metrics import DetectedLabelFigures
-from sightsmith_training.engine.judging.intervals import LabelIntervals
+from sightsmith_training.engine.judging.learning_curve import LearningCurve, fit_learning_curve
 from sightsmith_training.engine.judging.rankings import Ranking
-from sightsmith_training.engine.reports.gallery import Thumbnail, gallery, gallery_order, known_as
-from sightsmith_training.engine.reports.headline_figures import (
-    Figures,
-    figures_of,
-    headline_figures,
-    reliability_of,
+from sightsmith_training.engine.judging.reliability import (
+    Reliability,
+    classification_reliability,
+    detection_reliability,
 )
+from sightsmith_training.engine.reports.gallery import Thumbnail, gallery, gallery_order, known_as
+from sightsmith_training.engine.reports.headline_figures import headline_figures
 from sightsmith_training.engine.reports.heatmap import heatmap
 from sightsmith_training.engine.reports.image_outcomes import Matches
 from sightsmith_training.engine.reports.pictures import (
@@ -50,19 +49,12 @@ _BASES = {
 class _Label:
     """A label's row and its pictures."""
 
-    figures: LabelFigures | DetectedLabelFigures
-    intervals: LabelIntervals
+    figures: LabelEvaluation
     ranking: Ranking
 
     @property
-    def average_precision(self) -> float | None:
-        if isinstance(self.figures, DetectedLabelFigures):
-            return self.figures.coco.ap50
-        return self.figures.average_precision
-
-    @property
-    def boxes(self) -> int | None:
-        return self.figures.boxes if isinstance(self.figures, DetectedLabelFigures) else None
+    def boxes(self) -> int:
+        return self.figures.true_positives + self.figures.false_negatives
 
     @property
     def says_little(self) -> bool:
@@ -100,19 +92,20 @@ def write_html_report(path: Path, report: Report, thumbnail: Thumbnail, most_thu
 
 
 def _content(report: Report, thumbnail: Thumbnail, most_thumbnails: int) -> dict[str, Any]:
-    matches = report.matches
+    matches, evaluation = report.matches, report.evaluation
     shown = gallery_order(matches)[:most_thumbnails]
-    figures, reliability = figures_of(matches), reliability_of(matches)
+    curve = _learning_curve(evaluation.learning_curve)
     return {
         "report": report,
         "evaluated_at": f"{report.evaluated_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        "basis": f"{len(matches.images)} {_BASES[report.evaluated_on]}",
+        "basis": f"{len(matches.images)} {_BASES[evaluation.evaluated_on]}",
         "iou": matches.iou if isinstance(matches, DetectionMatches) else None,
-        "headlines": headline_figures(figures, report.intervals, reliability),
-        "labels": _labels(report, figures),
+        "headlines": headline_figures(evaluation),
+        "labels": _labels(report),
         "heatmap": heatmap(matches),
-        "reliability_picture": reliability_picture(reliability),
-        "learning_picture": _learning(report),
+        "reliability_picture": reliability_picture(_reliability(matches)),
+        "learning_curve": curve,
+        "learning_picture": _learning(report, curve),
         "candidates_picture": _candidates(report),
         "looks": list(LOOKS.values()),
         "label_names": matches.labels,
@@ -123,9 +116,8 @@ def _content(report: Report, thumbnail: Thumbnail, most_thumbnails: int) -> dict
     }
 
 
-def _labels(report: Report, figures: Figures) -> list[_Label]:
-    of_labels: Sequence[LabelFigures | DetectedLabelFigures] = figures.labels
-    columns = zip(of_labels, report.intervals.labels, report.matches.rankings, strict=True)
+def _labels(report: Report) -> list[_Label]:
+    columns = zip(report.evaluation.per_label, report.matches.rankings, strict=True)
     return sorted((_Label(*column) for column in columns), key=lambda label: (-label.figures.f1, label.figures.label))
 
 
@@ -134,14 +126,23 @@ def _advice(report: Report, shown: Sequence[int]) -> list[tuple[str, list[tuple[
     images = {image.image: known_as(image) for image in (report.matches.images[position] for position in shown)}
     return [
         (advice.text, [(name, images[name]) for name in advice.images if name in images][:_LINKED_IMAGES])
-        for advice in report.advice
+        for advice in report.evaluation.advice
     ]
 
 
-def _learning(report: Report) -> Markup | None:
-    if not report.learning_points:
-        return None
-    return learning_picture(report.learning_points, report.learning_curve, report.candidate_score)
+def _reliability(matches: Matches) -> Reliability:
+    if isinstance(matches, DetectionMatches):
+        return detection_reliability(matches)
+    return classification_reliability(matches)
+
+
+def _learning_curve(points: Sequence[LearningPoint]) -> LearningCurve | None:
+    return fit_learning_curve([point.images for point in points], [point.score for point in points])
+
+
+def _learning(report: Report, curve: LearningCurve | None) -> Markup | None:
+    points = report.evaluation.learning_curve
+    return learning_picture(points, curve, report.candidate_score) if points else None
 
 
 def _candidates(report: Report) -> Markup | None:

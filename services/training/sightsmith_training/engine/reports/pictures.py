@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from sightsmith_training.engine.contract import LearningPoint
 from sightsmith_training.engine.judging.curves import precision_recall_curve, threshold_curve
 from sightsmith_training.engine.judging.learning_curve import LearningCurve
 from sightsmith_training.engine.judging.rankings import Ranking
@@ -27,20 +28,14 @@ class TriedCandidate:
         score: by which it was compared, 0 to 1.
         milliseconds: to predict one image; None if that was not measured.
         is_chosen: whether it became the model.
+        dropped: why it did not, in words.
     """
 
     name: str
     score: float
     milliseconds: float | None
     is_chosen: bool
-
-
-@dataclass(frozen=True)
-class LearningPoint:
-    """How good a model of so many training images was; the score is 0 to 1."""
-
-    images: int
-    score: float
+    dropped: str = ""
 
 
 _Timed = tuple[float, TriedCandidate]

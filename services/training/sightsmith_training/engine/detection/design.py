@@ -1,0 +1,97 @@
+"""What differs between detectors that are tried, and where the search begins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightsmith_training.engine.catalogue import NANODET
+from sightsmith_training.engine.contract import Preference
+from sightsmith_training.engine.detection.scenes import Labelling, Variety
+from sightsmith_training.engine.detection.tuning import Recipe
+
+_SIDES = (320, 416, 512, 640)
+_ENOUGH_PIXELS = 20  # The finest points are 8 pixels apart; an object should lie at several of them.
+_PART = 256
+_FROZEN = 0
+_CELL = 32  # Pixels; sides are multiples of the coarsest stride.
+
+
+@dataclass(frozen=True)
+class Design:
+    """One way to make a detector.
+
+    Attributes:
+        side: of its input in pixels.
+        flip: whether it learns from mirrored pictures too.
+        rate: highest learning rate.
+        is_pretrained: whether it begins with pretrained weights; the first stages of these stay as they are.
+    """
+
+    side: int
+    flip: bool = False
+    rate: float = 1e-3
+    is_pretrained: bool = True
+
+    @property
+    def name(self) -> str:
+        """Says what it is, for people."""
+        return f"{NANODET.name} {self.side} px (rate {self.rate:g}{', mirrored pictures' if self.flip else ''})"
+
+    @property
+    def key(self) -> str:
+        """Tells it from other designs in the name of a file."""
+        return f"{self.side}-{self.rate:g}{'-flip' if self.flip else ''}"
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Everything that was chosen, by name."""
+        return {"side": self.side, "rate": self.rate, "flip": float(self.flip)}
+
+    @property
+    def milliseconds(self) -> float:
+        """For one image on an ordinary core: in proportion to the pixels."""
+        return 1000 * NANODET.cost * (self.side / NANODET.input_side) ** 2
+
+    @property
+    def variety(self) -> Variety:
+        """How much the pictures differ that it learns from."""
+        return Variety(flip=self.flip)
+
+    def recipe(self, steps: int) -> Recipe:
+        """How it is trained in so many steps."""
+        frozen = _FROZEN if self.is_pretrained else 0
+        return Recipe(steps, side=self.side, part=min(_PART, self.side), rate=self.rate, frozen=frozen)
+
+
+def possible_sides(largest: int) -> list[int]:
+    """The sides to choose from, where images are at hand as squares of this side; at least one, ascending."""
+    sides = [side for side in _SIDES if side <= largest]
+    return sides or [max(_CELL, largest // _CELL * _CELL)]
+
+
+def suitable_side(labellings: Sequence[Labelling], largest: int, preference: Preference) -> int:
+    """The side at which nine of ten boxes have enough pixels, as far as there is one.
+
+    Most sets do well with the side of the pretraining; who wishes for speed may get a smaller one.
+
+    Args:
+        labellings: of the training images.
+        largest: side of the squares that the images are at hand as; more is not to be had.
+        preference: speed does with less, accuracy takes more.
+    """
+    sides = possible_sides(largest)
+    wishes: dict[Preference, int] = {"speed": 320, "balanced": NANODET.input_side, "accuracy": 512}
+    needed = _ENOUGH_PIXELS / max(_small_box(labellings), 1e-6)
+    if preference == "speed":
+        needed = min(needed, NANODET.input_side)
+    wanted = max(needed, wishes[preference])
+    return next((side for side in sides if side >= wanted), sides[-1])
+
+
+def _small_box(labellings: Sequence[Labelling]) -> float:
+    """The side of a square as large as a small box, as a share of the image; a tenth of the boxes are smaller."""
+    boxes = np.concatenate([np.empty((0, 4), np.float32), *(labelling.boxes for labelling in labellings)])
+    if not len(boxes):
+        return 1.0
+    return float(np.quantile(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)), 0.1))

@@ -1,0 +1,39 @@
+"""Training images that a detector does not learn from, so that it can be judged by them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sightsmith_training.engine.classification.folds import stratify
+from sightsmith_training.engine.classification.truth import Rows
+from sightsmith_training.engine.detection.scenes import Labelling
+
+_PARTS = ((60, 6), (24, 4), (6, 3))
+"""From so many images with boxes, one in so many is held out: a few images judge badly, but few are to learn from."""
+
+
+def hold_out(
+    labellings: Sequence[Labelling], labels: int, seed: int, groups: npt.NDArray[np.intp] | None = None
+) -> Rows:
+    """Chooses images to judge by, with about their share of every label and of the background.
+
+    Args:
+        labellings: of the training images.
+        labels: how many there are.
+        seed: decides what labels leave open.
+        groups: shape [images]; images of one number (near duplicates) stay on one side. None: every image by itself.
+
+    Returns:
+        Positions, ascending; none where fewer than six images have boxes.
+    """
+    with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
+    parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)
+    if not parts:
+        return np.empty(0, np.intp)
+    units = np.arange(len(labellings)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    counts = np.zeros((int(units.max()) + 1, labels))
+    for unit, labelling in zip(units, labellings, strict=True):
+        counts[unit, np.unique(labelling.labels)] += 1
+    sizes = np.bincount(units).astype(np.float64)
+    return np.flatnonzero(stratify(counts, sizes, parts, seed)[units] == 0)

@@ -1,0 +1,60 @@
+"""How many steps of training there is time for."""
+
+import json
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sightsmith_training.engine.detection.tuning import Recipe
+
+_STEPS = tuple(
+    round(step * scale) for scale in (10, 100, 1000, 10_000) for step in (1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.4, 8)
+)
+"""Renard's series R10 (ISO 3): a machine that is a little slower than another one trains the same number of steps."""
+
+LEAST_STEPS = 100
+"""Fewer teach nothing, so a budget that is too small for them is overdrawn."""
+
+_MOST_VIEWS = 120  # Of one image; more of them teach nothing new.
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The time that there is, and how fast the machine is.
+
+    Attributes:
+        seconds: for all of the search.
+        step_seconds: wall time of a step that sees parts of images.
+    """
+
+    seconds: float
+    step_seconds: float
+
+    def steps(self, share: float, recipe: Recipe, images: int) -> int:
+        """How many steps a training may take.
+
+        What teaches is steps, not rounds: a few images are seen more often than many, up to a limit.
+
+        Args:
+            share: of the time.
+            recipe: of the training; its own number of steps does not matter.
+            images: to learn from.
+        """
+        affordable = share * self.seconds / (self.step_seconds * step_cost(recipe))
+        useful = _MOST_VIEWS * images / recipe.batch
+        place = bisect_right(_STEPS, min(affordable, useful))
+        return max(LEAST_STEPS, _STEPS[max(0, place - 1)])
+
+    def save(self, file: Path) -> None:
+        """Keeps it, so that a training that goes on later does what it would have done."""
+        file.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, file: Path) -> "Pace":
+        """Reads what `save` wrote."""
+        return cls(**json.loads(file.read_text()))
+
+
+def step_cost(recipe: Recipe) -> float:
+    """Mean cost of a step, as a multiple of one that sees parts: in proportion to the pixels."""
+    return 1 + recipe.whole * ((recipe.side / recipe.part) ** 2 - 1)

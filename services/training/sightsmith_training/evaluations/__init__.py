@@ -1,0 +1,1 @@
+"""How good models are, told from what they said of the judged images."""

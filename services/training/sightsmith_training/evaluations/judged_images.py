@@ -1,0 +1,83 @@
+"""What became of every label and box of an image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.judging.matches import Outcome
+from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes, Judged
+from sightsmith_training.evaluations.matching import Matches, Rules, match
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one label of the image, or of one box; `about` has the boxes, with the label as a position."""
+
+    label: str
+    about: Judged
+
+    @property
+    def outcome(self) -> Outcome:
+        """Never a true negative."""
+        return self.about.outcome
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether the model said it."""
+        return self.outcome is not Outcome.FALSE_NEGATIVE
+
+
+@dataclass(frozen=True)
+class JudgedImage:
+    """An image that a model was judged by.
+
+    Attributes:
+        answer: what is there, and what the model says of it whatever the thresholds.
+        findings: what was predicted, the surest first, then what was missed.
+    """
+
+    answer: ImagePrediction
+    findings: Sequence[Finding]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is missing and nothing too much."""
+        return not any(finding.about.is_mistake for finding in self.findings)
+
+    @property
+    def rank(self) -> float:
+        """The lowest for the most confident mistakes: -1 to 0 where something is wrong, 1 to 2 where nothing is."""
+        if self.is_right:
+            return 2 - self.confidence
+        wrong = [finding.about.confidence for finding in self.findings if finding.outcome is Outcome.FALSE_POSITIVE]
+        return -max(wrong, default=0.0)
+
+    @property
+    def confidence(self) -> float:
+        """Of the surest label; 0 where a detector finds nothing."""
+        if self.answer.scores:
+            return max(self.answer.scores)
+        return max((finding.about.confidence for finding in self.findings if finding.is_predicted), default=0.0)
+
+    @property
+    def predicted_labels(self) -> list[str]:
+        """Each once, the surest first."""
+        return list(dict.fromkeys(finding.label for finding in self.findings if finding.is_predicted))
+
+    def labels_of(self, outcome: Outcome) -> list[str]:
+        """Labels that came out like this, each once."""
+        return list(dict.fromkeys(finding.label for finding in self.findings if finding.outcome is outcome))
+
+
+def judge(rules: Rules, answers: Sequence[ImagePrediction]) -> list[JudgedImage]:
+    """Judges images, in their order."""
+    return judged_by(match(rules, answers), answers) if answers else []
+
+
+def judged_by(matches: Matches, answers: Sequence[ImagePrediction]) -> list[JudgedImage]:
+    """What the matches say of the answers that they were made from."""
+    outcomes = ImageOutcomes(matches)
+    return [
+        JudgedImage(answer, [Finding(matches.labels[judged.label], judged) for judged in outcomes.of(place)])
+        for place, answer in enumerate(answers)
+    ]

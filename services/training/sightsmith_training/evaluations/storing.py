@@ -1,0 +1,77 @@
+"""Evaluations and their images in the database."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.judging.matches import Outcome
+from sightsmith_training.evaluations.judged_images import JudgedImage, judge
+from sightsmith_training.evaluations.matching import Rules
+from sightsmith_training.tables import EvaluatedImageRow, EvaluationRow
+
+_ANSWER = ("image", "source", "width", "height", "true_labels", "true_boxes", "scores", "detections")
+
+
+async def add_images(
+    session: AsyncSession, evaluation_id: uuid.UUID, rules: Rules, answers: Sequence[ImagePrediction]
+) -> None:
+    """Writes what a model says of the images that it is judged by, and what that means by its rules."""
+    rows = [
+        {"evaluation_id": evaluation_id, **judged.answer.model_dump(include=set(_ANSWER)), **_verdict(judged)}
+        for judged in await asyncio.to_thread(judge, rules, answers)
+    ]
+    if rows:
+        await session.execute(insert(EvaluatedImageRow), rows)
+
+
+async def change_verdicts(session: AsyncSession, evaluation_id: uuid.UUID, judged: Sequence[JudgedImage]) -> None:
+    """Writes what the answers mean by other rules than before."""
+    rows = [{"evaluation_id": evaluation_id, "image": one.answer.image, **_verdict(one)} for one in judged]
+    if rows:
+        await session.execute(update(EvaluatedImageRow), rows)
+
+
+def copy_of(original: EvaluationRow) -> EvaluationRow:
+    """The evaluation of a copied model, so far without its images."""
+    return EvaluationRow(id=uuid.uuid4(), is_own=original.is_own, snapshot=original.snapshot, figures=original.figures)
+
+
+async def copy_images(session: AsyncSession, original: EvaluationRow, copy: EvaluationRow) -> None:
+    """Gives the copy of an evaluation its images."""
+    columns = [column for column in EvaluatedImageRow.__table__.columns if column.key != "evaluation_id"]
+    query = select(literal(copy.id), *columns).where(EvaluatedImageRow.evaluation_id == original.id)
+    names = ["evaluation_id", *(column.key for column in columns)]
+    await session.execute(insert(EvaluatedImageRow).from_select(names, query))
+
+
+async def answers_of(session: AsyncSession, evaluation_id: uuid.UUID) -> list[ImagePrediction]:
+    """What a model said of all the images that it was judged by, in the order of their names."""
+    query = select(EvaluatedImageRow).where(EvaluatedImageRow.evaluation_id == evaluation_id)
+    rows = await session.scalars(query.order_by(EvaluatedImageRow.image))
+    return [answer_of(row) for row in rows]
+
+
+def answer_of(row: EvaluatedImageRow) -> ImagePrediction:
+    """The answer that a row holds."""
+    return ImagePrediction(
+        predicted_labels=row.predicted_labels,
+        confidence=row.confidence,
+        **{name: getattr(row, name) for name in _ANSWER},
+    )
+
+
+def _verdict(judged: JudgedImage) -> dict[str, Any]:
+    """The columns that depend on the rules."""
+    return {
+        "rank": judged.rank,
+        "predicted_labels": judged.predicted_labels,
+        "confidence": judged.confidence,
+        "true_positives": judged.labels_of(Outcome.TRUE_POSITIVE),
+        "false_positives": judged.labels_of(Outcome.FALSE_POSITIVE),
+        "false_negatives": judged.labels_of(Outcome.FALSE_NEGATIVE),
+    }

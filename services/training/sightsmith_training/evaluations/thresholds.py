@@ -1,0 +1,71 @@
+"""Other thresholds for a model, without a training."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sightsmith.errors import FieldViolation
+from sightsmith_training.engine.contract import Evaluation, ImagePrediction
+from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
+from sightsmith_training.evaluations.matching import Rules, match
+from sightsmith_training.evaluations.storing import answers_of, change_verdicts
+from sightsmith_training.models import rules_of
+from sightsmith_training.tables import EvaluationRow, ModelRow
+
+Thresholds = Sequence[tuple[str, float]]
+"""Labels with the least score at which each holds, in any order."""
+
+_FIELD = "model.thresholds"
+
+
+def threshold_problems(row: ModelRow, wanted: Thresholds) -> Iterator[FieldViolation]:
+    """What is wrong with thresholds for a model."""
+    if not wanted and row.task == "classification":
+        return
+    counts = Counter(label for label, _ in wanted)
+    for label in [label for label in row.labels if label not in counts]:
+        yield FieldViolation(_FIELD, f"must have one for each label; {label!r} has none")
+    for label, count in counts.items():
+        if label not in row.labels:
+            yield FieldViolation(_FIELD, f"{label[:80]!r} is not a label of the model")
+        elif count > 1:
+            yield FieldViolation(_FIELD, f"{label!r} has {count}, and may have one")
+    for label, threshold in wanted:
+        if not 0 <= threshold <= 1:
+            yield FieldViolation(_FIELD, f"of {label[:80]!r} must be from 0 to 1, not {threshold:g}")
+
+
+async def change_thresholds(session: AsyncSession, row: ModelRow, wanted: Thresholds) -> None:
+    """Lets other thresholds hold, for which nothing is wrong, and computes anew what follows from them.
+
+    Args:
+        session: of the transaction.
+        row: of the model, locked.
+        wanted: the thresholds.
+    """
+    told = dict(wanted)
+    thresholds = [told[label] for label in row.labels] if told else []
+    if thresholds == row.thresholds:
+        return
+    row.thresholds = thresholds
+    for evaluation in await session.scalars(select(EvaluationRow).where(EvaluationRow.model_id == row.id)):
+        answers = await answers_of(session, evaluation.id)
+        if not answers:
+            continue
+        before = Evaluation.model_validate(evaluation.figures)
+        figures, judged = await asyncio.to_thread(_judge_again, before, rules_of(row), answers)
+        evaluation.figures = figures.model_dump()
+        await change_verdicts(session, evaluation.id, judged)
+
+
+def _judge_again(
+    evaluation: Evaluation, rules: Rules, answers: Sequence[ImagePrediction]
+) -> tuple[Evaluation, list[JudgedImage]]:
+    # Not at the start of the service, because what makes intervals takes a second to load.
+    from sightsmith_training.evaluations.figures import evaluate_again
+
+    matches = match(rules, answers)
+    return evaluate_again(evaluation, matches), judged_by(matches, answers)

@@ -1,0 +1,29 @@
+"""Files of the report that comes out of a training."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class StoredReportFile(BaseModel):
+    """A file of a model's report in the object store.
+
+    Attributes:
+        path: its name, such as `report.html`.
+        key: in the object store.
+        sha256: hexadecimal digest of its bytes.
+        size_bytes: its size.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    key: str
+    sha256: str
+    size_bytes: int
+
+    @property
+    def media_type(self) -> str:
+        """What it is, as in a `Content-Type` header."""
+        if self.path.endswith(".html"):
+            return "text/html; charset=utf-8"
+        # Custom Labels calls its JSON Lines `.json`, too.
+        return "application/json" if "Summary" in self.path else "application/x-ndjson"

@@ -1,0 +1,201 @@
+"""Evaluations and comparisons as tables for people."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.training.v1.evaluation_pb2 import (
+    Advice,
+    DetectionMetrics,
+    EvaluatedImage,
+    Evaluation,
+    Interval,
+    LabelMetrics,
+)
+from sightsmith.api.training.v1.finding_pb2 import Finding
+from sightsmith.api.training.v1.model_comparison_pb2 import ComparedImage, FigureDifference, ModelComparison
+
+_BASES = {
+    Evaluation.BASIS_TEST: "test images",
+    Evaluation.BASIS_CROSS_VALIDATION: "training images, each judged by a model that did not learn from it",
+}
+_OUTCOMES = {Finding.OUTCOME_FALSE_POSITIVE: "wrongly", Finding.OUTCOME_FALSE_NEGATIVE: "missed"}
+_SHOWN_IMAGES = 10
+
+
+def evaluation_tables(title: str, evaluation: Evaluation) -> Iterator[RenderableType]:
+    """What there is to tell of an evaluation: the headline figures, the labels, and what would help."""
+    basis = _BASES.get(evaluation.basis, "images")
+    yield f"{title}, judged by {evaluation.image_count} {basis}"
+    yield _headline(evaluation)
+    yield _labels(evaluation)
+    yield from (_advice(piece) for piece in evaluation.advice)
+
+
+def mistakes_table(images: Iterable[EvaluatedImage], label: str, outcome: Finding.Outcome.ValueType) -> Table:
+    """A row an image, with what is wrong on it.
+
+    Args:
+        images: the most confident mistakes first.
+        label: the only one to tell of; empty for all.
+        outcome: the only one to tell of; unspecified for both kinds of mistakes.
+    """
+    table = Table(title="mistakes, the most confident first")
+    for heading in ("image", "there is", "the model says", "wrong"):
+        table.add_column(heading, overflow="fold")
+    for image in images:
+        wrong = [finding for finding in image.findings if is_asked_for(finding, label, outcome)]
+        cells = (
+            image.source or image.image,
+            ", ".join(image.true_labels) or "nothing",
+            ", ".join(image.predicted_labels) or "nothing",
+            "\n".join(map(_mistake, wrong)),
+        )
+        table.add_row(*map(escape, cells))
+    return table
+
+
+def is_asked_for(finding: Finding, label: str, outcome: Finding.Outcome.ValueType) -> bool:
+    """Whether a finding is a mistake of that label and kind; empty and unspecified stand for all."""
+    kinds = _OUTCOMES if outcome == Finding.OUTCOME_UNSPECIFIED else (outcome,)
+    return finding.outcome in kinds and label in ("", finding.label)
+
+
+def comparison_tables(comparison: ModelComparison) -> Iterator[RenderableType]:
+    """What there is to tell of a comparison."""
+    baseline, candidate = (name.rpartition("/")[2] for name in (comparison.baseline, comparison.candidate))
+    yield _differences(comparison, baseline, candidate)
+    yield from (escape(figure.statement) for figure in comparison.figures)
+    yield from _provisos(comparison, baseline, candidate)
+    for name, count, images in (
+        (baseline, comparison.baseline_right_count, comparison.baseline_right),
+        (candidate, comparison.candidate_right_count, comparison.candidate_right),
+    ):
+        if images:
+            yield _images(f"{count} images that only {name} gets right", images, baseline, candidate)
+
+
+def _headline(evaluation: Evaluation) -> Table:
+    table = Table("figure", "value", "95 % interval")
+    for name, value, interval in _figures(evaluation):
+        table.add_row(name, _share(value), "" if interval is None else _bounds(interval))
+    return table
+
+
+def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float | None, Interval | None]]:
+    summary, detection = evaluation.summary, evaluation.detection
+    if evaluation.HasField("detection"):
+        yield "mAP50", _known(detection, "map_50"), _interval(detection, "map_interval")
+        yield "mAP50-95", _known(detection, "map_50_95"), None
+        yield "AR", _known(detection, "average_recall"), None
+    yield "macro F1", summary.macro_f1, _interval(evaluation, "macro_f1_interval")
+    yield "macro precision", summary.macro_precision, None
+    yield "macro recall", summary.macro_recall, None
+    accuracy = "images without a mistake" if evaluation.HasField("detection") else "accuracy"
+    yield accuracy, summary.accuracy, _interval(evaluation, "accuracy_interval")
+    if not evaluation.HasField("detection"):
+        yield "mean average precision", _known(evaluation, "mean_average_precision"), None
+    yield "calibration error", _known(evaluation, "calibration_error"), None
+
+
+def _labels(evaluation: Evaluation) -> Table:
+    table = Table("label", title="labels")
+    for heading in (
+        "precision",
+        "recall",
+        "F1",
+        "F1: 95 % interval",
+        "threshold",
+        "right",
+        "wrong",
+        "missed",
+        "images",
+    ):
+        table.add_column(heading, justify="right")
+    for metrics in evaluation.label_metrics:
+        table.add_row(escape(metrics.label), *_label_cells(metrics))
+    if evaluation.HasField("detection"):
+        table.caption = f"boxes are right from an overlap (IoU) of {evaluation.detection.iou:g} on"
+    return table
+
+
+def _label_cells(metrics: LabelMetrics) -> Iterator[str]:
+    yield from (f"{share:.3f}" for share in (metrics.precision, metrics.recall, metrics.f1))
+    yield _bounds(metrics.f1_interval) if metrics.HasField("f1_interval") else ""
+    yield f"{metrics.threshold:.3f}"
+    counts = (metrics.true_positive_count, metrics.false_positive_count, metrics.false_negative_count)
+    yield from map(str, (*counts, metrics.image_count))
+
+
+def _advice(piece: Advice) -> str:
+    return f"[bold]→[/] {escape(piece.text)}"
+
+
+def _mistake(finding: Finding) -> str:
+    return f"{finding.label} {_OUTCOMES[finding.outcome]} ({finding.confidence:.3f})"
+
+
+def _differences(comparison: ModelComparison, baseline: str, candidate: str) -> Table:
+    table = Table("figure", title=f"{candidate} beside {baseline}, on {comparison.image_count} images")
+    for heading in (baseline, candidate, "difference", "95 % interval", "p"):
+        table.add_column(heading, justify="right")
+    for figure in comparison.figures:
+        table.add_row(figure.figure, *_difference_cells(figure), style="bold" if figure.significant else None)
+    counts = (comparison.both_right_count, comparison.baseline_right_count, comparison.candidate_right_count)
+    neither = comparison.image_count - sum(counts)
+    table.caption = (
+        f"right: both {counts[0]}, only {baseline} {counts[1]}, only {candidate} {counts[2]}, none {neither}"
+    )
+    return table
+
+
+def _difference_cells(figure: FigureDifference) -> Iterator[str]:
+    yield f"{figure.baseline:.3f}"
+    yield f"{figure.candidate:.3f}"
+    yield f"{figure.difference:+.3f}"
+    yield f"{figure.interval.lower:+.3f} … {figure.interval.upper:+.3f}"
+    yield f"{figure.p_value:.3f}"
+
+
+def _provisos(comparison: ModelComparison, baseline: str, candidate: str) -> Iterator[str]:
+    for name, count in (
+        (baseline, comparison.baseline_only_image_count),
+        (candidate, comparison.candidate_only_image_count),
+    ):
+        if count:
+            yield f"left out: {count} images that only {name} was judged by"
+    if comparison.relabelled_image_count:
+        count = comparison.relabelled_image_count
+        yield f"{count} images were labelled otherwise for {baseline}; what counts is how they were for {candidate}"
+    if comparison.differing_labels:
+        yield escape(f"only one of the two knows: {', '.join(comparison.differing_labels)}")
+
+
+def _images(title: str, images: Sequence[ComparedImage], baseline: str, candidate: str) -> Table:
+    table = Table(title=title)
+    for heading in ("image", "there is", f"{baseline} says", f"{candidate} says"):
+        table.add_column(heading, overflow="fold")
+    for image in images[:_SHOWN_IMAGES]:
+        labels = (image.true_labels, image.baseline_labels, image.candidate_labels)
+        table.add_row(escape(image.source or image.image), *(escape(", ".join(some) or "nothing") for some in labels))
+    if len(images) > _SHOWN_IMAGES:
+        table.caption = f"the first {_SHOWN_IMAGES}; --json has more"
+    return table
+
+
+def _known(message: Evaluation | DetectionMetrics, field: str) -> float | None:
+    return getattr(message, field) if message.HasField(field) else None  # type: ignore[arg-type]
+
+
+def _interval(message: Evaluation | DetectionMetrics, field: str) -> Interval | None:
+    return getattr(message, field) if message.HasField(field) else None  # type: ignore[arg-type]
+
+
+def _bounds(interval: Interval) -> str:
+    return f"{interval.lower:.3f} … {interval.upper:.3f}"
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{value:.3f}"
