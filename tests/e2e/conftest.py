@@ -26,8 +26,11 @@ def stack() -> Iterator[Stack]:
     # Not a folder of pytest's own: PostgreSQL's system user could not reach it.
     folder = Path(tempfile.mkdtemp(prefix="sightsmith-e2e-"))
     try:
-        with Stack(StackSettings(data_dir=folder, free_ports=True, start_timeout_seconds=180)) as running:
-            yield running
+        # Weights that tests fetch are no business of the user's who runs them.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(folder / "weights"))
+            with Stack(StackSettings(data_dir=folder, free_ports=True, start_timeout_seconds=180)) as running:
+                yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -44,6 +44,7 @@ def signs(sightsmith: Command, tmp_path_factory: pytest.TempPathFactory) -> str:
     steps = (
         ("models", "fetch", "nanodet-g"),
         ("import", "signs", train, "--images", train.parent),
+        ("create-dataset", "signs", "test", "--split", "test"),
         ("import", "signs", test, "--images", test.parent, "--dataset", "test"),
         ("train", "signs", "--effort", "fast", "--budget", "30"),
         ("deploy", "signs"),
