@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -48,8 +48,12 @@ class Job:
         spec.output_dir.mkdir(parents=True, exist_ok=True)
         ends = time.monotonic() + budget_seconds(spec.options, decision.task)
         threads = spec.threads or len(os.sched_getaffinity(0))
-        with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
-            yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends)
+        try:
+            with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
+                yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends)
+        finally:
+            with suppress(OSError):  # It goes if nothing was made; what was made is wanted.
+                spec.output_dir.rmdir()
 
     @property
     def seconds_left(self) -> float:
