@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.variants.eight_bits import RECIPES, Quantiser
 from sightsmith_training.engine.variants.graph_parts import GraphParts
-from sightsmith_training.engine.variants.half_precision import to_half_precision
+from sightsmith_training.engine.variants.half_precision import rounded_to_half_precision, to_half_precision
 from sightsmith_training.engine.variants.running import open_model, run_all
 
 from . import graphs
@@ -65,6 +65,19 @@ def test_half_precision_is_near_and_half_the_size() -> None:
         before, after = (run_all(open_model(each), pixels, 1)[position] for each in (model, half))
         np.testing.assert_allclose(after, before, atol=0.01)
     assert len(half) < 0.6 * len(model)
+
+
+def test_the_rounded_graph_rounds_what_the_cpu_does_not() -> None:
+    """Values beyond 65504 are infinite in half precision; the graph in float16 hides that on a CPU."""
+    model = graphs.with_weights(graphs.detector(), lambda weights: weights * 60)
+    parts = GraphParts.of(model)
+    side = graphs.DETECTOR_SIDE
+    pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+    hidden, shown = (
+        run_all(open_model(convert(parts)), pixels, 1)[1] for convert in (to_half_precision, rounded_to_half_precision)
+    )
+    assert np.isfinite(hidden).all()
+    assert not np.isfinite(shown).all()
 
 
 def test_conversions_give_the_same_bytes_again(tmp_path: Path, quantised: list[bytes]) -> None:

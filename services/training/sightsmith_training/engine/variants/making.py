@@ -11,7 +11,7 @@ import numpy as np
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.variants.eight_bits import RECIPES, Quantiser
 from sightsmith_training.engine.variants.graph_parts import GraphParts
-from sightsmith_training.engine.variants.half_precision import to_half_precision
+from sightsmith_training.engine.variants.half_precision import rounded_to_half_precision, to_half_precision
 from sightsmith_training.engine.variants.running import Answers, Runner, milliseconds_per_image, open_model, run_all
 from sightsmith_training.engine.variants.variant import Judge, Kind, Variant, VariantSettings
 
@@ -60,10 +60,10 @@ class _Reference:
         answers = run_all(run, judged, settings.threads)
         return cls(model, run, answers, judge.figure(answers), judged, judge, settings)
 
-    def compare(self, kind: Kind, data: bytes, recipe: str) -> Variant:
-        run = open_model(data)
-        answers = run_all(run, self.judged, self.settings.threads)
-        before, after = milliseconds_per_image([self.run, run], self.judged)
+    def compare(self, kind: Kind, data: bytes, recipe: str, stand_in: bytes | None = None) -> Variant:
+        """Judges a variant, or in its place a graph that says here what the variant says where it belongs."""
+        answers = run_all(open_model(stand_in or data), self.judged, self.settings.threads)
+        before, after = milliseconds_per_image([self.run, open_model(data)], self.judged)
         unjudged = Variant(
             kind=kind,
             data=data,
@@ -71,8 +71,8 @@ class _Reference:
             figure_before=self.figure,
             figure_after=0.0,
             agreement=None,
-            mean_difference=float("inf"),
-            largest_difference=float("inf"),
+            mean_difference=None,
+            largest_difference=None,
             milliseconds_before=before,
             milliseconds_after=after,
             kept=False,
@@ -120,8 +120,8 @@ class _Reference:
             figure_before=self.figure,
             figure_after=0.0,
             agreement=None,
-            mean_difference=float("inf"),
-            largest_difference=float("inf"),
+            mean_difference=None,
+            largest_difference=None,
             milliseconds_before=0.0,
             milliseconds_after=0.0,
             kept=False,
@@ -131,8 +131,9 @@ class _Reference:
 
 def _make_half_precision(full: _Reference) -> Variant:
     try:
-        data = to_half_precision(GraphParts.of(full.model))
-        return full.compare("fp16", data, "the layers with weights in sixteen bits")
+        parts = GraphParts.of(full.model)
+        data, rounded = to_half_precision(parts), rounded_to_half_precision(parts)
+        return full.compare("fp16", data, "the layers with weights in sixteen bits", stand_in=rounded)
     except Exception as error:  # What the converter and the runtime raise on graphs they do not know is not documented.
         return full.impossible("fp16", error)
 
@@ -150,7 +151,7 @@ def _make_eight_bits(full: _Reference, calibration: Pixels) -> Variant:
                     break
     except Exception as error:  # As above.
         return full.impossible("int8", error)
-    return max(tried, key=lambda variant: (variant.kept, variant.figure_after))
+    return max(tried, key=lambda variant: (variant.kept, variant.agreement or 0, variant.figure_after))
 
 
 def _scores(answers: Answers) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

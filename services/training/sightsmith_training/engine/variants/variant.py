@@ -57,10 +57,10 @@ class Variant:
         data: the serialised ONNX model; empty if it could not be made.
         recipe: how it was made, in plain words.
         figure_before: of the full model.
-        figure_after: of the variant.
+        figure_after: of the variant; 0 if it could not be made or its answers are not numbers.
         agreement: share of the images decided alike; None where that is not compared.
-        mean_difference: of the scores.
-        largest_difference: of the scores.
+        mean_difference: of the scores; None if it could not be made or its answers are not numbers.
+        largest_difference: likewise.
         milliseconds_before: for an image, on one core of this machine, by the full model.
         milliseconds_after: the same by the variant, measured in turns with the full model.
         kept: whether it loses little enough.
@@ -73,8 +73,8 @@ class Variant:
     figure_before: float
     figure_after: float
     agreement: float | None
-    mean_difference: float
-    largest_difference: float
+    mean_difference: float | None
+    largest_difference: float | None
     milliseconds_before: float
     milliseconds_after: float
     kept: bool
