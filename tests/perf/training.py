@@ -76,7 +76,7 @@ def _parity(client: Client, model: Model) -> Measured:
         deploy(client, deployment, model, runtime)
         answers = _answers(client, deployment, images)
         differences.append(_largest_difference(model.labels, judged, answers))
-        agreements.append(_agreement(judged, answers))
+        agreements.append(_agreement(model.labels, judged, answers))
     return {
         "training.photos_parity_onnx": model.parity.onnx_difference,
         "training.photos_parity_torchscript": model.parity.torchscript_difference,
@@ -104,7 +104,9 @@ def _largest_difference(labels: Sequence[str], judged: Sequence[EvaluatedImage],
     )
 
 
-def _agreement(judged: Sequence[EvaluatedImage], answers: Sequence[Answer]) -> float:
-    """Share of the images for which the served model names the trained network's label first."""
-    best = [max(answer, key=lambda label: answer[label]) for answer in answers]
-    return sum(image.predicted_label == label for image, label in zip(judged, best, strict=True)) / len(best)
+def _agreement(labels: Sequence[str], judged: Sequence[EvaluatedImage], answers: Sequence[Answer]) -> float:
+    """Share of the images of which the served model is surest of the trained network's label, sure enough or not."""
+    scores = (dict(zip(labels, image.scores, strict=True)) for image in judged)
+    pairs = zip(scores, answers, strict=True)
+    agree = [max(trained, key=trained.__getitem__) == max(served, key=served.__getitem__) for trained, served in pairs]
+    return sum(agree) / len(agree)

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
+from sightsmith_training.engine.contract import DeviceWish
 
 
 class TrainingSettings(Settings):
@@ -51,6 +52,9 @@ class TrainingSettings(Settings):
     # training begins seconds earlier.
     spare_process: bool = True
     training_threads: int = Field(default=0, ge=0)
+    # Whether classifiers are tuned on the GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
+    training_device: DeviceWish = "auto"
+    ray_address: str = ""
 
     @field_validator("published_backbones")
     @classmethod

@@ -173,6 +173,8 @@ class Worker:
             min_images_per_label=self._settings.min_images_per_label,
             parity_tolerance=self._settings.parity_tolerance,
             threads=self._settings.training_threads,
+            device=self._settings.training_device,
+            ray_address=self._settings.ray_address,
             image_limits=ImageLimits(
                 max_bytes=self._settings.max_image_bytes,
                 max_pixels=self._settings.max_image_pixels,

@@ -32,6 +32,8 @@ from sightsmith_training.engine.contract import (
     TrainingResult,
     Violation,
 )
+from sightsmith_training.engine.distribution.ray_trials import open_trials
+from sightsmith_training.engine.distribution.trials import InProcessTrials
 from sightsmith_training.engine.embeddings import BackboneCache
 from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
 from sightsmith_training.engine.heads import Features
@@ -172,15 +174,19 @@ class _ClassifierTraining:
             truth=samples.truth[: samples.training],
             activation=samples.activation,
         )
-        wish = SearchWish(
-            effort=options.effort,
-            preference=options.preference,
-            seed=self._spec.seed,
-            threads=self._job.threads,
-            checkpoints=self._job.folder,
-            load=lambda name: load_backbone(_BACKBONES[name]),
-        )
-        return search(given, wish, Budget(self._job.seconds_left - kept_back_seconds), self._tell)
+        threads, device = self._job.threads, self._spec.device
+        with open_trials(self._spec.ray_address, threads, InProcessTrials(device)) as trials:
+            wish = SearchWish(
+                effort=options.effort,
+                preference=options.preference,
+                seed=self._spec.seed,
+                threads=threads,
+                checkpoints=self._job.folder,
+                load=lambda name: load_backbone(_BACKBONES[name]),
+                trials=trials,
+                device=device,
+            )
+            return search(given, wish, Budget(self._job.seconds_left - kept_back_seconds), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
         if activity == "fitting" and self._meter.phase != "fitting":

@@ -18,6 +18,9 @@ TaskWish = Literal["auto", "classification", "multi_label_classification", "dete
 Effort = Literal["fast", "balanced", "best"]
 """How much is tried: frozen networks only; fine-tuning for minutes; fine-tuning for as long as it helps."""
 
+DeviceWish = Literal["auto", "cpu"]
+"""Every GPU that can be seen, or none of them."""
+
 Preference = Literal["balanced", "speed", "accuracy"]
 """What decides between candidates that are about equally good."""
 
@@ -142,6 +145,8 @@ class TrainingSpec(_Frozen):
         options: what the user wishes for.
         parity_tolerance: largest allowed difference of a score between the trained network and an export.
         threads: cores to use; 0 means all of them.
+        device: on what classifiers are tuned.
+        ray_address: of the Ray cluster on which they are, as `ray.init` takes it; empty for none.
         min_images_per_label: training images that each label needs.
         image_limits: what an image may be at most; the service has already checked this when it was uploaded.
         max_unusable_fraction: share of the images that may be missing, altered or unreadable.
@@ -156,6 +161,8 @@ class TrainingSpec(_Frozen):
     seed: int = Field(ge=0, lt=2**32)
     parity_tolerance: float = Field(default=1e-4, ge=0)
     threads: int = Field(default=0, ge=0)
+    device: DeviceWish = "auto"
+    ray_address: str = ""
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
     max_unusable_fraction: float = Field(default=0.2, ge=0, le=1)

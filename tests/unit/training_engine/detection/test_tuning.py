@@ -14,17 +14,13 @@ from sightsmith_training.engine.detection.tuning import Recipe, Tuner
 from .shapes import draw_shapes
 
 _SIDE = 64
-_RECIPE = Recipe(rounds=2, side=_SIDE, batch=4)
+_RECIPE = Recipe(steps=4, side=_SIDE, part=32, whole=0.5)
 
 
 def _tuner(recipe=_RECIPE, images=8, threads=2):
     torch.manual_seed(0)
     scenes = Scenes(*draw_shapes(images, _SIDE), Variety(), seed=0)
     return Tuner(NanoDet(2), scenes, recipe, threads)
-
-
-def _ignore(share, figures):
-    pass
 
 
 def _equal(one, other):
@@ -34,35 +30,59 @@ def _equal(one, other):
 
 @pytest.fixture(scope="module")
 def trained():
-    tuner = _tuner(Recipe(rounds=20, side=_SIDE, batch=8, small=0, memory=0.9), images=16)
-    told = []
-    tuner.train_rounds(20, lambda share, figures: told.append((share, figures["loss"])))
-    return tuner, told
+    tuner = _tuner(Recipe(steps=60, side=_SIDE, part=_SIDE, memory=0.1), images=16)
+    for _ in range(6):
+        tuner.train(10)
+    return tuner
 
 
 def test_the_loss_falls(trained):
-    _, told = trained
-    losses = [loss for _, loss in told]
-    assert [share for share, _ in told] == pytest.approx(np.arange(1, 21) / 20)
-    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:3])
+    assert list(trained.losses) == [10, 20, 30, 40, 50, 60]
+    assert trained.losses[60] < 0.7 * trained.losses[10]
+
+
+def test_time_is_spent_in_the_network(trained):
+    assert 0.5 * trained.clock.total < trained.clock.network <= trained.clock.total
 
 
 def test_resuming_equals_training_on(tmp_path):
     whole = _tuner()
-    whole.train_rounds(2, _ignore)
+    whole.train(3)
+    whole.train(1)
     stopped = _tuner()
-    stopped.train_rounds(1, _ignore)
+    stopped.draws[:4] = 2
+    whole_with_draws = _tuner()
+    whole_with_draws.draws[:4] = 2
+    whole_with_draws.train(4)
+    stopped.train(3)
     stopped.save(tmp_path / "checkpoint.pt")
     resumed = _tuner()
     resumed.load(tmp_path / "checkpoint.pt")
-    resumed.train_rounds(9, _ignore)
-    assert resumed.rounds_done == 2
-    assert _equal(whole.averaged, resumed.averaged)
+    resumed.train(9)
+    assert resumed.steps_done == 4
+    assert _equal(whole_with_draws.averaged, resumed.averaged)
+    assert not _equal(whole.averaged, resumed.averaged)
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+def test_beyond_its_end_there_is_nothing_to_train():
+    tuner = _tuner()
+    tuner.train(4)
+    with pytest.raises(ValueError, match="no steps left"):
+        tuner.train(1)
+
+
+def test_frozen_stages_stay_as_they_are():
+    tuner = _tuner(Recipe(steps=1, side=_SIDE, part=_SIDE, frozen=2))
+    before = {name: weights.clone() for name, weights in tuner.averaged.state_dict().items()}
+    tuner.train(1)
+    changed = {name for name, weights in tuner.averaged.state_dict().items() if not torch.equal(weights, before[name])}
+    assert not any(name.startswith(("stem", "stages.0", "stages.1")) for name in changed)
+    assert any(name.startswith("stages.2") for name in changed)
+
+
 def test_exports_find_what_the_network_finds(trained, tmp_path):
-    detector = Detector(trained[0].averaged, _SIDE)
+    detector = Detector(trained.averaged, _SIDE)
     squares, _ = draw_shapes(5, _SIDE, seed=7)
     model = export_detector(detector, ["blue", "red"])
     (tmp_path / "model.pt").write_bytes(trace_detector(detector, ["blue", "red"]))
@@ -81,7 +101,7 @@ def test_exports_find_what_the_network_finds(trained, tmp_path):
 
 
 def test_detections_are_in_pixels_of_the_image(trained):
-    find = network_finder(Detector(trained[0].averaged, _SIDE))
+    find = network_finder(Detector(trained.averaged, _SIDE))
     squares, _ = draw_shapes(3, _SIDE, seed=8)
     small = detect(find, squares, [(1, 1)] * 3)
     large = detect(find, squares, [(640, 480)] * 3)
@@ -100,5 +120,5 @@ def test_a_graph_with_few_points_still_gives_all_places():
 def test_the_number_of_threads_changes_nothing():
     one, two = _tuner(threads=1), _tuner(threads=2)
     for tuner in (one, two):
-        tuner.train_rounds(1, _ignore)
+        tuner.train(1)
     assert _equal(one.averaged, two.averaged)

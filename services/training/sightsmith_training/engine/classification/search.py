@@ -1,7 +1,7 @@
 """The search for the best classifier that a budget allows, on the training images alone."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from sightsmith_training.engine.classification.learning import learning_points
 from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
 from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
 from sightsmith_training.engine.classification.tuning_candidate import RUNGS, TuningCandidate, TuningGround
-from sightsmith_training.engine.contract import Effort, LearningPoint, Preference
+from sightsmith_training.engine.contract import DeviceWish, Effort, LearningPoint, Preference
+from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.samples import Pixels
 
@@ -69,6 +70,8 @@ class SearchWish:
         threads: cores to use.
         checkpoints: folder in which fine-tunings keep how far they are.
         load: gives a pretrained backbone by name.
+        trials: where networks are tuned.
+        device: on what.
     """
 
     effort: Effort
@@ -77,6 +80,8 @@ class SearchWish:
     threads: int
     checkpoints: Path
     load: Callable[[str], nn.Module]
+    trials: Trials = field(default_factory=InProcessTrials)
+    device: DeviceWish = "auto"
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,15 @@ def _race(
     if not splits:
         return []
     ground = TuningGround(
-        given.pixels, given.truth, given.activation, splits, wish.checkpoints, wish.seed, wish.threads
+        given.pixels,
+        given.truth,
+        given.activation,
+        splits,
+        wish.checkpoints,
+        wish.seed,
+        wish.threads,
+        wish.trials,
+        wish.device,
     )
     candidates = [
         TuningCandidate(
@@ -238,7 +251,7 @@ def _race(
         for name in backbones
         for rate in BODY_RATES
     ]
-    return halve(candidates, len(RUNGS), budget, lambda candidate: candidate.final_cost, advance)
+    return halve(candidates, len(RUNGS), budget, lambda candidate: candidate.final_cost, advance, wish.trials.at_once)
 
 
 def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:

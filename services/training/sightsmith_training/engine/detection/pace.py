@@ -12,7 +12,7 @@ _STEPS = tuple(
 )
 """Renard's series R10 (ISO 3): a machine that is a little slower than another one trains the same number of steps."""
 
-LEAST_STEPS = 100
+LEAST_STEPS = 200
 """Fewer teach nothing, so a budget that is too small for them is overdrawn."""
 
 _MOST_VIEWS = 120  # Of one image; more of them teach nothing new.

@@ -20,7 +20,7 @@ from sightsmith_training.engine.detection.scenes import Batch, Scenes
 _LARGEST_GRADIENT = 10.0
 _WARM_UP = 0.1  # Share of the steps in which the learning rate rises.
 _HEAD_RATE = 2.0  # The new layer learns faster than the known ones.
-_PART = 2  # Pictures that one core sees at once; small enough for its cache.
+_PART = 2  # Pictures that one core sees at once; few enough that a batch keeps several cores busy.
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Recipe:
         side: of the detector's input in pixels, a multiple of 32.
         part: side of the pictures that show parts of images, in pixels, a multiple of 32; at most `side`.
         whole: share of the steps, the last ones, that see whole images.
-        batch: pictures a step.
+        batch: pictures a step; with few of them a budget allows more steps, which is worth more.
         rate: highest learning rate of the pretrained layers.
         decay: weight decay of AdamW.
-        memory: of the averaged weights; each step they move to the present ones by 1 - memory.
+        memory: of the averaged weights, as a share of the steps: what is longer ago hardly counts. A longer one would
+            hold back a short training.
         frozen: how many stages, from the pixels, stay as they are; above 0 only for pretrained weights.
     """
 
@@ -43,10 +44,10 @@ class Recipe:
     side: int = 416
     part: int = 256
     whole: float = 0.15
-    batch: int = 8
+    batch: int = 4
     rate: float = 1e-3
     decay: float = 0.01
-    memory: float = 0.98
+    memory: float = 0.02
     frozen: int = 0
 
 
@@ -86,7 +87,7 @@ class Tuner:
         self._network = network.to(memory_format=torch.channels_last)
         self._freeze(recipe.frozen)
         self._learning = [weights for weights in network.parameters() if weights.requires_grad]
-        average = get_ema_multi_avg_fn(recipe.memory)  # type: ignore[no-untyped-call]
+        average = get_ema_multi_avg_fn(_decay(recipe))  # type: ignore[no-untyped-call]
         self._averaged = AveragedModel(self._network, multi_avg_fn=average)
         self._optimiser = _optimiser(self._network, recipe)
         self._losses = {side: DetectionLoss(side, network.labels) for side in {recipe.side, recipe.part}}
@@ -191,6 +192,10 @@ def _optimiser(network: NanoDet, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": heads, "highest": recipe.rate * _HEAD_RATE},
     ]
     return torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.decay, fused=True)
+
+
+def _decay(recipe: Recipe) -> float:
+    return 1 - 1 / max(1.0, recipe.memory * recipe.steps)
 
 
 def _rate_share(progress: float) -> float:

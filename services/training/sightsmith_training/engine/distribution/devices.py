@@ -1,12 +1,10 @@
 """Which GPUs there are, and in which precision networks learn on them."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-DeviceWish = Literal["auto", "cpu"]
-"""Every GPU that can be seen, or none of them."""
+from sightsmith_training.engine.contract import DeviceWish as DeviceWish
 
 _FIRST_WITH_BFLOAT16 = (8, 0)
 _FIRST_WITH_FAST_FLOAT16 = (7, 0)

@@ -3,6 +3,7 @@
 They are started and watched by torch's elastic launcher, the one behind `torchrun`.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -20,7 +21,7 @@ from sightsmith_training.engine.distribution.parcels import read_parcel, write_p
 WORK, ANSWER, ERROR, PROGRESS = "work.pickle", "answer.pickle", "error.pickle", "progress.pickle"
 """The files by which a group and the process that started it speak to each other."""
 
-_RESTARTS = 3
+_TRIES = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 Result = TypeVar("Result")
@@ -48,7 +49,7 @@ def run_in_group(
         write_parcel(folder / WORK, (work, arguments))
         # In a thread of its own: in the main thread the launcher would take over this process's signals for good.
         with ThreadPoolExecutor(1) as pool:
-            launched = pool.submit(_launch, members, folder)
+            launched = pool.submit(_launch_repeatedly, members, folder)
             while wait([launched], _SECONDS_BETWEEN_LOOKS).not_done:
                 if (folder / PROGRESS).exists():
                     advance(read_parcel(folder / PROGRESS))
@@ -57,6 +58,25 @@ def run_in_group(
             raise read_parcel(folder / ERROR)
         answer: Result = read_parcel(folder / ANSWER)
         return answer
+
+
+def _launch_repeatedly(members: int, folder: Path) -> None:
+    """Launches a new group for one that broke off; the launcher's own restarts at times left members waiting."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return _launch(members, folder)
+        except ChildFailedError as error:
+            if not left:
+                raise _reason(members, folder) from error
+            (folder / ERROR).unlink(missing_ok=True)
+    return None
+
+
+def _reason(members: int, folder: Path) -> Exception:
+    if (folder / ERROR).exists():
+        reason: Exception = read_parcel(folder / ERROR)
+        return reason
+    return RuntimeError(f"{members} processes that trained together broke off")
 
 
 def _launch(members: int, folder: Path) -> None:
@@ -68,13 +88,9 @@ def _launch(members: int, folder: Path) -> None:
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         local_addr="localhost",
-        max_restarts=_RESTARTS,
+        max_restarts=0,
         monitor_interval=_SECONDS_BETWEEN_LOOKS,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
     )
-    try:
-        elastic_launch(config, sys.executable)("-m", "sightsmith_training.engine.distribution.member", str(folder))
-    except ChildFailedError as error:
-        if (folder / ERROR).exists():
-            raise read_parcel(folder / ERROR) from error
-        raise RuntimeError(f"{members} processes that trained together broke off") from error
+    program = ("-m", "sightsmith_training.engine.distribution.member", str(folder), str(os.getpid()))
+    elastic_launch(config, sys.executable)(*program)

@@ -1,4 +1,4 @@
-"""The program of one member of a group: `python -m sightsmith_training.engine.distribution.member FOLDER`.
+"""The program of one member of a group: `python -m sightsmith_training.engine.distribution.member FOLDER PARENT`.
 
 It is started by torch's launcher, which tells it in its environment which member it is.
 """
@@ -29,9 +29,9 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _PATIENCE = timedelta(minutes=10)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, parent: int) -> None:
     """Joins the group, does the work, and leaves what came of it in the folder."""
-    _end_with_parent()
+    _end_with(parent)
     let_training_errors_travel()
     is_first = os.environ["RANK"] == "0"
     work, arguments = read_parcel(folder / WORK)
@@ -69,9 +69,8 @@ def _leave(file: Path, error: Exception) -> None:
             write_parcel(file, error)
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """Ends this process when the one that started it is gone, even in the middle of a step."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -82,4 +81,4 @@ def _end_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
