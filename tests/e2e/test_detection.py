@@ -52,7 +52,7 @@ def signs(sightsmith: Command, client: Client, tmp_path_factory: pytest.TempPath
         done = sightsmith(*step, "--json")
         assert done.code == 0, done.errors
     # By the client, which has all the time in the world: on a busy machine it takes minutes.
-    snapshot = client.snapshots.take("signs").name
+    snapshot = client.snapshots.take("signs", include_unlabelled=True).name
     job = client.wait_for_training(client.train("signs", snapshot, wishes=quick_wishes()).name)
     assert job.state == TrainingJob.STATE_SUCCEEDED, job.error
     client.wait_for_deployment(client.deploy("signs", "live", job.model).name)

@@ -52,7 +52,7 @@ class TrainingSettings(Settings):
     # training begins seconds earlier.
     spare_process: bool = True
     training_threads: int = Field(default=0, ge=0)
-    # Whether classifiers are tuned on the GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
+    # Whether classifiers are tuned on GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
     training_device: DeviceWish = "auto"
     ray_address: str = ""
 
