@@ -226,7 +226,7 @@ class Parity(_Frozen):
         onnx: largest absolute difference of a score in the ONNX file.
         torchscript: the same in the TorchScript file.
         label_agreement: share of images whose most likely label is the same, the lower of the two.
-        images: how many images were compared.
+        images: how many images were compared: a sample where trainings read no others.
         tolerance: the largest difference allowed.
     """
 
@@ -413,8 +413,8 @@ class TrainingResult(_Frozen):
         artifacts: the exported files.
         parity: how the exports compare with the trained network.
         evaluation: figures over `predictions`.
-        predictions: of the test images by the trained network in torch, or out of fold: see
-            `Evaluation.evaluated_on`.
+        predictions: of the test images by the trained network (or by its last layer, from embeddings that came with the
+            snapshot), or out of fold: see `Evaluation.evaluated_on`.
         phase_seconds: wall time by phase; `starting` is the loading of libraries.
     """
 
