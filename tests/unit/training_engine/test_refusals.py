@@ -138,6 +138,12 @@ def test_a_detector_without_its_weights_says_how_to_get_them(
     assert not (project.folder / "output").exists()
 
 
+def test_boxes_on_test_images_alone_are_too_few(project: Project) -> None:
+    failure = failure_of(project.spec([boxed(entry) if entry.split == "test" else entry for entry in crops(project)]))
+    assert failure.reason == "NOT_ENOUGH_DATA"
+    assert "draw boxes on training images" in failure.message
+
+
 def test_boxes_of_no_size_are_named(project: Project) -> None:
     failure = failure_of(project.spec([boxed(entry, width=0) for entry in crops(project)]))
     assert failure.reason == "TOO_MANY_UNUSABLE_IMAGES"

@@ -61,11 +61,18 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
         TrainingError: for a reason that the owner of the images can understand.
     """
     spec = job.spec
+    if job.decision.composes_scenes:
+        raise _no_boxes_to_learn_from(job.decision.reason)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
     samples.require_enough(spec.min_images_per_label)
     weights = _pretrained_weights()
     meter = ProgressMeter(_expected_costs(samples, job), send)
     return _DetectorTraining(job, meter, weights).run(samples)
+
+
+def _no_boxes_to_learn_from(reason: str) -> TrainingError:
+    wanted = "scenes are not composed by this version: draw boxes on training images"
+    return TrainingError("NOT_ENOUGH_DATA", f"{reason} But {wanted}", [Violation(field="boxes", description=wanted)])
 
 
 def _pretrained_weights() -> Path:
