@@ -1,7 +1,5 @@
 """From the picture of a logo to the logo: plain or transparent margins go, and with them what is not the logo."""
 
-from typing import cast
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
@@ -72,4 +70,4 @@ def _edges(image: Image.Image) -> npt.NDArray[np.uint8]:
 def _opaque_part(image: Image.Image) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom; None if there is none."""
     opaque = image.getchannel("A").point(lambda level: 255 * (level >= _OPAQUE))
-    return cast(tuple[int, int, int, int] | None, opaque.getbbox())
+    return opaque.getbbox()

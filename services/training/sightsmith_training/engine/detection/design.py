@@ -30,7 +30,7 @@ class Design:
 
     side: int
     flip: bool = False
-    rate: float = 1e-3
+    rate: float = 5e-4
     is_pretrained: bool = True
 
     @property

@@ -15,6 +15,7 @@ from sightsmith_training.engine.detection.points import points_of
 
 _BOX_WEIGHT = 2.0  # NanoDet's weights of the three parts.
 _DISTANCE_WEIGHT = 0.25
+_SIDES = 4
 
 
 @dataclass(frozen=True)
@@ -38,36 +39,47 @@ class DetectionLoss:
         self._points = points_of(side)
         self._assigner = Assigner(side)
 
-    def __call__(self, answers: Tensor, truths: Sequence[Truth]) -> Tensor:
-        """Computes the loss of one batch.
+    def assign(self, truths: Sequence[Truth]) -> Tensor:
+        """Says which box each point is to find on each image, see `Assigner`; shape [images, points]."""
+        return torch.stack([self._assigner.assign(truth.boxes) for truth in truths])
+
+    def __call__(self, answers: Tensor, truths: Sequence[Truth], assigned: Tensor, usual: float) -> Tensor:
+        """Computes the loss of some images.
 
         Args:
-            answers: of the network, shape [batch, points, labels + 4 × BINS].
+            answers: of the network, shape [images, points, labels + 4 × BINS].
             truths: of each image.
+            assigned: what `assign` says of them.
+            usual: how many points usually have a box, over as many images as make a step. The count of the images at
+                hand would not do: an image with few points would count as much as one with many, and one without any
+                hundreds of times as much.
 
         Returns:
-            One number.
+            One number; the losses of the images of a step are to be added.
         """
         label_logits, distance_logits = torch.split(answers, [self._labels, 4 * BINS], -1)
-        boxes = [truth.boxes for truth in truths]
-        assigned = [self._assigner.assign(own) for own in boxes]
-        image, point = torch.nonzero(torch.stack(assigned) != NO_BOX, as_tuple=True)
+        image, point = torch.nonzero(assigned != NO_BOX, as_tuple=True)
         qualities = torch.zeros_like(label_logits)
         if not len(image):
-            return quality_focal_loss(label_logits, qualities)
-        wanted = torch.cat([own[found[found != NO_BOX]] for own, found in zip(boxes, assigned, strict=True)])
-        labels = torch.cat(
-            [truth.labels[found[found != NO_BOX]] for truth, found in zip(truths, assigned, strict=True)]
-        )
+            return quality_focal_loss(label_logits, qualities) / usual
+        box = assigned[image, point] + _starts(truths)[image]
+        wanted = torch.cat([truth.boxes for truth in truths])[box]
+        labels = torch.cat([truth.labels for truth in truths])[box]
         points, logits = self._points[point], distance_logits[image, point]
-        found_boxes = decode_boxes(logits, points)
-        qualities[image, point, labels] = box_iou_pairs(found_boxes.detach(), wanted)
+        found = decode_boxes(logits, points)
+        qualities[image, point, labels] = box_iou_pairs(found.detach(), wanted)
         loss: Tensor = (
-            quality_focal_loss(label_logits, qualities) / len(image)
-            + _BOX_WEIGHT * generalized_box_iou_loss(found_boxes, wanted, reduction="mean")
+            quality_focal_loss(label_logits, qualities)
+            + _BOX_WEIGHT * generalized_box_iou_loss(found, wanted, reduction="sum")
             + _DISTANCE_WEIGHT * distribution_focal_loss(logits, _distances(points, wanted))
         )
-        return loss
+        return loss / usual
+
+
+def _starts(truths: Sequence[Truth]) -> Tensor:
+    """Where the boxes of each image begin among those of all."""
+    counts = torch.tensor([len(truth.labels) for truth in truths])
+    return counts.cumsum(0) - counts
 
 
 def quality_focal_loss(logits: Tensor, qualities: Tensor) -> Tensor:
@@ -82,7 +94,7 @@ def quality_focal_loss(logits: Tensor, qualities: Tensor) -> Tensor:
 
 
 def distribution_focal_loss(logits: Tensor, distances: Tensor) -> Tensor:
-    """Cross-entropy against the two bins beside each distance (equation 6); the mean.
+    """Cross-entropy against the two bins beside each distance (equation 6); the mean of the sides, summed over points.
 
     Args:
         logits: shape [points, 4 × BINS].
@@ -94,7 +106,7 @@ def distribution_focal_loss(logits: Tensor, distances: Tensor) -> Tensor:
     share_above = within - below
     lower = functional.cross_entropy(flat, below, reduction="none") * (1 - share_above)
     upper = functional.cross_entropy(flat, below + 1, reduction="none") * share_above
-    return (lower + upper).mean()
+    return (lower + upper).sum() / _SIDES
 
 
 def box_iou_pairs(first: Tensor, second: Tensor) -> Tensor:

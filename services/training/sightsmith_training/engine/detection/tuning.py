@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +12,13 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sightsmith_training.engine.detection.assignment import NO_BOX
 from sightsmith_training.engine.detection.losses import DetectionLoss
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.scenes import Batch, Scenes
 
 _LARGEST_GRADIENT = 10.0
+_COUNT_MEMORY = 0.9
 _WARM_UP = 0.1  # Share of the steps in which the learning rate rises.
 _HEAD_RATE = 2.0  # The new layer learns faster than the known ones.
 _PART = 2  # Pictures that one core sees at once; few enough that a batch keeps several cores busy.
@@ -45,7 +46,7 @@ class Recipe:
     part: int = 256
     whole: float = 0.15
     batch: int = 4
-    rate: float = 1e-3
+    rate: float = 5e-4
     decay: float = 0.01
     memory: float = 0.02
     frozen: int = 0
@@ -81,6 +82,7 @@ class Tuner:
         self.draws = np.ones(len(scenes), dtype=np.intp)
         self.losses: dict[int, float] = {}
         self.clock = Clock()
+        self._usual_count = 0.0
         self._scenes = scenes
         self._recipe = recipe
         self._pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
@@ -125,6 +127,7 @@ class Tuner:
                 "steps_done": self.steps_done,
                 "draws": torch.from_numpy(self.draws),
                 "losses": self.losses,
+                "usual_count": self._usual_count,
             },
             beside,
         )
@@ -139,6 +142,7 @@ class Tuner:
         self.steps_done = state["steps_done"]
         self.draws = state["draws"].numpy()
         self.losses = state["losses"]
+        self._usual_count = state["usual_count"]
 
     def _step(self, side: int, batch: Batch) -> float:
         started = time.perf_counter()
@@ -163,13 +167,25 @@ class Tuner:
         All cores on one batch would wait for the slowest at every layer. The parts are the same and are added in the
         same order on any number of cores, so the result does not depend on it.
         """
-        parts = list(self._pool.map(partial(self._gradients, loss_of), _split(batch)))
+        assigned = loss_of.assign(batch.truths)
+        self._count(assigned)
+        firsts = range(0, len(batch.truths), _PART)
+        parts = list(self._pool.map(lambda first: self._gradients(loss_of, batch, assigned, first), firsts))
         for weights, *gradients in zip(self._learning, *(own for _, own in parts), strict=True):
-            weights.grad = _mean(gradients)
-        return float(np.mean([loss for loss, _ in parts]))
+            weights.grad = _sum(gradients)
+        return sum(loss for loss, _ in parts)
 
-    def _gradients(self, loss_of: DetectionLoss, part: Batch) -> tuple[float, tuple[torch.Tensor, ...]]:
-        loss = loss_of(self._network(part.pixels), part.truths)
+    def _count(self, assigned: torch.Tensor) -> None:
+        """Keeps account of how many points of a step have a box, the last steps above all."""
+        count = float((assigned != NO_BOX).sum())
+        memory = _COUNT_MEMORY if self._usual_count else 0.0
+        self._usual_count = max(1.0, memory * self._usual_count + (1 - memory) * count)
+
+    def _gradients(
+        self, loss_of: DetectionLoss, batch: Batch, assigned: torch.Tensor, first: int
+    ) -> tuple[float, tuple[torch.Tensor, ...]]:
+        part = slice(first, first + _PART)
+        loss = loss_of(self._network(batch.pixels[part]), batch.truths[part], assigned[part], self._usual_count)
         gradients = torch.autograd.grad(loss, self._learning, allow_unused=True, materialize_grads=True)
         return loss.item(), gradients
 
@@ -198,12 +214,12 @@ def _decay(recipe: Recipe) -> float:
     return 1 - 1 / max(1.0, recipe.memory * recipe.steps)
 
 
-def _mean(gradients: list[torch.Tensor]) -> torch.Tensor:
+def _sum(gradients: list[torch.Tensor]) -> torch.Tensor:
     """In place: to stack them would take longer than many a layer."""
     total, *others = gradients
     for other in others:
         total.add_(other)
-    return total.div_(len(gradients))
+    return total
 
 
 def _rate_share(progress: float) -> float:
@@ -220,10 +236,3 @@ def _ahead(items: Iterator[tuple[int, Batch]]) -> Iterator[tuple[int, Batch]]:
         while (item := future.result()) is not None:
             future = pool.submit(next, items, None)
             yield item
-
-
-def _split(batch: Batch) -> list[Batch]:
-    return [
-        Batch(batch.pixels[first : first + _PART], batch.truths[first : first + _PART])
-        for first in range(0, len(batch.truths), _PART)
-    ]

@@ -1,0 +1,62 @@
+"""The side of the input follows from the boxes; the number of steps from the time and the images."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightsmith_training.engine.detection.design import Design, possible_sides, suitable_side
+from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
+from sightsmith_training.engine.detection.scenes import Labelling
+
+
+def _boxes(side):
+    """Twenty boxes with sides of this share of the image."""
+    box = np.array([[0.2, 0.2, 0.2 + side, 0.2 + side]], np.float32)
+    return [Labelling(box, np.array([0]))] * 20
+
+
+@pytest.mark.parametrize(
+    ("box", "preference", "side"),
+    [
+        (0.3, "balanced", 416),
+        (0.3, "speed", 320),
+        (0.3, "accuracy", 512),
+        (0.042, "balanced", 512),
+        (0.02, "balanced", 640),
+        (0.02, "speed", 416),
+    ],
+)
+def test_tiny_boxes_get_a_larger_side(box, preference, side):
+    assert suitable_side(_boxes(box), 640, preference) == side
+
+
+def test_no_side_is_larger_than_the_images_at_hand():
+    assert suitable_side(_boxes(0.01), 512, "accuracy") == 512
+    assert possible_sides(100) == [96]
+    assert suitable_side([], 640, "balanced") == 416
+
+
+def test_a_larger_side_costs_more():
+    assert Design(640).milliseconds > Design(416).milliseconds
+    assert step_cost(Design(640).recipe(1)) > step_cost(Design(416).recipe(1)) > 1
+
+
+@given(st.floats(1, 1e5), st.floats(1e-3, 10), st.integers(1, 10_000))
+def test_steps_keep_to_the_time_and_to_what_is_of_use(seconds, step_seconds, images):
+    recipe = Design(416).recipe(1)
+    steps = Pace(seconds, step_seconds).steps(0.5, recipe, images)
+    assert steps >= LEAST_STEPS
+    if steps > LEAST_STEPS:
+        assert steps * step_seconds * step_cost(recipe) <= 0.5 * seconds
+        assert steps * recipe.batch <= 120 * images
+
+
+def test_a_slightly_slower_machine_trains_as_many_steps():
+    recipe = Design(416).recipe(1)
+    assert Pace(330, 0.20).steps(1, recipe, 300) == Pace(330, 0.205).steps(1, recipe, 300)
+
+
+def test_a_pace_is_kept(tmp_path):
+    Pace(330.5, 0.21).save(tmp_path / "pace.json")
+    assert Pace.load(tmp_path / "pace.json") == Pace(330.5, 0.21)

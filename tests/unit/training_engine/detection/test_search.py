@@ -1,0 +1,105 @@
+"""The search: held-out images judge, all images teach, and what was stopped goes on to the same end."""
+
+import numpy as np
+import pytest
+import torch
+
+from sightsmith_training.engine.classification.halving import Budget
+from sightsmith_training.engine.detection import pace, search
+from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD
+from sightsmith_training.engine.detection.search import search_detector
+
+from .shapes import draw_shapes
+
+_SIDE = 64
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (pace, search):
+            patch.setattr(module, "LEAST_STEPS", 10)
+        yield
+
+
+def _search(folder, images=8, effort="balanced", advance=lambda *told: None, **wish):
+    squares, labellings = draw_shapes(images, _SIDE)
+    given = DetectorInput(squares, labellings, 2, [(128, 96)] * images)
+    folder.mkdir(exist_ok=True)
+    wished = DetectorWish(effort, "balanced", seed=1, threads=2, folder=folder, pretrained=None, **wish)
+    return search_detector(given, wished, Budget(0.1), advance)
+
+
+def _same(one, other):
+    others = other.state_dict()
+    return all(torch.equal(weights, others[name]) for name, weights in one.state_dict().items())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search that nothing stopped, and what it told."""
+    told = []
+    found = _search(tmp_path_factory.mktemp("whole"), advance=lambda *each: told.append(each))
+    return found, told
+
+
+def test_a_trial_is_judged_and_the_last_training_sees_all_images(whole):
+    found, told = whole
+    assert found.side == _SIDE
+    assert found.trials == [found.chosen]
+    assert not found.chosen.dropped
+    assert len(found.judgement.rows) == len(found.judgement.detections)
+    assert found.thresholds.shape == (2,)
+    assert list(found.losses) == [10]
+    assert 0 < found.network_share <= 1
+    assert [activity for activity, _, _ in told] == ["tuning", "fitting"]
+    assert any("pretrained" in note for note in found.notes)
+
+
+def test_fast_keeps_what_was_judged(tmp_path):
+    _search(tmp_path, effort="fast")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pace.json", f"trial-{_SIDE}-0.0005.pt"]
+
+
+def test_best_tries_several_designs_and_says_why_others_were_dropped(tmp_path):
+    found = _search(tmp_path, effort="best")
+    assert len(found.trials) == 3  # Of a picture of 64 pixels there is no larger one.
+    assert [not trial.dropped for trial in found.trials].count(True) == 1
+    assert [row[0] for row in found.trade_off] == [trial.name for trial in found.trials]
+
+
+def test_very_few_images_are_all_learned_from(tmp_path):
+    found = _search(tmp_path, images=4)
+    assert (found.chosen, found.judgement, found.trials) == (None, None, [])
+    assert found.thresholds.tolist() == [USUAL_THRESHOLD] * 2
+    assert any("Too few images" in note for note in found.notes)
+
+
+class _KilledError(Exception):
+    pass
+
+
+def test_what_was_killed_goes_on_elsewhere_to_the_same_end(tmp_path, whole):
+    undisturbed, _ = whole
+    kept = {}
+
+    def die_in_the_last_training(activity, share, score):
+        if activity == "fitting":
+            raise _KilledError
+
+    def save(file):
+        kept[file.name] = file.read_bytes()
+
+    with pytest.raises(_KilledError):
+        _search(tmp_path / "killed", advance=die_in_the_last_training, save=save)
+    assert sorted(kept) == ["pace.json", f"trial-{_SIDE}-0.0005.pt"]
+
+    def restore(file):
+        if file.name in kept:
+            file.write_bytes(kept[file.name])
+
+    resumed = _search(tmp_path / "resumed", restore=restore)
+    assert _same(undisturbed.network, resumed.network)
+    assert np.array_equal(undisturbed.thresholds, resumed.thresholds)
+    assert resumed.chosen.map_50_95 == undisturbed.chosen.map_50_95
