@@ -17,6 +17,7 @@ from sightsmith_training.engine.detection.detecting import detect, network_finde
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.judgement import Size
 from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
+from sightsmith_training.engine.detection.pace import learning_cost
 from sightsmith_training.engine.detection.resizing import resize_squares
 from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Shares
 from sightsmith_training.engine.detection.tuning import Clock, Tuner
@@ -110,13 +111,13 @@ class Ground:
         return load_pretrained(self.wish.pretrained, self.given.labels)
 
     def step_seconds(self, design: Design) -> float:
-        """Measures a step that sees parts of images."""
+        """Measures a step that costs 1, see `step_cost`."""
         rows = np.arange(len(self.given.labellings))
         tuner = self._tuner(design, 2 * _STEPS_MEASURED, rows)
         tuner.train(1)
         before = tuner.clock.total
         tuner.train(_STEPS_MEASURED)
-        return (tuner.clock.total - before) / _STEPS_MEASURED
+        return (tuner.clock.total - before) / _STEPS_MEASURED / learning_cost(design.frozen)
 
     def _tuner(self, design: Design, steps: int, rows: Rows, decoys: Sequence[Shares] | None = None) -> Tuner:
         """Prepares a training on some of the images."""

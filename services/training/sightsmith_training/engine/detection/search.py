@@ -115,9 +115,9 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     pace = _pace(ground, first, budget)
     judged = hold_out(given.labellings, given.labels, wish.seed, given.groups)
     tried = _try_designs(ground, first, pace, judged, advance) if len(judged) else []
-    best = next((each for each in tried if not each.record.dropped), None)
+    best = _kept(tried)
     design = best.design if best else first
-    trained = _finish(ground, best, design, pace, advance)
+    trained = _finish(ground, tried, design, pace, advance)
     return FoundDetector(
         network=trained.network,
         side=design.side,
@@ -133,7 +133,7 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
 
 def _first_design(given: DetectorInput, wish: DetectorWish) -> Design:
     side = suitable_side(given.labellings, given.squares.shape[1], wish.preference)
-    return Design(side, is_pretrained=wish.pretrained is not None)
+    return Design(side) if wish.pretrained else Design(side, frozen=0)
 
 
 def _pace(ground: Ground, design: Design, budget: Budget) -> Pace:
@@ -178,8 +178,12 @@ def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
     return [
         lambda design: replace(design, flip=True),
         other_side,
-        lambda design: replace(design, rate=design.rate / 2),
+        lambda design: replace(design, frozen=0),
     ]
+
+
+def _kept(tried: list[_Tried]) -> _Tried | None:
+    return next((each for each in tried if not each.record.dropped), None)
 
 
 def _drop(tried: _Tried) -> _Tried:
@@ -206,10 +210,10 @@ def _try(ground: Ground, design: Design, pace: Pace, judged: Rows, advance: Call
     return _Tried(design, trained, judgement, record)
 
 
-def _finish(ground: Ground, best: _Tried | None, design: Design, pace: Pace, advance: Advance) -> Trained:
+def _finish(ground: Ground, tried: list[_Tried], design: Design, pace: Pace, advance: Advance) -> Trained:
     """Trains on all images for the time that the trials left."""
-    effort = ground.wish.effort
-    share = 1 - _TRIALS[effort] * _TRIAL_SHARE[effort] if best else 1.0
+    best = _kept(tried)
+    share = 1 - len(tried) * _TRIAL_SHARE[ground.wish.effort]
     if best and share <= 0:
         return best.trained
     rows = np.arange(len(ground.given.labellings))
