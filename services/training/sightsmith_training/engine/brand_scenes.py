@@ -45,6 +45,14 @@ class BrandMaterial:
     unusable: list[UnusableImage]
 
 
+@dataclass(frozen=True)
+class _Material:
+    """What some of the scenes are composed of."""
+
+    logos: Logos
+    backgrounds: Sequence[Pixels]
+
+
 def scene_count(job: Job, labels: int) -> int:
     """How many scenes are composed; it follows from the wishes alone, so that a job that goes on makes the same."""
     wanted = max(_SCENES_A_SECOND * budget_seconds(job.spec.options, "detection"), _SCENES_OF_LABEL * labels)
@@ -76,11 +84,27 @@ def compose_brand_scenes(job: Job, wanted: DetectionSamples, advance: Callable[[
     samples = wanted.without([image.entry for image in unusable])
     require_pictures(samples)
     backgrounds = others.pixels[: sum(entry.split == "train" for entry in others.entries)]
-    learned, judged = _divide(_logos(pictures, samples.labels), backgrounds, job.spec.seed)
-    count = scene_count(job, len(samples.labels))
-    squares = np.lib.format.open_memmap(
-        job.folder / "scenes.npy", mode="w+", dtype=np.uint8, shape=(count, side, side, 3)
+    materials = _divide(_logos(pictures, samples.labels), backgrounds, job.spec.seed)
+    squares, labellings = _compose(
+        job, materials, len(samples.labels), side, lambda share: advance(_READING + (1 - _READING) * share)
     )
+    given = DetectorInput(
+        squares=squares,
+        labellings=labellings,
+        labels=len(samples.labels),
+        sizes=[(side, side)] * len(labellings),
+        judged=np.arange(0, len(labellings), _JUDGED),
+    )
+    return BrandMaterial(samples, given, unusable)
+
+
+def _compose(
+    job: Job, materials: tuple[_Material, _Material], count: int, side: int, advance: Callable[[float], None]
+) -> tuple[Pixels, list[Labelling]]:
+    """Composes scenes into a file that is mapped into memory; each depends on the seed and its number alone."""
+    learned, judged = materials
+    file = job.folder / "scenes.npy"
+    squares = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(count, side, side, 3))
 
     def compose(number: int) -> Labelling:
         material = learned if number % _JUDGED else judged
@@ -88,15 +112,12 @@ def compose_brand_scenes(job: Job, wanted: DetectionSamples, advance: Callable[[
         squares[number], labelling = compose_scene(material.logos, material.backgrounds, side, random)
         return labelling
 
-    labellings = []
+    labellings: list[Labelling] = []
     with ThreadPoolExecutor(job.threads) as pool:
         for labelling in pool.map(compose, range(count)):
             labellings.append(labelling)
-            advance(_READING + (1 - _READING) * len(labellings) / count)
-    given = DetectorInput(
-        squares, labellings, len(samples.labels), [(side, side)] * count, judged=np.arange(0, count, _JUDGED)
-    )
-    return BrandMaterial(samples, given, unusable)
+            advance(len(labellings) / count)
+    return squares, labellings
 
 
 def _read(
@@ -121,14 +142,6 @@ def _logos(pictures: ReadImages, labels: Sequence[str]) -> Logos:
         proportions=[entry.width / entry.height for entry in pictures.entries],
         labels=[labels.index(entry.boxes[0].label) for entry in pictures.entries],
     )
-
-
-@dataclass(frozen=True)
-class _Material:
-    """What some of the scenes are composed of."""
-
-    logos: Logos
-    backgrounds: Sequence[Pixels]
 
 
 def _divide(logos: Logos, backgrounds: Pixels, seed: int) -> tuple[_Material, _Material]:
