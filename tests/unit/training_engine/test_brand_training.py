@@ -1,12 +1,13 @@
 """From pictures of objects to composed scenes, and from those to a detector."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sightsmith_training.engine import brand_scenes
 from sightsmith_training.engine.brand_samples import select_brand_samples
@@ -14,6 +15,13 @@ from sightsmith_training.engine.brand_scenes import BrandMaterial, compose_brand
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.contract import SpecBox, SpecEntry, Split, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.detection import pace, search
+from sightsmith_training.engine.detection.composing import Logos, compose_scene
+from sightsmith_training.engine.detection.detecting import detect, network_finder
+from sightsmith_training.engine.detection.detector import Detector
+from sightsmith_training.engine.detection.judgement import judge
+from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
+from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Variety
+from sightsmith_training.engine.detection.tuning import Recipe, Tuner
 from sightsmith_training.engine.job import Job
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.engine.training import train
@@ -21,7 +29,7 @@ from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
 from sightsmith_training.weights.store import WeightsStore
-from tests.drawn_scenes import SIDE, draw_scenes
+from tests.drawn_scenes import LABELS, SIDE, draw_scenes
 
 from .photos import Project
 
@@ -141,25 +149,73 @@ def test_more_labels_and_more_time_give_more_scenes(project: Project, monkeypatc
     assert counts == [200, 600, 800, 2000]
 
 
-def _weights_are_here() -> bool:
+def _weights() -> Path | None:
     try:
-        weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))
+        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
     except WeightsError:
-        return False
-    return True
+        return None
 
 
-@pytest.mark.skipif(not _weights_are_here(), reason="needs `sightsmith models fetch nanodet-g`")
+needs_weights = pytest.mark.skipif(_weights() is None, reason="needs `sightsmith models fetch nanodet-g`")
+
+
+@pytest.fixture
+def one_thread_each() -> Iterator[None]:
+    """As in the engine's own process: one core for each piece of a batch."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def sign(label: str) -> np.ndarray:
+    """What is drawn on the photos, alone: one picture of it."""
+    image = Image.new("RGBA", (90, 90))
+    pen = ImageDraw.Draw(image)
+    draw = pen.ellipse if label == "disc" else pen.rectangle
+    draw((5, 5, 84, 84), fill=LABELS[label], outline="white", width=5)
+    return np.asarray(image)
+
+
+def map_50(network: NanoDet, side: int) -> float:
+    """On photos with signs, none of which was composed."""
+    drawn = draw_scenes(12, seed=3)
+    pictures = [Image.open(io.BytesIO(scene.encoded)).resize((side, side)) for scene in drawn]
+    labellings = [
+        Labelling(
+            np.array([[x, y, x + w, y + h] for _, x, y, w, h in scene.boxes], np.float32).reshape(-1, 4) / SIDE,
+            np.array([list(LABELS).index(label) for label, *_ in scene.boxes], np.intp),
+        )
+        for scene in drawn
+    ]
+    sizes = [(side, side)] * len(drawn)
+    found = detect(network_finder(Detector(network, side)), np.stack(pictures), sizes)
+    return judge(np.arange(len(drawn)), found, labellings, sizes, len(LABELS)).map_50
+
+
+@needs_weights
+def test_one_picture_of_each_sign_teaches_to_find_it_on_photos(one_thread_each: None) -> None:
+    weights, side = _weights(), 128
+    assert weights is not None
+    logos = Logos([sign(label) for label in LABELS], [1.0] * len(LABELS), range(len(LABELS)))
+    scenes = [compose_scene(logos, [], side, np.random.default_rng([0, number])) for number in range(40)]
+    squares, labellings = np.stack([pixels for pixels, _ in scenes]), [labelling for _, labelling in scenes]
+    torch.manual_seed(0)
+    network = load_pretrained(weights, len(LABELS))
+    untrained = map_50(network.eval(), side)
+    recipe = Recipe(steps=40, side=side, part=side, rate=1e-3, frozen=2, memory=0.05)
+    tuner = Tuner(network, Scenes(squares, labellings, Variety(), seed=0), recipe, threads=2)
+    tuner.train(recipe.steps)
+    assert map_50(tuner.averaged, side) > max(0.8, untrained + 0.3)
+
+
+@needs_weights
 def test_a_whole_training_leads_from_pictures_to_a_checked_model(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, one_thread_each: None
 ) -> None:
     for module in (pace, search):
         monkeypatch.setattr(module, "LEAST_STEPS", 4)
-    threads = torch.get_num_threads()
-    try:
-        result = train(quick(project, snapshot(project)), lambda progress: None)
-    finally:
-        torch.set_num_threads(threads)
+    result = train(quick(project, snapshot(project)), lambda progress: None)
     assert result.labels == ["disc", "square"]
     assert "scenes are composed" in result.task_reason
     assert (result.training_images, result.test_images) == (6, 2)

@@ -2,21 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from sightsmith_training.engine.detection.backgrounds import draw_background, draw_texture
 from sightsmith_training.engine.detection.composing import Logos, compose_scene
 from sightsmith_training.engine.detection.cutting_out import Logo, cut_out
-from sightsmith_training.engine.detection.detecting import detect, network_finder
-from sightsmith_training.engine.detection.detector import Detector
-from sightsmith_training.engine.detection.judgement import judge
-from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.pasting import seen_from_aside
-from sightsmith_training.engine.detection.scenes import Scenes, Variety
-from sightsmith_training.engine.detection.tuning import Recipe, Tuner
-
-from .shapes import COLOURS, draw_shapes
 
 _SIDE = 128
 
@@ -170,25 +161,3 @@ def test_textures_differ():
     assert one.shape == (64, 64, 3)
     assert one.std() > 5
     assert not np.array_equal(one, other)
-
-
-def _map_50(network, side):
-    """On drawn rectangles, none of which was composed."""
-    squares, labellings = draw_shapes(20, side, seed=5)
-    sizes = [(side, side)] * 20
-    found = detect(network_finder(Detector(network, side)), squares, sizes)
-    return judge(np.arange(20), found, labellings, sizes, 2).map_50
-
-
-def test_a_detector_learns_from_scenes_what_to_find_elsewhere():
-    side = 64
-    logos = Logos([_transparent(colour) for colour in COLOURS], [1.0, 1.0], [0, 1])
-    scenes = [compose_scene(logos, [], side, np.random.default_rng([0, number])) for number in range(60)]
-    squares = np.stack([pixels for pixels, _ in scenes])
-    torch.manual_seed(0)
-    recipe = Recipe(steps=90, side=side, part=side, rate=2e-3, memory=0.05)
-    tuner = Tuner(NanoDet(2), Scenes(squares, [own for _, own in scenes], Variety(), seed=0), recipe, threads=2)
-    untrained = _map_50(NanoDet(2).eval(), side)
-    tuner.train(recipe.steps)
-    assert untrained < 0.05
-    assert _map_50(tuner.averaged, side) > untrained + 0.2
