@@ -10,7 +10,7 @@ from skimage import data
 from sklearn.datasets import load_sample_images
 
 SIDE = 256
-_LABELS = {"disc": (220, 40, 40), "square": (40, 80, 220)}
+LABELS = {"disc": (220, 40, 40), "square": (40, 80, 220)}
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def _draw(name: str, photo: Image.Image, most_signs: int, random: np.random.Gene
         x, y = (int(random.integers(0, SIDE - size)) for _ in range(2))
         if any(abs(x - other[1]) < 90 and abs(y - other[2]) < 90 for other in boxes):
             continue
-        label = list(_LABELS)[int(random.integers(len(_LABELS)))]
+        label = list(LABELS)[int(random.integers(len(LABELS)))]
         draw = pen.ellipse if label == "disc" else pen.rectangle
-        draw((x, y, x + size - 1, y + size - 1), fill=_LABELS[label], outline="white", width=5)
+        draw((x, y, x + size - 1, y + size - 1), fill=LABELS[label], outline="white", width=5)
         boxes.append((label, x, y, size, size))
     buffer = io.BytesIO()
     scene.save(buffer, "JPEG", quality=90)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sightsmith_training.engine.brand_samples import select_brand_samples
+from sightsmith_training.engine.brand_scenes import compose_brand_scenes, composing_seconds
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.halving import Budget
@@ -60,19 +62,19 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     Raises:
         TrainingError: for a reason that the owner of the images can understand.
     """
-    spec = job.spec
-    if job.decision.composes_scenes:
-        raise _no_boxes_to_learn_from(job.decision.reason)
-    samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
-    samples.require_enough(spec.min_images_per_label)
+    samples = _select(job)
     weights = _pretrained_weights()
     meter = ProgressMeter(_expected_costs(samples, job), send)
     return _DetectorTraining(job, meter, weights).run(samples)
 
 
-def _no_boxes_to_learn_from(reason: str) -> TrainingError:
-    wanted = "scenes are not composed by this version: draw boxes on training images"
-    return TrainingError("NOT_ENOUGH_DATA", f"{reason} But {wanted}", [Violation(field="boxes", description=wanted)])
+def _select(job: Job) -> DetectionSamples:
+    spec = job.spec
+    if job.decision.composes_scenes:
+        return select_brand_samples(spec.entries, spec.max_unusable_fraction)
+    samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
+    samples.require_enough(spec.min_images_per_label)
+    return samples
 
 
 def _pretrained_weights() -> Path:
@@ -85,9 +87,12 @@ def _pretrained_weights() -> Path:
 def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
     judged = _judging_seconds(samples, job.threads)
-    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged)
+    reading = 0.2 + 0.01 * len(samples.entries) / job.threads
+    if job.decision.composes_scenes:
+        reading += composing_seconds(job, len(samples.labels))
+    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged)
     return {
-        "reading": 0.2 + 0.01 * len(samples.entries) / job.threads,
+        "reading": reading,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
@@ -108,8 +113,8 @@ class _DetectorTraining:
         self._weights = weights
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
-        samples, squares, unusable = self._read(wanted)
-        found = self._search(samples, squares)
+        samples, given, unusable = self._read(wanted)
+        found = self._search(samples, given)
         detector = Detector(found.network, found.side)
         find = network_finder(detector)
         rows, detections, judged_squares = self._judge(find, samples, found)
@@ -117,7 +122,11 @@ class _DetectorTraining:
         parity = self._check(find, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
-        facts = TrainingFacts(samples.images_by_label(), found.judgement.map_50 if found.judgement else None)
+        facts = TrainingFacts(
+            samples.images_by_label(),
+            found.judgement.map_50 if found.judgement else None,
+            composed=self._job.decision.composes_scenes,
+        )
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
@@ -144,27 +153,23 @@ class _DetectorTraining:
         self._meter.finish()
         return result.model_copy(update={"phase_seconds": self._meter.seconds})
 
-    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, Pixels, list[UnusableImage]]:
+    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, DetectorInput, list[UnusableImage]]:
         """Reads the training images as large as they may be wanted, and leaves out what cannot be used."""
         self._meter.enter("reading")
+        if self._job.decision.composes_scenes:
+            material = compose_brand_scenes(self._job, wanted, self._meter.advance)
+            return material.samples, material.given, material.unusable
         labellings = [wanted.labelling(row) for row in range(wanted.training)]
         side = suitable_side(labellings, _LARGEST_SIDE, self._spec.options.preference)
         read = self._job.read(wanted.entries, side, self._meter.advance)
-        if not read.unusable:
-            return wanted, read.pixels, []
-        left = wanted.without([image.entry for image in read.unusable])
-        left.require_enough(self._spec.min_images_per_label)
-        return left, read.pixels, read.unusable
+        samples = wanted
+        if read.unusable:
+            samples = wanted.without([image.entry for image in read.unusable])
+            samples.require_enough(self._spec.min_images_per_label)
+        return samples, _labelled(samples, read.pixels), read.unusable
 
-    def _search(self, samples: DetectionSamples, squares: Pixels) -> FoundDetector:
+    def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
         self._meter.enter("searching")
-        rows = range(samples.training)
-        given = DetectorInput(
-            squares=squares[: samples.training],
-            labellings=[samples.labelling(row) for row in rows],
-            labels=len(samples.labels),
-            sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
-        )
         options = self._spec.options
         checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
         wish = DetectorWish(
@@ -231,6 +236,16 @@ class _DetectorTraining:
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
         return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+
+
+def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
+    rows = range(samples.training)
+    return DetectorInput(
+        squares=squares[: samples.training],
+        labellings=[samples.labelling(row) for row in rows],
+        labels=len(samples.labels),
+        sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
+    )
 
 
 def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:

@@ -41,6 +41,7 @@ class DetectorInput:
         labels: how many there are.
         sizes: of each image.
         groups: shape [images]; near duplicates have one number. None: there are none.
+        judged: positions of the images to judge by; None: they are to be chosen.
     """
 
     squares: Pixels
@@ -48,6 +49,7 @@ class DetectorInput:
     labels: int
     sizes: Sequence[Size]
     groups: npt.NDArray[np.intp] | None = None
+    judged: Rows | None = None
 
 
 def _ignore(file: Path) -> None:

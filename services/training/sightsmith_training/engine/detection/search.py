@@ -113,7 +113,9 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     ground = Ground(given, wish)
     first = _first_design(given, wish)
     pace = _pace(ground, first, budget)
-    judged = hold_out(given.labellings, given.labels, wish.seed, given.groups)
+    judged = given.judged
+    if judged is None:
+        judged = hold_out(given.labellings, given.labels, wish.seed, given.groups)
     tried = _try_designs(ground, first, pace, judged, advance) if len(judged) else []
     best = _kept(tried)
     design = best.design if best else first
