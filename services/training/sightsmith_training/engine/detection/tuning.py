@@ -110,7 +110,7 @@ class Tuner:
         self._place = place
         # A GPU is faster than one core can make pictures for it.
         self._makers = 1 if place.device.type == "cpu" else threads
-        self._network = network.to(place.device, memory_format=torch.channels_last)
+        self._network = network.to(place.device).to(memory_format=torch.channels_last)
         self._freeze(recipe.frozen)
         self._learning = [weights for weights in network.parameters() if weights.requires_grad]
         average = get_ema_multi_avg_fn(_decay(recipe))  # type: ignore[no-untyped-call]
