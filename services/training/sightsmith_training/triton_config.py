@@ -9,7 +9,7 @@ from sightsmith_training.engine.contract import INPUT_NAME
 
 # Bigger batches are slower per image on a CPU, and single images leave a GPU idle.
 MAX_BATCH_SIZE = 8
-# Of a batch: a detector takes 220 MB of memory for an image of 1280 pixels, and in proportion to the pixels.
+# Of a batch: a detector takes 150 MB of memory for an image of 1280 × 1280 pixels, and in proportion to the pixels.
 _MOST_PIXELS = MAX_BATCH_SIZE * 640**2
 _BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
 # What a detector gives for each image, whatever it finds; the slots that it has no use for have the score 0.
