@@ -19,7 +19,7 @@ from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
-from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import DetectorLimits, Failure, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
@@ -175,6 +175,9 @@ class Worker:
             threads=self._settings.training_threads,
             device=self._settings.training_device,
             ray_address=self._settings.ray_address,
+            detector_limits=DetectorLimits(
+                largest_side=self._settings.max_detector_side, decoded_bytes=self._settings.max_decoded_bytes
+            ),
             image_limits=ImageLimits(
                 max_bytes=self._settings.max_image_bytes,
                 max_pixels=self._settings.max_image_pixels,

@@ -19,7 +19,12 @@ from sightsmith_training.engine.contract import (
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.detection.design import suitable_side
+from sightsmith_training.engine.detection.design import (
+    affordable_side,
+    larger_side,
+    seconds_per_image,
+    suitable_side,
+)
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
@@ -46,8 +51,8 @@ from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
 from sightsmith_training.weights.store import WeightsStore
 
-_LARGEST_SIDE = 640
-_COMPARED = 16  # Images on which the exports are compared with the network.
+_COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
+_LEAST_COMPARED, _MOST_COMPARED = 6, 16
 _EXPORT_SECONDS = 12.0
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
@@ -64,8 +69,9 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     """
     samples = _select(job)
     weights = _pretrained_weights()
-    meter = ProgressMeter(_expected_costs(samples, job), send)
-    return _DetectorTraining(job, meter, weights).run(samples)
+    side = _wanted_side(samples, job)
+    meter = ProgressMeter(_expected_costs(samples, side, job), send)
+    return _DetectorTraining(job, meter, weights, side).run(samples)
 
 
 def _select(job: Job) -> DetectionSamples:
@@ -84,9 +90,18 @@ def _pretrained_weights() -> Path:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
 
-def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
+def _wanted_side(samples: DetectionSamples, job: Job) -> int:
+    """Side of the squares to which images are decoded: that of the first detector, or of the largest to be tried."""
+    options = job.spec.options
+    labellings = [samples.labelling(row) for row in range(samples.training)]
+    largest = affordable_side(len(samples.entries), job.spec.detector_limits)
+    side = suitable_side(labellings, largest, options.preference)
+    return larger_side(side, largest) if options.effort == "best" else side
+
+
+def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, job.threads)
+    judged = _judging_seconds(samples, side, job.threads)
     reading = 0.2 + 0.01 * len(samples.entries) / job.threads
     if job.decision.composes_scenes:
         reading += composing_seconds(job, len(samples.labels))
@@ -101,13 +116,19 @@ def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
     }
 
 
-def _judging_seconds(samples: DetectionSamples, threads: int) -> float:
-    return 1.0 + NANODET.cost * samples.test / threads
+def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> float:
+    return 1.0 + seconds_per_image(side) * samples.test / threads
+
+
+def _compared(side: int) -> int:
+    """How many images the exports are compared by: fewer where each takes long."""
+    return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
 
 
 class _DetectorTraining:
-    def __init__(self, job: Job, meter: ProgressMeter, weights: Path) -> None:
+    def __init__(self, job: Job, meter: ProgressMeter, weights: Path, side: int) -> None:
         self._job = job
+        self._side = side
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
@@ -159,9 +180,7 @@ class _DetectorTraining:
         if self._job.decision.composes_scenes:
             material = compose_brand_scenes(self._job, wanted, self._meter.advance)
             return material.samples, material.given, material.unusable
-        labellings = [wanted.labelling(row) for row in range(wanted.training)]
-        side = suitable_side(labellings, _LARGEST_SIDE, self._spec.options.preference)
-        read = self._job.read(wanted.entries, side, self._meter.advance)
+        read = self._job.read(wanted.entries, self._side, self._meter.advance)
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
@@ -179,10 +198,11 @@ class _DetectorTraining:
             threads=self._job.threads,
             folder=self._job.folder,
             pretrained=self._weights,
+            device=self._spec.device,
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads)
+        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._side, self._job.threads)
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -199,7 +219,7 @@ class _DetectorTraining:
             if found.judgement is None:
                 raise _nothing_to_judge_by(samples)
             judged = found.judgement
-            entries = [samples.entries[row] for row in judged.rows[:_COMPARED].tolist()]
+            entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
         rows = range(samples.training, len(samples.entries))
@@ -235,7 +255,7 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, self._meter.advance)
 
 
 def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
@@ -278,7 +298,7 @@ def _candidate(trial: DetectorTrial) -> Candidate:
 def _untried(found: FoundDetector) -> Candidate:
     """Where there are too few images to try anything on, there is one design and no score."""
     name = f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few"
-    milliseconds = 1000 * NANODET.cost * (found.side / NANODET.input_side) ** 2
+    milliseconds = 1000 * seconds_per_image(found.side)
     return Candidate(
         backbones=[NANODET.name],
         strength=0.0,
