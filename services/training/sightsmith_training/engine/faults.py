@@ -5,6 +5,7 @@ import errno
 from obstore.exceptions import BaseError
 
 from sightsmith_training.engine.contract import Failure
+from sightsmith_training.weights.errors import WeightsError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # torch says it in a RuntimeError: of the processor's memory in either of the first two ways, of a GPU's in the third.
@@ -15,8 +16,8 @@ def failure_of(error: Exception) -> Failure:
     """The last message of a training that ended with an unexpected error.
 
     Returns:
-        OUT_OF_MEMORY, DISK_FULL, DEPENDENCY_UNAVAILABLE for the object store (the training may be tried again), or else
-        TRAINING_FAILED.
+        OUT_OF_MEMORY, DISK_FULL, WEIGHTS_MISSING, DEPENDENCY_UNAVAILABLE for the object store (the training may be
+        tried again), or else TRAINING_FAILED.
     """
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, *_MEMORY_WORDS)):
         return Failure(
@@ -27,6 +28,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(reason="DISK_FULL", message="a disk that the training needs is full; make room and train again")
     if isinstance(error, BaseError):
         return Failure(reason="DEPENDENCY_UNAVAILABLE", message="the object store cannot be reached")
+    if isinstance(error, WeightsError):
+        return Failure(reason="WEIGHTS_MISSING", message=str(error))
     return Failure(reason="TRAINING_FAILED", message=f"{type(error).__name__}: {error}")
 
 

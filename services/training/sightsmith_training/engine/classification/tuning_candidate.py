@@ -59,6 +59,17 @@ class TuningGround:
         return self.trials.share(self.pixels)
 
 
+def epoch_seconds(image_cost: float, images: int, threads: int) -> float:
+    """Expected for an epoch.
+
+    Args:
+        image_cost: seconds for one image when the backbone is used, on an ordinary core.
+        images: to learn from.
+        threads: cores to use.
+    """
+    return image_cost * _DEARER_THAN_USE * images / threads
+
+
 @dataclass(frozen=True)
 class TuningTask:
     """A piece of fine-tuning: all that it takes beside the backbone and the pixels, which are large.
@@ -159,16 +170,12 @@ class TuningCandidate:
         """Estimated seconds of a rung over all splits."""
         epochs = RUNGS[rung] - self._epochs_before[rung]
         images = sum(len(split.learn) for split in self._ground.splits)
-        return epochs * images * self._epoch_cost
+        return epochs * epoch_seconds(self._image_cost, images, self._ground.threads)
 
     @property
     def final_cost(self) -> float:
         """Estimated seconds of the training on all images that follows if this candidate wins."""
-        return self.recipe.epochs * len(self._ground.truth) * self._epoch_cost
-
-    @property
-    def _epoch_cost(self) -> float:
-        return self._image_cost * _DEARER_THAN_USE / self._ground.threads
+        return self.recipe.epochs * epoch_seconds(self._image_cost, len(self._ground.truth), self._ground.threads)
 
     def train(self, rung: int) -> None:
         """Trains each split to the end of a rung."""
