@@ -132,6 +132,7 @@ def test_a_detector_without_its_weights_says_how_to_get_them(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("SIGHTSMITH_FETCH_MISSING_WEIGHTS", "false")
     failure = failure_of(project.spec([boxed(entry) for entry in crops(project)]))
     assert failure.reason == "WEIGHTS_MISSING"
     assert "sightsmith models fetch nanodet-g" in failure.message

@@ -10,6 +10,7 @@ from sightsmith_training.engine.backbone_choice import backbones_to_try
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
 from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone
+from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.probes import join_features
@@ -207,6 +208,7 @@ class _ClassifierTraining:
             activation=samples.activation,
         )
         threads, device = self._job.threads, self._spec.device
+        checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
         with open_trials(self._spec.ray_address, threads, InProcessTrials(device)) as trials:
             wish = SearchWish(
                 effort=options.effort,
@@ -217,6 +219,8 @@ class _ClassifierTraining:
                 load=lambda name: load_backbone(self._backbones[name]),
                 trials=trials,
                 device=device,
+                save=checkpoints.save,
+                restore=checkpoints.restore,
             )
             budget = Budget(self._job.seconds_left - kept_back_seconds)
             return search(given, wish, budget, partial(self._tell, samples))

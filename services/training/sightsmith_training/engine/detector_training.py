@@ -1,7 +1,9 @@
 """Training a detector: read, search, fit, evaluate, export, check."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from sightsmith_training.engine.catalogue import NANODET
@@ -15,6 +17,7 @@ from sightsmith_training.engine.contract import (
     Progress,
     SpecEntry,
     TrainingResult,
+    TrainingSpec,
     Violation,
 )
 from sightsmith_training.engine.detection.design import suitable_side
@@ -22,6 +25,7 @@ from sightsmith_training.engine.detection.detecting import Finder, detect, netwo
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
 from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
 from sightsmith_training.engine.detector_evaluation import (
@@ -40,9 +44,8 @@ from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.weights.errors import WeightsError
-from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
-from sightsmith_training.weights.store import WeightsStore
 
 _LARGEST_SIDE = 640
 _COMPARED = 16  # Images on which the exports are compared with the network.
@@ -64,8 +67,11 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     if job.decision.composes_scenes:
         raise _no_boxes_to_learn_from(job.decision.reason)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
-    samples.require_enough(spec.min_images_per_label)
+    _require_enough(samples, spec)
+    before = time.monotonic()
     weights = _pretrained_weights()
+    # A download, which happens once on a machine, is nothing that the training took.
+    job = replace(job, ends=job.ends + time.monotonic() - before)
     meter = ProgressMeter(_expected_costs(samples, job), send)
     return _DetectorTraining(job, meter, weights).run(samples)
 
@@ -77,7 +83,7 @@ def _no_boxes_to_learn_from(reason: str) -> TrainingError:
 
 def _pretrained_weights() -> Path:
     try:
-        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
+        return ensure_weights(NANODET, WeightsSettings())[0]
     except WeightsError as error:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
@@ -153,7 +159,7 @@ class _DetectorTraining:
         if not read.unusable:
             return wanted, read.pixels, []
         left = wanted.without([image.entry for image in read.unusable])
-        left.require_enough(self._spec.min_images_per_label)
+        _require_enough(left, self._spec)
         return left, read.pixels, read.unusable
 
     def _search(self, samples: DetectionSamples, squares: Pixels) -> FoundDetector:
@@ -191,9 +197,8 @@ class _DetectorTraining:
         """Which images are judged, what was found on them, and how the network sees some of them."""
         self._meter.enter("evaluating")
         if not samples.test:
-            if found.judgement is None:
-                raise _nothing_to_judge_by(samples)
             judged = found.judgement
+            assert judged is not None  # noqa: S101 - see `_require_enough`
             entries = [samples.entries[row] for row in judged.rows[:_COMPARED].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
@@ -203,8 +208,11 @@ class _DetectorTraining:
         return rows, self._detect(find, squares, sizes), squares
 
     def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
-        """All of them were read before, so that none is unusable."""
-        return self._job.read(entries, side, lambda share: None, "judged").pixels
+        """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
+        read = self._job.read(entries, side, lambda share: None, "judged")
+        if read.unusable:
+            raise _changed_meanwhile(read.unusable)
+        return read.pixels
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -233,13 +241,30 @@ class _DetectorTraining:
         return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
 
 
-def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
+def _changed_meanwhile(images: Sequence[UnusableImage]) -> TrainingError:
+    first = images[0]
     return TrainingError(
+        "TOO_MANY_UNUSABLE_IMAGES",
+        f"{len(images)} images could be used when the training began and cannot any more; the first: "
+        f"{first.entry.image} {first.problem}",
+        [Violation(field=image.entry.image, description=image.problem) for image in images],
+        unusable=len(images),
+    )
+
+
+def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:
+    """Checks that every label can be learned, and that there will be images to judge the detector by."""
+    samples.require_enough(spec.min_images_per_label)
+    with_boxes = sum(bool(entry.boxes) for entry in samples.entries[: samples.training])
+    if samples.test or with_boxes >= LEAST_WITH_BOXES:
+        return
+    raise TrainingError(
         "NOT_ENOUGH_DATA",
-        f"there are no test images, and of {samples.training} training images none can be held out to judge by: give "
-        "test images, or more training images",
+        f"there are no test images, and of {with_boxes} training images with boxes none can be held out to judge by: "
+        "give test images, or more training images",
         [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
-        training_images=samples.training,
+        training_images_with_boxes=with_boxes,
+        min_training_images_with_boxes=LEAST_WITH_BOXES,
     )
 
 

@@ -78,6 +78,8 @@ class SearchWish:
         load: gives a pretrained backbone by name.
         trials: where networks are tuned.
         device: on what.
+        save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
+        restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
     """
 
     effort: Effort
@@ -88,6 +90,8 @@ class SearchWish:
     load: Callable[[str], nn.Module]
     trials: Trials = field(default_factory=InProcessTrials)
     device: DeviceWish = "auto"
+    save: Callable[[Path], None] = lambda file: None
+    restore: Callable[[Path], None] = lambda file: None
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,8 @@ def _race(
         wish.threads,
         wish.trials,
         wish.device,
+        wish.save,
+        wish.restore,
     )
     candidates = [
         TuningCandidate(

@@ -13,6 +13,10 @@ _PARTS = ((60, 6), (24, 4), (6, 3))
 """From so many images with boxes, one in so many is held out: a few images judge badly, but few are to learn from."""
 
 
+LEAST_WITH_BOXES = min(least for least, _ in _PARTS)
+"""With fewer images with boxes, none is held out."""
+
+
 def hold_out(
     labellings: Sequence[Labelling], labels: int, seed: int, groups: npt.NDArray[np.intp] | None = None
 ) -> Rows:
@@ -25,7 +29,7 @@ def hold_out(
         groups: shape [images]; images of one number (near duplicates) stay on one side. None: every image by itself.
 
     Returns:
-        Positions, ascending; none where fewer than six images have boxes.
+        Positions, ascending; none where fewer than `LEAST_WITH_BOXES` images have boxes.
     """
     with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
     parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)
