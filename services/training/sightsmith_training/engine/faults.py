@@ -10,6 +10,9 @@ from sightsmith_training.weights.errors import WeightsError
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # torch says it in a RuntimeError: of the processor's memory in either of the first two ways, of a GPU's in the third.
 _MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+# A folder as the object store, and serialisers written in C++, give only words; torch's tells where a file ended too
+# early.
+_DISK_FULL_WORDS = ("no space left on device", "unexpected pos")
 
 
 def failure_of(error: Exception) -> Failure:
@@ -36,8 +39,7 @@ def failure_of(error: Exception) -> Failure:
 def _is_disk_full(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return True
-    # A folder as the object store, and serialisers written in C++, give only words.
-    return isinstance(error, (BaseError, OSError, RuntimeError)) and _says(error, "no space left on device")
+    return isinstance(error, (BaseError, OSError, RuntimeError)) and _says(error, *_DISK_FULL_WORDS)
 
 
 def _says(error: Exception, *words: str) -> bool:
