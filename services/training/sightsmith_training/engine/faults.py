@@ -12,6 +12,7 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 # Of the processor's memory, as torch, ONNX Runtime and C++ say it, and of a GPU's.
 _MEMORY_WORDS = (
     "can't allocate memory",
+    "cannot allocate memory",
     "not enough memory",
     "failed to allocate memory",
     "bad_alloc",
