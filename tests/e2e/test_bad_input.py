@@ -129,7 +129,7 @@ def test_images_that_vanish_fail_a_training_and_leave_no_model(sightsmith: Comma
     assert sightsmith("models", "vanishing", "--json").json == {"models": []}
     assert {file for file in store.rglob("*") if "models" in file.parts} == before
     (job,) = sightsmith("jobs", "vanishing", "--json").json["training_jobs"]
-    assert job["state"] == "FAILED"
+    assert job["state"] == "STATE_FAILED"
 
 
 def test_an_unknown_project_is_named(sightsmith: Command) -> None:
