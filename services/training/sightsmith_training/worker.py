@@ -76,13 +76,18 @@ class Worker:
             if lease is not None:
                 with _busy.track_inprogress():
                     await self._work_on(lease)
+                await self._prepare()
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hint.wait(), self._settings.poll_seconds)
                 continue
-            if self._settings.spare_process:
-                await self._processes.prepare()
-                await self._reports.prepare()
+            await self._prepare()
+
+    async def _prepare(self) -> None:
+        """Has a process load its libraries for the next training, as soon as there is nothing else to do."""
+        if self._settings.spare_process:
+            await self._processes.prepare()
+            await self._reports.prepare()
 
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)

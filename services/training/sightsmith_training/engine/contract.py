@@ -201,6 +201,7 @@ class Candidate(_Frozen):
         seconds: that trying it took.
         milliseconds_per_image: on an ordinary core; 0 if it was not told.
         dropped: why it was not chosen, in plain words; empty for the chosen one.
+        licences: SPDX identifiers of the licences of pretrained weights, by backbone; empty in results of old.
     """
 
     backbones: list[str]
@@ -215,6 +216,7 @@ class Candidate(_Frozen):
     seconds: float = 0.0
     milliseconds_per_image: float = 0.0
     dropped: str = ""
+    licences: dict[str, str] = {}
 
 
 class ExportedFile(_Frozen):

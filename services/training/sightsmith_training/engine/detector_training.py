@@ -1,7 +1,9 @@
 """Training a detector: read, search, fit, evaluate, export, check."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from sightsmith_training.engine.brand_samples import select_brand_samples
@@ -17,6 +19,7 @@ from sightsmith_training.engine.contract import (
     Progress,
     SpecEntry,
     TrainingResult,
+    TrainingSpec,
     Violation,
 )
 from sightsmith_training.engine.detection.design import (
@@ -29,6 +32,7 @@ from sightsmith_training.engine.detection.detecting import Finder, detect, netwo
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
 from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
 from sightsmith_training.engine.detector_evaluation import (
@@ -47,9 +51,8 @@ from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.weights.errors import WeightsError
-from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
-from sightsmith_training.weights.store import WeightsStore
 
 _COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
 _LEAST_COMPARED, _MOST_COMPARED = 6, 16
@@ -68,7 +71,10 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
         TrainingError: for a reason that the owner of the images can understand.
     """
     samples = _select(job)
+    before = time.monotonic()
     weights = _pretrained_weights()
+    # A download, which happens once on a machine, is nothing that the training took.
+    job = replace(job, ends=job.ends + time.monotonic() - before)
     side = _wanted_side(samples, job)
     meter = ProgressMeter(_expected_costs(samples, side, job), send)
     return _DetectorTraining(job, meter, weights, side).run(samples)
@@ -79,13 +85,13 @@ def _select(job: Job) -> DetectionSamples:
     if job.decision.composes_scenes:
         return select_brand_samples(spec.entries, spec.max_unusable_fraction)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
-    samples.require_enough(spec.min_images_per_label)
+    _require_enough(samples, spec)
     return samples
 
 
 def _pretrained_weights() -> Path:
     try:
-        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
+        return ensure_weights(NANODET, WeightsSettings())[0]
     except WeightsError as error:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
@@ -184,7 +190,7 @@ class _DetectorTraining:
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
-            samples.require_enough(self._spec.min_images_per_label)
+            _require_enough(samples, self._spec)
         return samples, _labelled(samples, read.pixels), read.unusable
 
     def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
@@ -216,9 +222,8 @@ class _DetectorTraining:
         """Which images are judged, what was found on them, and how the network sees some of them."""
         self._meter.enter("evaluating")
         if not samples.test:
-            if found.judgement is None:
-                raise _nothing_to_judge_by(samples)
             judged = found.judgement
+            assert judged is not None  # noqa: S101 - see `_require_enough`
             entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
@@ -228,8 +233,11 @@ class _DetectorTraining:
         return rows, self._detect(find, squares, sizes), squares
 
     def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
-        """All of them were read before, so that none is unusable."""
-        return self._job.read(entries, side, lambda share: None, "judged").pixels
+        """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
+        read = self._job.read(entries, side, lambda share: None, "judged")
+        if read.unusable:
+            raise _changed_meanwhile(read.unusable)
+        return read.pixels
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -268,13 +276,30 @@ def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
     )
 
 
-def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
+def _changed_meanwhile(images: Sequence[UnusableImage]) -> TrainingError:
+    first = images[0]
     return TrainingError(
+        "TOO_MANY_UNUSABLE_IMAGES",
+        f"{len(images)} images could be used when the training began and cannot any more; the first: "
+        f"{first.entry.image} {first.problem}",
+        [Violation(field=image.entry.image, description=image.problem) for image in images],
+        unusable=len(images),
+    )
+
+
+def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:
+    """Checks that every label can be learned, and that there will be images to judge the detector by."""
+    samples.require_enough(spec.min_images_per_label)
+    with_boxes = sum(bool(entry.boxes) for entry in samples.entries[: samples.training])
+    if samples.test or with_boxes >= LEAST_WITH_BOXES:
+        return
+    raise TrainingError(
         "NOT_ENOUGH_DATA",
-        f"there are no test images, and of {samples.training} training images none can be held out to judge by: give "
-        "test images, or more training images",
+        f"there are no test images, and of {with_boxes} training images with boxes none can be held out to judge by: "
+        "give test images, or more training images",
         [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
-        training_images=samples.training,
+        training_images_with_boxes=with_boxes,
+        min_training_images_with_boxes=LEAST_WITH_BOXES,
     )
 
 
