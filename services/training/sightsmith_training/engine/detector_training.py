@@ -36,9 +36,17 @@ from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
-from sightsmith_training.engine.progress import ProgressMeter
+from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.variants.exporting import (
+    MOST_COMPARED_IMAGES,
+    ExportedVariants,
+    expected_variant_seconds,
+    export_variants,
+)
+from sightsmith_training.engine.variants.judges import detector_judge
+from sightsmith_training.engine.variants.variant import VariantSettings
 from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
@@ -47,6 +55,7 @@ from sightsmith_training.weights.store import WeightsStore
 _LARGEST_SIDE = 640
 _COMPARED = 16  # Images on which the exports are compared with the network.
 _EXPORT_SECONDS = 12.0
+_EXPORTS_CHECKED = 0.3  # The share of the phase "checking" after which variants are made, if they are.
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
 
@@ -84,20 +93,24 @@ def _pretrained_weights() -> Path:
 
 def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, job.threads)
-    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged)
+    judged, variants = _judging_seconds(samples, job.threads), _variant_seconds(samples, job)
+    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged - variants)
     return {
         "reading": 0.2 + 0.01 * len(samples.entries) / job.threads,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
         "exporting": 0.5 * _EXPORT_SECONDS,
-        "checking": 0.5 * _EXPORT_SECONDS,
+        "checking": 0.5 * _EXPORT_SECONDS + variants,
     }
 
 
 def _judging_seconds(samples: DetectionSamples, threads: int) -> float:
     return 1.0 + NANODET.cost * samples.test / threads
+
+
+def _variant_seconds(samples: DetectionSamples, job: Job) -> float:
+    return expected_variant_seconds(job, NANODET.cost, samples.test or _COMPARED)
 
 
 class _DetectorTraining:
@@ -115,6 +128,7 @@ class _DetectorTraining:
         rows, detections, judged_squares = self._judge(find, samples, found)
         artifacts = self._export(detector, samples.labels)
         parity = self._check(find, judged_squares)
+        variants = self._export_variants(samples, found, rows, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
         facts = TrainingFacts(samples.images_by_label(), found.judgement.map_50 if found.judgement else None)
@@ -135,8 +149,10 @@ class _DetectorTraining:
                 *(Violation(field=image.entry.image, description=image.problem) for image in unusable),
             ],
             library_versions=library_versions(),
-            artifacts=artifacts,
+            artifacts=[*artifacts, *variants.files],
             parity=parity,
+            variants=list(variants.variants),
+            recommendations=list(variants.recommendations),
             evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
             predictions=describe_detections(matches, samples, rows, detections),
             phase_seconds={},
@@ -177,7 +193,9 @@ class _DetectorTraining:
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads)
+        kept_back = (
+            _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads) + _variant_seconds(samples, self._job)
+        )
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -202,9 +220,9 @@ class _DetectorTraining:
         sizes = [(samples.entries[row].width, samples.entries[row].height) for row in rows]
         return rows, self._detect(find, squares, sizes), squares
 
-    def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
+    def _squares(self, entries: Sequence[SpecEntry], side: int, name: str = "judged") -> Pixels:
         """All of them were read before, so that none is unusable."""
-        return self._job.read(entries, side, lambda share: None, "judged").pixels
+        return self._job.read(entries, side, lambda share: None, name).pixels
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -230,7 +248,21 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+        advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
+        return check_detector_exports(find, squares[:_COMPARED], self._job, advance)
+
+    def _export_variants(
+        self, samples: DetectionSamples, found: FoundDetector, rows: Sequence[int], squares: Pixels
+    ) -> ExportedVariants:
+        """Takes the judged images: their positions, and the squares of some of them, the first ones."""
+        if not self._spec.options.tries_variants:
+            return ExportedVariants()
+        learned = samples.entries[: min(samples.training, VariantSettings.calibration_images)]
+        calibration = self._squares(learned, found.side, "calibration")
+        compared = squares[:MOST_COMPARED_IMAGES]
+        judge = detector_judge(samples, rows[: len(compared)])
+        advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
+        return export_variants(self._job, calibration, compared, judge, advance)
 
 
 def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:

@@ -62,13 +62,17 @@ def detect(
     Returns:
         What was found on each image, in its pixels.
     """
-    found = []
+    found: list[Detections] = []
     for start in range(0, len(squares), _BATCH):
-        boxes, scores, labels = find(np.ascontiguousarray(squares[start : start + _BATCH]))
-        batch = zip(boxes, scores, labels, sizes[start : start + _BATCH], strict=True)
-        found += [_in_pixels(*answer) for answer in batch]
+        answers = find(np.ascontiguousarray(squares[start : start + _BATCH]))
+        found += in_pixels(answers, sizes[start : start + _BATCH])
         advance(len(found) / len(squares))
     return found
+
+
+def in_pixels(answers: Answers, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    """What was found on each of some images, in its pixels; `sizes` are their widths and heights."""
+    return [_in_pixels(*answer) for answer in zip(*answers, sizes, strict=True)]
 
 
 def _in_pixels(
