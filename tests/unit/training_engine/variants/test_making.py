@@ -58,6 +58,13 @@ def test_the_first_recipe_that_loses_little_is_taken() -> None:
     assert next(figures, None) is None
 
 
+def test_where_nothing_is_right_nothing_can_be_said_of_a_loss() -> None:
+    judge = Judge(lambda answers: 0.0)
+    for variant in make_variants(graphs.classifier(), CALIBRATION, PICTURES, judge, VariantSettings(seconds=0)):
+        assert not variant.kept
+        assert variant.reason == "the full model's figure is 0: no loss could be seen"
+
+
 def test_without_time_only_the_first_recipe_is_tried() -> None:
     figures = iter([0.9, 0.9, 0.7])
     judge = Judge(lambda answers: next(figures))
