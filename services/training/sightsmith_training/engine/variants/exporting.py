@@ -18,7 +18,7 @@ from sightsmith_training.engine.job import Job
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.variants.making import make_variants
 from sightsmith_training.engine.variants.recommendation import recommend
-from sightsmith_training.engine.variants.variant import Judge, Variant, VariantSettings
+from sightsmith_training.engine.variants.variant import Judge, Variant, VariantSettings, why_not_made
 
 MOST_COMPARED_IMAGES = 200
 """On more images than these nobody needs to see that a variant says what the full model says."""
@@ -73,7 +73,7 @@ def export_variants(
     try:
         model = (job.spec.output_dir / EXPORT_PATHS["onnx"]).read_bytes()
         made = make_variants(model, calibration, compared, judge, settings, advance)
-    except Exception as error:
+    except Exception as error:  # What the runtime raises is not documented, and the model is whole in any case.
         _log.warning("no variants can be made", exc_info=error)
         return ExportedVariants(variants=[_failed(variant_format, error) for variant_format in VARIANT_PATHS])
     written = [_write(job, variant) for variant in made]
@@ -92,7 +92,7 @@ def _write(job: Job, variant: Variant) -> tuple[Variant, ExportedFile | None]:
         return variant, write_export(job.spec.output_dir, variant.format, variant.data)
     except OSError as error:
         shutil.rmtree(job.spec.output_dir / variant.format, ignore_errors=True)
-        return replace(variant, kept=False, reason=f"it cannot be written: {error.strerror}"), None
+        return replace(variant, kept=False, reason=f"it cannot be written: {error.strerror or error}"), None
 
 
 def _told(variant: Variant, images: int) -> ModelVariant:
@@ -112,4 +112,4 @@ def _told(variant: Variant, images: int) -> ModelVariant:
 
 
 def _failed(variant_format: VariantFormat, error: Exception) -> ModelVariant:
-    return ModelVariant(format=variant_format, kept=False, reason=f"it cannot be made: {error}")
+    return ModelVariant(format=variant_format, kept=False, reason=why_not_made(error))

@@ -15,7 +15,7 @@ from sightsmith_training.engine.variants.eight_bits import RECIPES, Quantiser
 from sightsmith_training.engine.variants.graph_parts import GraphParts
 from sightsmith_training.engine.variants.half_precision import rounded_to_half_precision, to_half_precision
 from sightsmith_training.engine.variants.running import Answers, Runner, milliseconds_per_image, open_model, run_all
-from sightsmith_training.engine.variants.variant import Judge, Variant, VariantSettings
+from sightsmith_training.engine.variants.variant import Judge, Variant, VariantSettings, why_not_made
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class _Reference:
             milliseconds_before=0.0,
             milliseconds_after=0.0,
             kept=False,
-            reason=f"it cannot be made: {error}",
+            reason=why_not_made(error),
         )
 
 

@@ -75,3 +75,8 @@ class Variant:
     milliseconds_after: float
     kept: bool
     reason: str
+
+
+def why_not_made(error: Exception) -> str:
+    """The reason of a variant that an error prevented; running out of memory has no words of its own."""
+    return f"it cannot be made: {str(error) or type(error).__name__}"
