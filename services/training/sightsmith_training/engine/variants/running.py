@@ -17,7 +17,7 @@ Answers = list[npt.NDArray[Any]]
 
 Runner = Callable[[Pixels], Answers]
 
-_BATCH = 4
+_PIXELS_AT_ONCE, _MOST_AT_ONCE = 4 * 416**2, 4  # Bigger batches take more memory and are no quicker on a CPU.
 _ROUNDS = 12
 
 
@@ -39,11 +39,16 @@ def run_all(run: Runner, pixels: Pixels, threads: int) -> Answers:
 
     The first batch is a single image, so that a graph whose batch is fixed by accident fails.
     """
-    starts = [0, *range(1, len(pixels), _BATCH)]
+    starts = [0, *range(1, len(pixels), images_at_once(pixels))]
     stops = [*starts[1:], len(pixels)]
     batches = [np.ascontiguousarray(pixels[start:stop]) for start, stop in zip(starts, stops, strict=True)]
     with ThreadPoolExecutor(threads) as pool:
         return [np.concatenate(output) for output in zip(*pool.map(run, batches), strict=True)]
+
+
+def images_at_once(pixels: Pixels) -> int:
+    """How many of such images to run together: at least one."""
+    return max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / pixels.shape[1] ** 2)))
 
 
 def milliseconds_per_image(runners: Sequence[Runner], pixels: Pixels) -> list[float]:
