@@ -14,6 +14,7 @@ from sightsmith_training.engine.contract import (
     ImagePrediction,
     LabelEvaluation,
     Parity,
+    Recommendation,
     Task,
 )
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id, next_model_number
@@ -33,7 +34,7 @@ class Answers:
     evaluation: Evaluation | None = None
 
 
-FILE_NAMES = {"onnx": "1/model.onnx", "torchscript": "1/model.pt"}
+FILE_NAMES = {"onnx": "1/model.onnx", "onnx_int8": "1/model.onnx", "torchscript": "1/model.pt"}
 
 
 async def publish(
@@ -45,6 +46,7 @@ async def publish(
     side: int = 8,
     macro_f1: float = 0.5,
     judged: Answers | None = None,
+    recommendations: Sequence[Recommendation] = (),
 ) -> str:
     """Writes a model with these exported files, by format, and what it says of images; returns its name."""
     judged = judged or Answers("classification", labels, [_prediction(project, labels, index) for index in range(4)])
@@ -83,6 +85,7 @@ async def publish(
         evaluation=judged.evaluation or _evaluation(labels, macro_f1),
         training_seconds=12.5,
         create_time=utc_now(),
+        recommendations=recommendations,
     )
     async with database.transaction() as session:
         await add_model(session, model, judged.images)

@@ -49,9 +49,16 @@ from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
 from sightsmith_training.engine.parity import are_equal, compare_exports, require_equal
-from sightsmith_training.engine.progress import ProgressMeter
+from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage, read_images
 from sightsmith_training.engine.samples import Pixels, Samples, select_samples
+from sightsmith_training.engine.variants.exporting import (
+    MOST_COMPARED_IMAGES,
+    ExportedVariants,
+    expected_variant_seconds,
+    export_variants,
+)
+from sightsmith_training.engine.variants.judges import classifier_judge
 from sightsmith_training.weights.files import fetched_extras
 from sightsmith_training.weights.settings import WeightsSettings
 
@@ -59,6 +66,8 @@ from sightsmith_training.weights.settings import WeightsSettings
 _KEPT_BACK_SECONDS, _KEPT_BACK_WITHOUT_IMAGES = 12.0, 3.0
 # Where scores come from stored features: on how many images they are compared with those of the exports.
 _COMPARED_IMAGES = 16
+# The share of the phase "checking" after which variants are made, if they are.
+_EXPORTS_CHECKED = 0.3
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +89,9 @@ def train_classifier(job: Job, send: Callable[[Progress], None]) -> TrainingResu
     seconds = budget_seconds(spec.options, job.decision.task)
     backbones = backbones_to_try(spec.options, seconds, stored, samples.training, fetched_extras(WeightsSettings()))
     features = ClassifierFeatures(job, cache, backbones)
-    # Whoever has time to tune networks needs the images themselves.
-    known = features.known(samples) if spec.options.effort == "fast" else None
+    # Whoever has time to tune networks or to make variants needs the images themselves.
+    reads_images = spec.options.effort != "fast" or spec.options.tries_variants
+    known = None if reads_images else features.known(samples)
     expected = partial(_expected_costs, job, samples, backbones)
     meter = ProgressMeter(expected(reads_images=known is None), send)
     training = _ClassifierTraining(job, meter, cache, features, backbones)
@@ -105,7 +115,7 @@ def _expected_costs(
         "fitting": 0.1 + 0.001 * samples.training,
         "evaluating": 1.0 + 2 * embedding * judged if reads_images else 0.0,
         "exporting": 4.0 if reads_images else 1.0,
-        "checking": 2.0 + 3 * embedding * judged,
+        "checking": 2.0 + 3 * embedding * judged + _variant_seconds(samples, job, backbones),
     }
     tuning = tuning_seconds(
         job.spec.options.effort, [backbone.cost for backbone in backbones], samples.training, threads
@@ -116,6 +126,11 @@ def _expected_costs(
 
 def _probing_seconds(samples: Samples, *, reads_images: bool) -> float:
     return 1.0 + (0.02 if reads_images else 0.003) * samples.training
+
+
+def _variant_seconds(samples: Samples, job: Job, backbones: Sequence[Backbone]) -> float:
+    image_seconds = sum(backbone.cost for backbone in backbones) / len(backbones)
+    return expected_variant_seconds(job, image_seconds, samples.judged.stop - samples.judged.start)
 
 
 class _ClassifierTraining:
@@ -169,14 +184,16 @@ class _ClassifierTraining:
         # Test images are judged by the whole network; their features would be of no use.
         training = pixels[: samples.training]
         learned = self._features.of_training_images(samples, training, self._meter.advance)
-        found = self._search(samples, training, learned, _KEPT_BACK_SECONDS)
+        kept_back = _KEPT_BACK_SECONDS + _variant_seconds(samples, self._job, self._backbones)
+        found = self._search(samples, training, learned, kept_back)
         network = self._network(found)
         judged = pixels[samples.judged]
         scores = self._score(network, judged)
         artifacts = self._export(network, found, samples.labels)
         parity = self._compare(scores, judged)
         require_equal(parity)
-        return self._result(samples, found, artifacts, scores, parity, unusable)
+        variants = self._export_variants(samples, found, pixels)
+        return self._result(samples, found, artifacts, scores, parity, unusable, variants)
 
     def _read(self, wanted: Samples) -> tuple[Samples, Pixels, list[UnusableImage]]:
         """Reads what is wanted, and leaves out what cannot be used, if enough is left."""
@@ -271,9 +288,17 @@ class _ClassifierTraining:
     def _compare(self, scores: Outputs, pixels: Pixels) -> Parity:
         self._meter.enter("checking")
         spec = self._spec
-        return compare_exports(
-            scores, pixels, spec.output_dir, spec.parity_tolerance, self._job.threads, self._meter.advance
-        )
+        advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if spec.options.tries_variants else 1.0)
+        return compare_exports(scores, pixels, spec.output_dir, spec.parity_tolerance, self._job.threads, advance)
+
+    def _export_variants(self, samples: Samples, found: Found, pixels: Pixels) -> ExportedVariants:
+        if not self._spec.options.tries_variants:
+            return ExportedVariants()
+        rows = range(len(samples.entries))[samples.judged][:MOST_COMPARED_IMAGES]
+        judge = classifier_judge(samples, rows, _thresholds(samples, found))
+        advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
+        training, compared = pixels[: samples.training], pixels[rows.start : rows.stop]
+        return export_variants(self._job, training, compared, judge, advance)
 
     def _result(
         self,
@@ -283,10 +308,11 @@ class _ClassifierTraining:
         test_scores: Scores,
         parity: Parity,
         unusable: Sequence[UnusableImage] = (),
+        variants: ExportedVariants = ExportedVariants(),  # noqa: B008 - it is frozen
     ) -> TrainingResult:
         out_of_fold = Judged(samples, found.judged.tolist(), found.scores)
         test = Judged(samples, range(samples.training, len(samples.entries)), test_scores)
-        thresholds = choose_thresholds(out_of_fold)
+        thresholds = _thresholds(samples, found)
         matches = (test if samples.test else out_of_fold).matches(thresholds)
         points = found.learning
         curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
@@ -306,14 +332,20 @@ class _ClassifierTraining:
             ignored_images=samples.ignored,
             unusable_images=[Violation(field=image.entry.image, description=image.problem) for image in unusable],
             library_versions=library_versions(),
-            artifacts=artifacts,
+            artifacts=[*artifacts, *variants.files],
             parity=parity,
+            variants=list(variants.variants),
+            recommendations=list(variants.recommendations),
             evaluation=evaluation.model_copy(update={"learning_curve": found.learning}),
             predictions=describe_predictions(matches),
             phase_seconds={},
         )
         self._meter.finish()
         return result.model_copy(update={"phase_seconds": self._meter.seconds})
+
+
+def _thresholds(samples: Samples, found: Found) -> Scores:
+    return choose_thresholds(Judged(samples, found.judged.tolist(), found.scores))
 
 
 def _spread(rows: slice, count: int) -> list[int]:

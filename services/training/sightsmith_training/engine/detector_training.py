@@ -47,9 +47,17 @@ from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
-from sightsmith_training.engine.progress import ProgressMeter
+from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.variants.exporting import (
+    MOST_COMPARED_IMAGES,
+    ExportedVariants,
+    expected_variant_seconds,
+    export_variants,
+)
+from sightsmith_training.engine.variants.judges import detector_judge
+from sightsmith_training.engine.variants.variant import VariantSettings
 from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
@@ -57,6 +65,7 @@ from sightsmith_training.weights.settings import WeightsSettings
 _COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
 _LEAST_COMPARED, _MOST_COMPARED = 6, 16
 _EXPORT_SECONDS = 12.0
+_EXPORTS_CHECKED = 0.3  # The share of the phase "checking" after which variants are made, if they are.
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
 
@@ -107,18 +116,18 @@ def _wanted_side(samples: DetectionSamples, job: Job) -> int:
 
 def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, side, job.threads)
+    judged, variants = _judging_seconds(samples, side, job.threads), _variant_seconds(samples, side, job)
     reading = 0.2 + 0.01 * len(samples.entries) / job.threads
     if job.decision.composes_scenes:
         reading += composing_seconds(job, len(samples.labels))
-    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged)
+    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged - variants)
     return {
         "reading": reading,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
         "exporting": 0.5 * _EXPORT_SECONDS,
-        "checking": 0.5 * _EXPORT_SECONDS,
+        "checking": 0.5 * _EXPORT_SECONDS + variants,
     }
 
 
@@ -129,6 +138,10 @@ def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> floa
 def _compared(side: int) -> int:
     """How many images the exports are compared by: fewer where each takes long."""
     return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
+
+
+def _variant_seconds(samples: DetectionSamples, side: int, job: Job) -> float:
+    return expected_variant_seconds(job, seconds_per_image(side), samples.test or _compared(side))
 
 
 class _DetectorTraining:
@@ -147,6 +160,7 @@ class _DetectorTraining:
         rows, detections, judged_squares = self._judge(find, samples, found)
         artifacts = self._export(detector, samples.labels)
         parity = self._check(find, judged_squares)
+        variants = self._export_variants(samples, found, rows, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
         facts = TrainingFacts(
@@ -171,8 +185,10 @@ class _DetectorTraining:
                 *(Violation(field=image.entry.image, description=image.problem) for image in unusable),
             ],
             library_versions=library_versions(),
-            artifacts=artifacts,
+            artifacts=[*artifacts, *variants.files],
             parity=parity,
+            variants=list(variants.variants),
+            recommendations=list(variants.recommendations),
             evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
             predictions=describe_detections(matches, samples, rows, detections),
             phase_seconds={},
@@ -208,7 +224,8 @@ class _DetectorTraining:
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._side, self._job.threads)
+        judged = _judging_seconds(samples, self._side, self._job.threads)
+        kept_back = _EXPORT_SECONDS + judged + _variant_seconds(samples, self._side, self._job)
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -232,9 +249,9 @@ class _DetectorTraining:
         sizes = [(samples.entries[row].width, samples.entries[row].height) for row in rows]
         return rows, self._detect(find, squares, sizes), squares
 
-    def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
+    def _squares(self, entries: Sequence[SpecEntry], side: int, name: str = "judged") -> Pixels:
         """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
-        read = self._job.read(entries, side, lambda share: None, "judged")
+        read = self._job.read(entries, side, lambda share: None, name)
         if read.unusable:
             raise _changed_meanwhile(read.unusable)
         return read.pixels
@@ -263,7 +280,21 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, self._meter.advance)
+        advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
+        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, advance)
+
+    def _export_variants(
+        self, samples: DetectionSamples, found: FoundDetector, rows: Sequence[int], squares: Pixels
+    ) -> ExportedVariants:
+        """Takes the judged images: their positions, and the squares of some of them, the first ones."""
+        if not self._spec.options.tries_variants:
+            return ExportedVariants()
+        learned = samples.entries[: min(samples.training, VariantSettings.calibration_images)]
+        calibration = self._squares(learned, found.side, "calibration")
+        compared = squares[:MOST_COMPARED_IMAGES]
+        judge = detector_judge(samples, rows[: len(compared)])
+        advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
+        return export_variants(self._job, calibration, compared, judge, advance)
 
 
 def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:

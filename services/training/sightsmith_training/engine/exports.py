@@ -25,7 +25,14 @@ from torch import nn
 from sightsmith_training.engine.catalogue import IMAGE_SIDE
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.truth import Activation
-from sightsmith_training.engine.contract import EXPORT_PATHS, INPUT_NAME, OUTPUT_NAME, ExportedFile, ExportFormat
+from sightsmith_training.engine.contract import (
+    EXPORT_PATHS,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    VARIANT_PATHS,
+    ExportedFile,
+    ExportFormat,
+)
 from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, EVENED_ZERO
 
 _OPSET = 17  # Old enough for the ONNX Runtime of any Triton in use, and it has all that is needed here.
@@ -140,7 +147,7 @@ def load_traced(file: Path) -> nn.Module:
 
 def write_export(output_dir: Path, export_format: ExportFormat, data: bytes) -> ExportedFile:
     """Writes an exported model to its place in the output folder."""
-    path = EXPORT_PATHS[export_format]
+    path = (EXPORT_PATHS | VARIANT_PATHS)[export_format]
     file = output_dir / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)

@@ -104,3 +104,8 @@ class ProgressMeter:
                 best_score=self._best_score,
             )
         )
+
+
+def part_of(advance: Callable[[float], None], start: float, stop: float) -> Callable[[float], None]:
+    """What a part of a phase tells its progress to: 0 to 1 of the part is `start` to `stop` of the phase."""
+    return lambda share: advance(start + share * (stop - start))
