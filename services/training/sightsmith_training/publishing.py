@@ -84,6 +84,18 @@ class Publisher:
             tell(session, Outbox, ModelCreated(model=str(name)))
         return model
 
+    async def discard(self, lease: Lease) -> None:
+        """Deletes what was stored of a model that does not come to be; does nothing if nothing was.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+            UnavailableError: if the database or the object store cannot be reached.
+        """
+        async with self._database.transaction() as session:
+            number = (await locked_row(session, lease)).model_number
+        if number is not None:
+            await self._objects.delete_prefix(f"models/{lease.name.project}/{model_id(number)}")
+
     async def _store(
         self, model: ModelName, file: ExportedFile, result: TrainingResult, output_dir: Path
     ) -> list[StoredArtifact]:

@@ -21,6 +21,7 @@ from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
 from sightsmith_training.engine.contract import DetectorLimits, Failure, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.faults import failure_of
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
@@ -85,9 +86,13 @@ class Worker:
 
     async def _prepare(self) -> None:
         """Has a process load its libraries for the next training, as soon as there is nothing else to do."""
-        if self._settings.spare_process:
+        if not self._settings.spare_process:
+            return
+        try:
             await self._processes.prepare()
-            await self._reports.prepare()
+        except OSError:
+            _log.warning("no process could be prepared", exc_info=True)  # The next training tells why it cannot begin.
+        await self._reports.prepare()
 
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)
@@ -121,32 +126,45 @@ class Worker:
     async def _fail_unexpectedly(self, lease: Lease) -> str:
         message = "the worker failed unexpectedly; its log tells more"
         with suppress(LeaseLostError, UnavailableError):
-            await self._leases.fail(lease, JobError(reason="INTERNAL", message=message))
+            await self._fail(lease, JobError(reason="INTERNAL", message=message))
         return "failed"
 
     async def _train(self, lease: Lease, folder: Path) -> str:
         """Carries a job out to its end and tells which end that was."""
-        _make_empty(folder)
         beat = _Heartbeat(self._leases, lease, self._settings)
         try:
+            _make_empty(folder)
             spec = await beat.beside(self._specify(lease, folder / _OUTPUT))
             outcome = await beat.beside(self._run_engine(lease, spec, beat))
             if isinstance(outcome, Failure):
                 if outcome.reason == "DEPENDENCY_UNAVAILABLE":
                     raise UnavailableError(outcome.message)
-                await self._leases.fail(lease, _error_of(outcome))
-                return "failed"
+                return await self._fail(lease, _error_of(outcome))
             beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
             await beat.beside(self._publisher.publish(lease, outcome, spec))
         except CancelledByUserError:
+            await self._discard(lease)
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
-        except UnavailableError:
-            raise
+        except (UnavailableError, OSError) as error:
+            # An object store in a folder is out of reach when its disk is full; that passes no sooner than this one.
+            failure = failure_of(error.__cause__ if isinstance(error.__cause__, Exception) else error)
+            if failure.reason != "DISK_FULL":
+                raise
+            return await self._fail(lease, _error_of(failure))
         except SightsmithError as error:
-            await self._leases.fail(lease, JobError(reason="TRAINING_FAILED", message=error.message))
-            return "failed"
+            return await self._fail(lease, JobError(reason="TRAINING_FAILED", message=error.message))
         return "succeeded"
+
+    async def _fail(self, lease: Lease, error: JobError) -> str:
+        await self._discard(lease)
+        await self._leases.fail(lease, error)
+        return "failed"
+
+    async def _discard(self, lease: Lease) -> None:
+        """Leaves nothing of a model behind; a store that is out of reach must not keep the job from its end."""
+        with suppress(UnavailableError):
+            await self._publisher.discard(lease)
 
     async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: "_Heartbeat") -> TrainingResult | Failure:
         try:

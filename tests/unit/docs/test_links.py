@@ -10,11 +10,12 @@ from sightsmith.stack import StackSettings
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_labeling.settings import LabelingSettings
 from sightsmith_training.settings import TrainingSettings
+from sightsmith_training.weights.settings import WeightsSettings
 
 ROOT = Path(__file__).parents[3]
 # The introduction is read as the head of api.md, where its links within the page have their headings.
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - {ROOT / "docs" / "api_introduction.md"})
-SETTINGS = (Settings, StackSettings, LabelingSettings, TrainingSettings, InferenceSettings)
+SETTINGS = (Settings, StackSettings, LabelingSettings, TrainingSettings, InferenceSettings, WeightsSettings)
 STREAMS = {"SIGHTSMITH_EVENTS", "SIGHTSMITH_DEAD_LETTERS"}
 
 
