@@ -48,7 +48,8 @@ def run_all(run: Runner, pixels: Pixels, threads: int) -> Answers:
 
 def images_at_once(pixels: Pixels) -> int:
     """How many of such images to run together: at least one."""
-    return max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / pixels.shape[1] ** 2)))
+    side: int = pixels.shape[1]
+    return max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / side**2)))
 
 
 def milliseconds_per_image(runners: Sequence[Runner], pixels: Pixels) -> list[float]:
