@@ -11,6 +11,7 @@ from sightsmith.rpc.channel import error_of
 from sightsmith_training.convert import model_message
 from sightsmith_training.engine.catalogue import STARTING_POINTS
 from sightsmith_training.evaluation_convert import evaluation_message
+from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
 from sightsmith_training.model_card_page import model_card_page
 from sightsmith_training.models import Models
 
@@ -40,7 +41,9 @@ class ModelCards:
         """
         model = await self._models.get(name)
         snapshot = await self._snapshot(model.snapshot)
-        return model_card_page(model_message(model), evaluation_message(model), snapshot, _LICENCES)
+        return model_card_page(
+            model_message(model), evaluation_message(StoredEvaluation.own_of(model)), snapshot, _LICENCES
+        )
 
     async def _snapshot(self, name: str) -> Snapshot | None:
         """A snapshot; None if it went with its project."""
