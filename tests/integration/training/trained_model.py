@@ -45,6 +45,7 @@ async def publish(
     side: int = 8,
     macro_f1: float = 0.5,
     judged: Answers | None = None,
+    training_job: str = "",
 ) -> str:
     """Writes a model with these exported files, by format, and what it says of images; returns its name."""
     judged = judged or Answers("classification", labels, [_prediction(project, labels, index) for index in range(4)])
@@ -63,7 +64,7 @@ async def publish(
     model = Model(
         name=name,
         number=number,
-        training_job=TrainingJobName(project, f"j-{uuid.uuid4().hex[:12]}"),
+        training_job=TrainingJobName(project, training_job or f"j-{uuid.uuid4().hex[:12]}"),
         snapshot=f"projects/{project}/snapshots/1",
         task=judged.task,
         labels=list(labels),
