@@ -4,6 +4,7 @@ It has jobs of its own, so that an evaluation of a minute does not wait for a tr
 cores and no torch.
 """
 
+import asyncio
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge
@@ -60,7 +61,7 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
     async def _select(self, lease: EvaluationLease, model: Model) -> SelectedImages:
         entries = await read_manifest(self._objects, lease.manifest_key, lease.manifest_sha256)
         learned = await self._learned_by(model)
-        return select_images(entries, lease.wanted, model.task, model.labels, learned)
+        return await asyncio.to_thread(select_images, entries, lease.wanted, model.task, model.labels, learned)
 
     async def _learned_by(self, model: Model) -> set[str]:
         """SHA-256 of the images that a model, or the one that it is a copy of, learned from."""

@@ -62,7 +62,7 @@ class JobWorker(ABC, Generic[LeaseT]):
         """
 
     async def prepare(self) -> None:
-        """Gets ready while there is no job."""
+        """Gets ready for the next job."""
 
     async def tidy(self, lease: LeaseT) -> None:
         """Removes what is of no use after the end of a job."""
@@ -91,6 +91,7 @@ class JobWorker(ABC, Generic[LeaseT]):
             if lease is not None:
                 with self._busy.track_inprogress():
                     await self._work_on(lease)
+                await self.prepare()
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hint.wait(), self._settings.poll_seconds)

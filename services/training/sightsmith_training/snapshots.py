@@ -1,5 +1,6 @@
 """Snapshots, as training sees them: labeling's answer when a job is created, the manifest when a worker begins."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing, suppress
@@ -135,7 +136,8 @@ async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEnt
         raise InternalError(f"the manifest {key} is not in the object store") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InternalError(f"the manifest {key} is not the one that was written")
-    return [_entry(line) for line in data.splitlines()]
+    # A manifest may have 100,000 lines, and the leases are kept meanwhile.
+    return await asyncio.to_thread(lambda: [_entry(line) for line in data.splitlines()])
 
 
 class SnapshotEntries:

@@ -130,7 +130,8 @@ def select_images(
         ignored=len(new) - len(fitting),
         flawed=list(flaws.values()),
     )
-    if not any(set(labels_on(entry)) & set(labels) for entry in selected.entries):
+    known = set(labels)
+    if not any(known.intersection(labels_on(entry)) for entry in selected.entries):
         raise _nothing_to_judge_by(selected, len(asked), task, labels)
     return selected
 
