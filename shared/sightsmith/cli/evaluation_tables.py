@@ -126,17 +126,21 @@ def _labels(evaluation: Evaluation) -> Table:
 def _selection(evaluation: Evaluation) -> Iterator[str]:
     """Which images an evaluation by others than the training's is about, as far as it is worth telling."""
     if unknown := evaluation.unknown_labels:
-        counts = ", ".join(f"{label.label} ({label.image_count} images)" for label in unknown)
+        counts = ", ".join(f"{label.label} (on {_images_of(label.image_count)})" for label in unknown)
         yield escape(f"labels that the model does not know, which count as nothing there: {counts}")
     left_out = evaluation.left_out
     for count, why in (
-        (left_out.learned_image_count, "the model learned from them"),
-        (left_out.ignored_image_count, "they are not labelled as the model answers"),
-        (left_out.unusable_image_count, "they cannot be used"),
+        (left_out.learned_image_count, "learned from"),
+        (left_out.ignored_image_count, "not labelled as the model answers"),
+        (left_out.unusable_image_count, "of no use"),
     ):
         if count:
-            yield f"left out: {count} images, because {why}"
+            yield f"left out: {_images_of(count)} {why}"
     yield from (escape(f"  {image.image} {image.problem}") for image in left_out.unusable_images[:_SHOWN_IMAGES])
+
+
+def _images_of(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _label_cells(metrics: LabelMetrics) -> Iterator[str]:

@@ -23,9 +23,13 @@ from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
 from sightsmith.database import Database
+from sightsmith.errors import AlreadyExistsError, NotFoundError
+from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
 from sightsmith.objects import Objects, image_key
 from sightsmith.settings import Settings
+from sightsmith_training.evaluation_jobs import EvaluationJobs
 from sightsmith_training.evaluation_worker import EvaluationWorker
+from sightsmith_training.evaluations.selection import WantedImages
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import EvaluationLeases, LeaseLostError
 from sightsmith_training.settings import TrainingSettings
@@ -274,7 +278,7 @@ async def test_the_command_line_tells_everything(
     assert told.exit_code == 0, told.output
     words = " ".join(told.output.split())
     assert "judged by 5 images that it did not learn from" in words
-    assert "labels that the model does not know, which count as nothing there: elk (1 images)" in words
+    assert "labels that the model does not know, which count as nothing there: elk (on 1 image)" in words
     listed = await asyncio.to_thread(run, "models", "evaluations", project, "v1", "--json")
     (name,) = (evaluation["name"] for evaluation in json.loads(listed.output)["evaluations"])
     id_ = name.rpartition("/")[2]
@@ -344,6 +348,31 @@ async def test_jobs_are_cancelled_waiting_and_running(
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert list(client.evaluation_jobs.evaluations(classifier)) == []
+
+
+async def test_jobs_of_other_kinds_are_others(
+    client: Client, database: Database, classifier: str, pictures: Pictures
+) -> None:
+    snapshot = await pictures.snapshot(colours(*COLOURS))
+    name, request_id = ModelName.parse(classifier), uuid.uuid4()
+    trainings, evaluations = TrainingJobs(database), EvaluationJobs(database)
+    made = [await evaluations.create(name, snapshot, WantedImages(), request_id) for _ in range(2)]
+    assert made[0] == made[1], "the same request makes one job"
+    for again in (
+        evaluations.create(name, snapshot, WantedImages(split="test"), request_id),
+        trainings.create(
+            name.project, TrainableSnapshot(snapshot.name, snapshot.manifest_key, "0" * 64), 0, request_id
+        ),
+    ):
+        with pytest.raises(AlreadyExistsError) as raised:
+            await again
+        assert raised.value.reason == "REQUEST_ID_REUSED"
+    with pytest.raises(NotFoundError):
+        await trainings.get(TrainingJobName(name.project, made[0].id))
+    assert list(client.training_jobs(name.project)) == []
+    assert await evaluations.cancel(EvaluationJobName.parse(made[0].name)) == await evaluations.get(
+        EvaluationJobName.parse(made[0].name)
+    )
 
 
 @pytest.mark.usefixtures("working")
