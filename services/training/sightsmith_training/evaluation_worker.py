@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from sightsmith.database import Database
 from sightsmith.objects import Objects, open_object_store
-from sightsmith_training.engine.contract import AnsweringSpec, Answers, Failure
+from sightsmith_training.engine.contract import AnsweringSpec, Answers, Failure, TrainingResult
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.evaluation_publishing import EvaluationPublishing
 from sightsmith_training.evaluations.selection import SelectedImages, select_images
@@ -49,11 +49,9 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
             selected = await beat.beside(self._select(lease, model))
         except TrainingError as error:
             return error.failure
-        process = await TrainingProcess.start(folder)
-        outcome = await beat.beside(ask(process, self._specify(model, selected), beat))
+        outcome = await beat.beside(self._answers(model, selected, folder, beat))
         if isinstance(outcome, Failure):
             return outcome
-        assert isinstance(outcome, Answers)  # noqa: S101 - it was asked for answers
         beat.progress = JobProgress(phase="publishing", percent=99)
         await beat.beside(self._publishing.publish(lease, selected, outcome))
         return None
@@ -75,6 +73,13 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
             return set()
         entries = await read_manifest(self._objects, row.manifest_key, row.manifest_sha256)
         return {entry.sha256 for entry in entries if entry.split == "train"}
+
+    async def _answers(
+        self, model: Model, selected: SelectedImages, folder: Path, beat: Heartbeat
+    ) -> Answers | Failure:
+        outcome = await ask(await TrainingProcess.start(folder), self._specify(model, selected), beat)
+        assert not isinstance(outcome, TrainingResult)  # noqa: S101 - it was asked for answers
+        return outcome
 
     def _specify(self, model: Model, selected: SelectedImages) -> AnsweringSpec:
         file = _onnx_file_of(model)

@@ -54,7 +54,7 @@ def detected(draw: st.DrawFn) -> list[ImagePrediction]:
     ]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(classified())
 def test_a_label_that_the_model_does_not_know_counts_as_nothing_there(answers: list[ImagePrediction]) -> None:
     rules = Rules.of("multi_label_classification", KNOWN, (0.5, 0.5))
@@ -66,7 +66,7 @@ def test_a_label_that_the_model_does_not_know_counts_as_nothing_there(answers: l
     assert np.array_equal(match(rules, answers).truth, match(rules, bare).truth)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(detected())
 def test_a_box_that_the_model_does_not_know_counts_as_background(answers: list[ImagePrediction]) -> None:
     rules = Rules.of("detection", KNOWN, (0.5, 0.5))
