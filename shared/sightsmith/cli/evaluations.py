@@ -90,6 +90,8 @@ def compare_command(
     as_json: JsonOption = False,
 ) -> None:
     """Tell which of two models is better on the images that both were judged by, and whether that may be chance."""
+    if on is not None and snapshot is None:
+        raise typer.BadParameter("--on says whose snapshot is meant: give --snapshot, too")
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         names = [model_name(client, project, model) for model in (baseline, candidate)]
