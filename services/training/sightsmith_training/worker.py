@@ -11,7 +11,7 @@ from sightsmith.events.facts import SUBJECT_PREFIX
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
-from sightsmith_training.engine.contract import Answers, Failure, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import Answers, DetectorLimits, Failure, TrainingResult, TrainingSpec
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
@@ -91,6 +91,9 @@ class Worker(JobWorker[Lease]):
             threads=self._settings.training_threads,
             device=self._settings.training_device,
             ray_address=self._settings.ray_address,
+            detector_limits=DetectorLimits(
+                largest_side=self._settings.max_detector_side, decoded_bytes=self._settings.max_decoded_bytes
+            ),
             image_limits=image_limits(self._settings),
         )
 

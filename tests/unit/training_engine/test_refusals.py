@@ -138,10 +138,16 @@ def test_a_detector_without_its_weights_says_how_to_get_them(
     assert not (project.folder / "output").exists()
 
 
-def test_boxes_on_test_images_alone_are_too_few(project: Project) -> None:
-    failure = failure_of(project.spec([boxed(entry) if entry.split == "test" else entry for entry in crops(project)]))
+def test_a_label_of_test_boxes_without_a_picture_is_named(project: Project) -> None:
+    """Boxes on test images alone: the training images are taken for pictures of the objects."""
+    entries = [
+        boxed(entry) if entry.split == "test" else entry
+        for entry in crops(project)
+        if entry.split == "test" or entry.labels != ["cat"]
+    ]
+    failure = failure_of(project.spec(entries))
     assert failure.reason == "NOT_ENOUGH_DATA"
-    assert "draw boxes on training images" in failure.message
+    assert [violation.field for violation in failure.violations] == ["labels['cat']"]
 
 
 def test_boxes_of_no_size_are_named(project: Project) -> None:

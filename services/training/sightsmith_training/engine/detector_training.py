@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sightsmith_training.engine.brand_samples import select_brand_samples
+from sightsmith_training.engine.brand_scenes import compose_brand_scenes, composing_seconds
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.halving import Budget
@@ -17,7 +19,12 @@ from sightsmith_training.engine.contract import (
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.detection.design import suitable_side
+from sightsmith_training.engine.detection.design import (
+    affordable_side,
+    larger_side,
+    seconds_per_image,
+    suitable_side,
+)
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
@@ -40,8 +47,8 @@ from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
 from sightsmith_training.weights.store import WeightsStore
 
-_LARGEST_SIDE = 640
-_COMPARED = 16  # Images on which the exports are compared with the network.
+_COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
+_LEAST_COMPARED, _MOST_COMPARED = 6, 16
 _EXPORT_SECONDS = 12.0
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
@@ -56,19 +63,20 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     Raises:
         TrainingError: for a reason that the owner of the images can understand.
     """
+    samples = _select(job)
+    weights = _pretrained_weights()
+    side = _wanted_side(samples, job)
+    meter = ProgressMeter(_expected_costs(samples, side, job), send)
+    return _DetectorTraining(job, meter, weights, side).run(samples)
+
+
+def _select(job: Job) -> DetectionSamples:
     spec = job.spec
     if job.decision.composes_scenes:
-        raise _no_boxes_to_learn_from(job.decision.reason)
+        return select_brand_samples(spec.entries, spec.max_unusable_fraction)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
     samples.require_enough(spec.min_images_per_label)
-    weights = _pretrained_weights()
-    meter = ProgressMeter(_expected_costs(samples, job), send)
-    return _DetectorTraining(job, meter, weights).run(samples)
-
-
-def _no_boxes_to_learn_from(reason: str) -> TrainingError:
-    wanted = "scenes are not composed by this version: draw boxes on training images"
-    return TrainingError("NOT_ENOUGH_DATA", f"{reason} But {wanted}", [Violation(field="boxes", description=wanted)])
+    return samples
 
 
 def _pretrained_weights() -> Path:
@@ -78,12 +86,24 @@ def _pretrained_weights() -> Path:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
 
-def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
+def _wanted_side(samples: DetectionSamples, job: Job) -> int:
+    """Side of the squares to which images are decoded: that of the first detector, or of the largest to be tried."""
+    options = job.spec.options
+    labellings = [samples.labelling(row) for row in range(samples.training)]
+    largest = affordable_side(len(samples.entries), job.spec.detector_limits)
+    side = suitable_side(labellings, largest, options.preference)
+    return larger_side(side, largest) if options.effort == "best" else side
+
+
+def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, job.threads)
-    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged)
+    judged = _judging_seconds(samples, side, job.threads)
+    reading = 0.2 + 0.01 * len(samples.entries) / job.threads
+    if job.decision.composes_scenes:
+        reading += composing_seconds(job, len(samples.labels))
+    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged)
     return {
-        "reading": 0.2 + 0.01 * len(samples.entries) / job.threads,
+        "reading": reading,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
@@ -92,20 +112,26 @@ def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
     }
 
 
-def _judging_seconds(samples: DetectionSamples, threads: int) -> float:
-    return 1.0 + NANODET.cost * samples.test / threads
+def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> float:
+    return 1.0 + seconds_per_image(side) * samples.test / threads
+
+
+def _compared(side: int) -> int:
+    """How many images the exports are compared by: fewer where each takes long."""
+    return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
 
 
 class _DetectorTraining:
-    def __init__(self, job: Job, meter: ProgressMeter, weights: Path) -> None:
+    def __init__(self, job: Job, meter: ProgressMeter, weights: Path, side: int) -> None:
         self._job = job
+        self._side = side
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
-        samples, squares, unusable = self._read(wanted)
-        found = self._search(samples, squares)
+        samples, given, unusable = self._read(wanted)
+        found = self._search(samples, given)
         detector = Detector(found.network, found.side)
         find = network_finder(detector)
         rows, detections, judged_squares = self._judge(find, samples, found)
@@ -113,7 +139,11 @@ class _DetectorTraining:
         parity = self._check(find, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
-        facts = TrainingFacts(samples.images_by_label(), found.judgement.map_50 if found.judgement else None)
+        facts = TrainingFacts(
+            samples.images_by_label(),
+            found.judgement.map_50 if found.judgement else None,
+            composed=self._job.decision.composes_scenes,
+        )
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
@@ -140,27 +170,21 @@ class _DetectorTraining:
         self._meter.finish()
         return result.model_copy(update={"phase_seconds": self._meter.seconds})
 
-    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, Pixels, list[UnusableImage]]:
+    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, DetectorInput, list[UnusableImage]]:
         """Reads the training images as large as they may be wanted, and leaves out what cannot be used."""
         self._meter.enter("reading")
-        labellings = [wanted.labelling(row) for row in range(wanted.training)]
-        side = suitable_side(labellings, _LARGEST_SIDE, self._spec.options.preference)
-        read = self._job.read(wanted.entries, side, self._meter.advance)
-        if not read.unusable:
-            return wanted, read.pixels, []
-        left = wanted.without([image.entry for image in read.unusable])
-        left.require_enough(self._spec.min_images_per_label)
-        return left, read.pixels, read.unusable
+        if self._job.decision.composes_scenes:
+            material = compose_brand_scenes(self._job, wanted, self._meter.advance)
+            return material.samples, material.given, material.unusable
+        read = self._job.read(wanted.entries, self._side, self._meter.advance)
+        samples = wanted
+        if read.unusable:
+            samples = wanted.without([image.entry for image in read.unusable])
+            samples.require_enough(self._spec.min_images_per_label)
+        return samples, _labelled(samples, read.pixels), read.unusable
 
-    def _search(self, samples: DetectionSamples, squares: Pixels) -> FoundDetector:
+    def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
         self._meter.enter("searching")
-        rows = range(samples.training)
-        given = DetectorInput(
-            squares=squares[: samples.training],
-            labellings=[samples.labelling(row) for row in rows],
-            labels=len(samples.labels),
-            sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
-        )
         options = self._spec.options
         checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
         wish = DetectorWish(
@@ -170,10 +194,11 @@ class _DetectorTraining:
             threads=self._job.threads,
             folder=self._job.folder,
             pretrained=self._weights,
+            device=self._spec.device,
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads)
+        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._side, self._job.threads)
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -190,7 +215,7 @@ class _DetectorTraining:
             if found.judgement is None:
                 raise _nothing_to_judge_by(samples)
             judged = found.judgement
-            entries = [samples.entries[row] for row in judged.rows[:_COMPARED].tolist()]
+            entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
         rows = range(samples.training, len(samples.entries))
@@ -226,7 +251,17 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, self._meter.advance)
+
+
+def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
+    rows = range(samples.training)
+    return DetectorInput(
+        squares=squares[: samples.training],
+        labellings=[samples.labelling(row) for row in rows],
+        labels=len(samples.labels),
+        sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
+    )
 
 
 def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
@@ -259,7 +294,7 @@ def _candidate(trial: DetectorTrial) -> Candidate:
 def _untried(found: FoundDetector) -> Candidate:
     """Where there are too few images to try anything on, there is one design and no score."""
     name = f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few"
-    milliseconds = 1000 * NANODET.cost * (found.side / NANODET.input_side) ** 2
+    milliseconds = 1000 * seconds_per_image(found.side)
     return Candidate(
         backbones=[NANODET.name],
         strength=0.0,

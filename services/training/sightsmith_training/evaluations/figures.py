@@ -11,7 +11,7 @@ from sightsmith_training.engine.judging.detection_matches import DetectionMatche
 from sightsmith_training.evaluations.matching import Matches
 
 # For these more must be known of the training than is kept after it. What was said at its end stays.
-_ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "MORE_IMAGES", "SPLIT_LABEL"}
+_ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "SCENES_COMPOSED", "MORE_IMAGES", "SPLIT_LABEL"}
 _CODES = get_args(AdviceCode)
 
 
