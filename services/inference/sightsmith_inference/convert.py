@@ -9,7 +9,7 @@ from sightsmith.api.inference.v1 import deployment_pb2, prediction_service_pb2
 from sightsmith.errors import InvalidArgumentError, SightsmithError
 from sightsmith.rpc.status import to_status
 from sightsmith_inference.deployments import Deployment, DeploymentError
-from sightsmith_inference.models import Runtime
+from sightsmith_inference.models import RECOMMENDED, Runtime, RuntimeWish
 from sightsmith_inference.predictor import Outcome
 from sightsmith_inference.ranking import Box, Prediction, Wish
 from sightsmith_inference.sampling import SamplingPolicy
@@ -17,13 +17,19 @@ from sightsmith_inference.sampling import SamplingPolicy
 _RUNTIMES = {
     Runtime.ONNX: deployment_pb2.Deployment.RUNTIME_ONNX,
     Runtime.TORCHSCRIPT: deployment_pb2.Deployment.RUNTIME_TORCHSCRIPT,
+    Runtime.ONNX_INT8: deployment_pb2.Deployment.RUNTIME_ONNX_INT8,
+    Runtime.ONNX_FP16: deployment_pb2.Deployment.RUNTIME_ONNX_FP16,
 }
 _FROM_PROTO = {value: runtime for runtime, value in _RUNTIMES.items()}
 
 
-def runtime_of(value: deployment_pb2.Deployment.Runtime.ValueType) -> Runtime:
-    """What is to run a model; ONNX Runtime where nothing, or nothing known, is said."""
-    return _FROM_PROTO.get(value, Runtime.ONNX)
+def runtime_of(value: deployment_pb2.Deployment.Runtime.ValueType) -> RuntimeWish:
+    """What is to run a model; what it recommends where nothing, or nothing known, is said."""
+    return _FROM_PROTO.get(value, RECOMMENDED)
+
+
+def _runtime_value(wish: RuntimeWish) -> deployment_pb2.Deployment.Runtime.ValueType:
+    return _RUNTIMES[wish] if isinstance(wish, Runtime) else deployment_pb2.Deployment.RUNTIME_UNSPECIFIED
 
 
 def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
@@ -32,10 +38,11 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
     message = deployment_pb2.Deployment(
         name=str(deployment.name),
         model=deployment.model,
-        runtime=_RUNTIMES[deployment.runtime],
+        runtime=_runtime_value(deployment.runtime),
         state=deployment_pb2.Deployment.State.Value(f"STATE_{deployment.state}"),
         serving_model=serving.model if serving else "",
         triton_model=serving.triton_model if serving else "",
+        serving_runtime=_runtime_value(serving.runtime if serving else RECOMMENDED),
         sampling=deployment_pb2.SamplingPolicy(**vars(deployment.sampling)) if deployment.sampling.is_on else None,
         error=_status_of(deployment.error) if deployment.error else None,
         create_time=Timestamp(),

@@ -17,7 +17,7 @@ from sightsmith.errors import AlreadyExistsError, NotFoundError, SightsmithError
 from sightsmith.events.outbox import tell
 from sightsmith.names import DeploymentName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
-from sightsmith_inference.models import Runtime, ServableModel, servable_of
+from sightsmith_inference.models import RuntimeWish, ServableModel, runtime_wish, servable_of
 from sightsmith_inference.sampling import OFF, SamplingPolicy
 from sightsmith_inference.tables import DeploymentRow, ModelRow, OutboxRow, TritonModelRow
 
@@ -57,7 +57,7 @@ class Deployment:
         id: key of the row; another one when a deployment of the same name is made anew.
         generation: counts the wishes of users.
         model: the model that is wanted.
-        runtime: what is wanted to run it.
+        runtime: what is wanted to run it, or that it is what the model recommends.
         state: where it stands.
         last_served: what answers. While STARTING: what answered until the inference server lost it.
         sampling: which predictions are kept for review.
@@ -70,7 +70,7 @@ class Deployment:
     generation: int
     name: DeploymentName
     model: str
-    runtime: Runtime
+    runtime: RuntimeWish
     state: DeploymentState
     last_served: ServableModel | None
     sampling: SamplingPolicy
@@ -89,7 +89,7 @@ class Deployment:
         return self.state is DeploymentState.STARTING and self.last_served is not None
 
     @property
-    def goal(self) -> tuple[str, Runtime]:
+    def goal(self) -> tuple[str, RuntimeWish]:
         """The model that is to be made ready, and what is to run it: the lost one, or else the one that is wanted."""
         if self.is_coming_back and self.last_served is not None:
             return self.last_served.model, self.last_served.runtime
@@ -103,7 +103,7 @@ class Deployments:
         self._database = database
 
     async def create(
-        self, name: DeploymentName, model: ModelName, runtime: Runtime, sampling: SamplingPolicy = OFF
+        self, name: DeploymentName, model: ModelName, runtime: RuntimeWish, sampling: SamplingPolicy = OFF
     ) -> Deployment:
         """Creates a deployment that is to be started.
 
@@ -154,7 +154,7 @@ class Deployments:
         self,
         name: DeploymentName,
         model: ModelName | None,
-        runtime: Runtime | None,
+        runtime: RuntimeWish | None,
         sampling: SamplingPolicy | None = None,
     ) -> Deployment:
         """Wishes for another model, runtime or sampling; None leaves one as it is. What answers goes on meanwhile.
@@ -224,7 +224,7 @@ class Deployments:
             return [_deployment_of(*row) for row in await session.execute(query)]
 
 
-def _wish_for(row: DeploymentRow, model: ModelName | None, runtime: Runtime | None) -> None:
+def _wish_for(row: DeploymentRow, model: ModelName | None, runtime: RuntimeWish | None) -> None:
     answers = DeploymentState(row.state) in ANSWERING
     row.state = DeploymentState.UPDATING if answers else DeploymentState.STARTING
     row.serving_triton_model = row.serving_triton_model if answers else None
@@ -286,7 +286,7 @@ def _deployment_of(row: DeploymentRow, triton_model: TritonModelRow | None, mode
         generation=row.generation,
         name=DeploymentName(row.project, row.deployment_id),
         model=row.model,
-        runtime=Runtime(row.runtime),
+        runtime=runtime_wish(row.runtime),
         state=DeploymentState(row.state),
         last_served=servable_of(triton_model, model) if triton_model and model else None,
         sampling=SamplingPolicy(row.sampled_share, row.sampled_below_confidence),

@@ -11,9 +11,19 @@ from sightsmith_inference.tensors import INPUT, OutputTensor
 from sightsmith_inference.trained_models import TrainedModel
 
 CONFIGURATION_FILE = "config.pbtxt"
-MODEL_FILES = {Runtime.ONNX: "1/model.onnx", Runtime.TORCHSCRIPT: "1/model.pt"}
+MODEL_FILES = {
+    Runtime.ONNX: "1/model.onnx",
+    Runtime.TORCHSCRIPT: "1/model.pt",
+    Runtime.ONNX_INT8: "1/model.onnx",
+    Runtime.ONNX_FP16: "1/model.onnx",
+}
 
-_BACKENDS = {Runtime.ONNX: "onnxruntime", Runtime.TORCHSCRIPT: "pytorch"}
+_BACKENDS = {
+    Runtime.ONNX: "onnxruntime",
+    Runtime.TORCHSCRIPT: "pytorch",
+    Runtime.ONNX_INT8: "onnxruntime",
+    Runtime.ONNX_FP16: "onnxruntime",
+}
 
 
 def triton_name(trained: TrainedModel, runtime: Runtime) -> str:
@@ -52,6 +62,9 @@ def read_configuration(text: bytes, trained: TrainedModel, runtime: Runtime) -> 
         image_side=trained.image_side,
         max_batch_size=max_batch_size,
         task=trained.task,
+        recommended_for=frozenset(
+            processor for processor, recommended in trained.recommended.items() if recommended is runtime
+        ),
         thresholds=trained.thresholds,
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, Literal
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
@@ -18,6 +19,26 @@ class Runtime(StrEnum):
 
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"
+    # ONNX Runtime too, with files of fewer bits.
+    ONNX_INT8 = "onnx_int8"
+    ONNX_FP16 = "onnx_fp16"
+
+
+RECOMMENDED: Final = "recommended"
+RuntimeWish = Runtime | Literal["recommended"]
+"""A runtime, or whichever a model version recommends."""
+
+
+def runtime_wish(text: str) -> RuntimeWish:
+    """Reads a wish that was written down as text."""
+    return RECOMMENDED if text == RECOMMENDED else Runtime(text)
+
+
+class Processor(StrEnum):
+    """What Triton computes on."""
+
+    CPU = "cpu"
+    GPU = "gpu"
 
 
 class Task(StrEnum):
@@ -41,6 +62,7 @@ class ServableModel:
         max_batch_size: how many images Triton takes in one request, at least 1.
         task: what it does.
         thresholds: per label, the least score at which it holds, 0 to 1; None if the most likely label is the answer.
+        recommended_for: the processors for which the model version recommends this format.
     """
 
     triton_model: str
@@ -51,6 +73,7 @@ class ServableModel:
     max_batch_size: int
     task: Task = Task.CLASSIFICATION
     thresholds: tuple[float, ...] | None = None
+    recommended_for: frozenset[Processor] = frozenset()
 
     @property
     def outputs(self) -> tuple[OutputTensor, ...]:
@@ -61,6 +84,17 @@ class ServableModel:
 def outputs_of(task: Task, labels: int) -> tuple[OutputTensor, ...]:
     """What a model for a task gives for each image."""
     return DETECTOR_OUTPUTS if task is Task.DETECTION else vector_output(labels)
+
+
+def suitable(
+    staged: Mapping[Runtime, ServableModel], wish: RuntimeWish, processor: Processor
+) -> Sequence[ServableModel]:
+    """What may be put into service, the best first: none, one or, where a recommendation could fail, two."""
+    if isinstance(wish, Runtime):
+        return [staged[wish]] if wish in staged else []
+    recommended = [servable for servable in staged.values() if processor in servable.recommended_for]
+    full = [staged[Runtime.ONNX]] if Runtime.ONNX in staged else []
+    return list(dict.fromkeys(recommended + full))
 
 
 class Models:
@@ -133,6 +167,7 @@ def servable_of(triton_model: TritonModelRow, model: ModelRow) -> ServableModel:
         max_batch_size=triton_model.max_batch_size,
         task=Task(model.task),
         thresholds=None if model.thresholds is None else tuple(model.thresholds),
+        recommended_for=frozenset(map(Processor, triton_model.recommended_for)),
     )
 
 
@@ -158,6 +193,7 @@ def _insert_triton_model(servable: ServableModel) -> Insert:
             model=servable.model,
             runtime=servable.runtime,
             max_batch_size=servable.max_batch_size,
+            recommended_for=sorted(servable.recommended_for),
         )
         .on_conflict_do_nothing()
     )

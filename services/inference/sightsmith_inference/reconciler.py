@@ -14,7 +14,7 @@ from sightsmith_inference.deployments import Deployment, Deployments, Deployment
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.keyed_locks import KeyedLocks
 from sightsmith_inference.lease import Lease
-from sightsmith_inference.models import Models, ServableModel
+from sightsmith_inference.models import Models, Runtime, ServableModel, suitable
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
@@ -161,10 +161,20 @@ class Reconciler:
         await self._routes.refresh()
 
     async def _put_into_service(self, deployment: Deployment) -> bool:
-        model, runtime = deployment.goal
-        servable = (await self._staging.stage(model)).get(runtime)
-        if servable is None:
-            raise ModelNotServableError(f"{model} was not exported for {runtime}")
+        model, wish = deployment.goal
+        servables = suitable(await self._staging.stage(model), wish, self._settings.triton_processor)
+        if not servables:
+            wanted = wish if isinstance(wish, Runtime) else Runtime.ONNX
+            raise ModelNotServableError(f"{model} was not exported for {wanted}")
+        *recommended, last = servables
+        for servable in recommended:
+            try:
+                return await self._serve(deployment, servable)
+            except ModelNotServableError as error:
+                _log.warning("what a model recommends cannot be served", model=model, error=error.message)
+        return await self._serve(deployment, last)
+
+    async def _serve(self, deployment: Deployment, servable: ServableModel) -> bool:
         async with self._locks.of(servable.triton_model):
             await self._triton.load(servable.triton_model, self._settings.model_load_timeout_seconds)
             await check(self._triton, servable, self._settings.triton_timeout_seconds)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from sightsmith.images import ImageLimits
 from sightsmith.settings import MEBIBYTE, Settings
+from sightsmith_inference.models import Processor
 
 
 class InferenceSettings(Settings):
@@ -22,6 +23,9 @@ class InferenceSettings(Settings):
 
     # Predictions that were picked for review and wait to be stored; further ones are dropped and counted.
     max_sampled_bytes_waiting: int = Field(default=64 * MEBIBYTE, ge=0)
+
+    # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
+    triton_processor: Processor = Processor.CPU
 
     # Deployments. TensorRT may build an engine while a model is loaded, which takes minutes.
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)

@@ -46,14 +46,17 @@ class TritonModelRow(Base):
     __tablename__ = "triton_models"
     __table_args__ = (
         UniqueConstraint("model", "runtime"),
-        CheckConstraint("runtime IN ('onnx', 'torchscript')", name="runtime"),
+        CheckConstraint("runtime IN ('onnx', 'torchscript', 'onnx_int8', 'onnx_fp16')", name="runtime"),
         CheckConstraint("max_batch_size > 0", name="max_batch_size"),
+        CheckConstraint("recommended_for <@ ARRAY['cpu', 'gpu']", name="recommended_for"),
     )
 
     name: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str] = mapped_column(ForeignKey(ModelRow.name))
     runtime: Mapped[str]
     max_batch_size: Mapped[int]
+    # For which of Triton's processors the model version recommends it.
+    recommended_for: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
 class StagingRequestRow(Base):
@@ -72,7 +75,7 @@ class DeploymentRow(Base):
     __table_args__ = (
         UniqueConstraint("project", "deployment_id"),
         Index(None, "serving_triton_model"),
-        CheckConstraint("runtime IN ('onnx', 'torchscript')", name="runtime"),
+        CheckConstraint("runtime IN ('recommended', 'onnx', 'torchscript', 'onnx_int8', 'onnx_fp16')", name="runtime"),
         CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED')", name="state"),
         CheckConstraint(
             "state NOT IN ('RUNNING', 'UPDATING') OR serving_triton_model IS NOT NULL", name="serving_when_it_answers"

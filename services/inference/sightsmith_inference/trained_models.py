@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from google.rpc import code_pb2
@@ -14,12 +14,18 @@ from sightsmith.errors import NotFoundError
 from sightsmith.names import ModelName
 from sightsmith.rpc.channel import error_of
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
-from sightsmith_inference.models import Runtime, Task
+from sightsmith_inference.models import Processor, Runtime, Task
 
 _TIMEOUT_SECONDS = 10.0
 _RUNTIMES = {
     model_pb2.Artifact.FORMAT_ONNX: Runtime.ONNX,
     model_pb2.Artifact.FORMAT_TORCHSCRIPT: Runtime.TORCHSCRIPT,
+    model_pb2.Artifact.FORMAT_ONNX_INT8: Runtime.ONNX_INT8,
+    model_pb2.Artifact.FORMAT_ONNX_FP16: Runtime.ONNX_FP16,
+}
+_PROCESSORS = {
+    model_pb2.Recommendation.RUNTIME_ONNXRUNTIME_CPU: Processor.CPU,
+    model_pb2.Recommendation.RUNTIME_ONNXRUNTIME_CUDA: Processor.GPU,
 }
 _TASKS = {
     model_pb2.Model.TASK_CLASSIFICATION: Task.CLASSIFICATION,
@@ -62,6 +68,7 @@ class TrainedModel:
         thresholds: per label, the least score at which it holds, 0 to 1; None if the most likely label is the answer.
         image_side: side in pixels of the square images that it takes.
         files: per runtime, the files of its folder by path.
+        recommended: the runtime that it recommends for a processor, where it does.
     """
 
     name: ModelName
@@ -70,6 +77,7 @@ class TrainedModel:
     thresholds: tuple[float, ...] | None
     image_side: int
     files: Mapping[Runtime, Mapping[str, ModelFile]]
+    recommended: Mapping[Processor, Runtime] = field(default_factory=dict)
 
 
 class TrainedModels:
@@ -122,6 +130,11 @@ def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
         thresholds=_thresholds_of(name, task, model),
         image_side=model.image_side,
         files=dict(files),
+        recommended={
+            _PROCESSORS[recommendation.runtime]: _RUNTIMES[recommendation.format]
+            for recommendation in model.recommendations
+            if recommendation.runtime in _PROCESSORS and recommendation.format in _RUNTIMES
+        },
     )
 
 

@@ -1,5 +1,6 @@
 """From domain values to the API's messages."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -9,12 +10,26 @@ from google.rpc import status_pb2
 from sightsmith.api.training.v1 import evaluation_job_pb2, model_pb2, report_file_pb2, training_job_pb2
 from sightsmith.errors import FieldViolation, SightsmithError
 from sightsmith.rpc.status import to_status
-from sightsmith_training.engine.contract import Candidate, Parity
+from sightsmith_training.engine.contract import (
+    Candidate,
+    ExportFormat,
+    ModelVariant,
+    Parity,
+    Recommendation,
+    RecommendedRuntime,
+)
 from sightsmith_training.evaluation_convert import summary_message
-from sightsmith_training.job_options import EFFORTS, PREFERENCES, TASKS
+from sightsmith_training.job_options import EFFORTS, PREFERENCES, TASKS, VARIANTS
 from sightsmith_training.jobs import EvaluationJob, JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact
 from sightsmith_training.report_files import StoredReportFile
+
+_RUNTIMES: Mapping[RecommendedRuntime, model_pb2.Recommendation.Runtime.ValueType] = {
+    "onnxruntime-cpu": model_pb2.Recommendation.RUNTIME_ONNXRUNTIME_CPU,
+    "onnxruntime-cuda": model_pb2.Recommendation.RUNTIME_ONNXRUNTIME_CUDA,
+    "tensorrt": model_pb2.Recommendation.RUNTIME_TENSORRT,
+    "pytorch": model_pb2.Recommendation.RUNTIME_PYTORCH,
+}
 
 
 def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
@@ -38,6 +53,8 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         preference=PREFERENCES[job.options.preference],
         decided_task=TASKS[job.task or "auto"],
         task_reason=job.task_reason or "",
+        variants=VARIANTS[job.options.variants],
+        max_variant_loss=job.options.max_variant_loss,
     )
 
 
@@ -88,6 +105,8 @@ def model_message(model: Model) -> model_pb2.Model:
             for label, threshold in zip(model.labels, model.thresholds, strict=bool(model.thresholds))
         ],
         report_files=map(report_file_message, model.report_files),
+        variants=map(_variant, model.variants),
+        recommendations=map(_recommendation, model.recommendations),
     )
 
 
@@ -101,11 +120,38 @@ def report_file_message(file: StoredReportFile) -> report_file_pb2.ReportFile:
 def artifact_message(artifact: StoredArtifact) -> model_pb2.Artifact:
     """An exported file."""
     return model_pb2.Artifact(
-        format=model_pb2.Artifact.Format.Value(f"FORMAT_{artifact.format.upper()}"),
+        format=_format(artifact.format),
         path=artifact.path,
         key=artifact.key,
         sha256=artifact.sha256,
         size_bytes=artifact.size_bytes,
+    )
+
+
+def _format(model_format: ExportFormat) -> model_pb2.Artifact.Format.ValueType:
+    return model_pb2.Artifact.Format.Value(f"FORMAT_{model_format.upper()}")
+
+
+def _variant(variant: ModelVariant) -> model_pb2.Variant:
+    return model_pb2.Variant(
+        format=_format(variant.format),
+        kept=variant.kept,
+        reason=variant.reason,
+        recipe=variant.recipe,
+        full_figure=variant.full_figure,
+        figure=variant.figure,
+        label_agreement=variant.agreement,
+        full_milliseconds_per_image=variant.full_milliseconds,
+        milliseconds_per_image=variant.milliseconds,
+        image_count=variant.images,
+    )
+
+
+def _recommendation(recommendation: Recommendation) -> model_pb2.Recommendation:
+    return model_pb2.Recommendation(
+        runtime=_RUNTIMES[recommendation.runtime],
+        format=_format(recommendation.format),
+        reason=recommendation.reason,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.errors import InvalidArgumentError
-from sightsmith_training.engine.contract import Effort, Preference, TaskWish, TrainingOptions
+from sightsmith_training.engine.contract import Effort, Preference, TaskWish, TrainingOptions, VariantWish
 
 TASKS: Mapping[TaskWish, Model.Task.ValueType] = {
     "auto": Model.TASK_UNSPECIFIED,
@@ -24,6 +24,11 @@ PREFERENCES: Mapping[Preference, TrainingJob.Preference.ValueType] = {
     "speed": TrainingJob.PREFERENCE_SPEED,
     "accuracy": TrainingJob.PREFERENCE_ACCURACY,
 }
+VARIANTS: Mapping[VariantWish, TrainingJob.Variants.ValueType] = {
+    "auto": TrainingJob.VARIANTS_AUTO,
+    "none": TrainingJob.VARIANTS_NONE,
+    "all": TrainingJob.VARIANTS_ALL,
+}
 
 _LEAST_BUDGET_SECONDS = 10.0
 _Wish = TypeVar("_Wish", bound=str)
@@ -40,6 +45,8 @@ def options_from_proto(job: TrainingJob) -> TrainingOptions:
         effort=_wish("effort", job.effort, EFFORTS, "balanced"),
         budget_seconds=_budget(job),
         preference=_wish("preference", job.preference, PREFERENCES, "balanced"),
+        variants=_wish("variants", job.variants, VARIANTS, "auto"),
+        max_variant_loss=_max_variant_loss(job),
     )
 
 
@@ -50,6 +57,15 @@ def _wish(field: str, value: int, wishes: Mapping[_Wish, int], default: _Wish) -
         if number == value:
             return wish
     raise InvalidArgumentError.of_field(f"training_job.{field}", f"there is no value {value}")
+
+
+def _max_variant_loss(job: TrainingJob) -> float:
+    if not job.HasField("max_variant_loss"):
+        return TrainingOptions().max_variant_loss
+    if not 0 <= job.max_variant_loss <= 1:  # Not a number is not between them either.
+        rule = f"must be from 0 to 1, not {job.max_variant_loss:g}"
+        raise InvalidArgumentError.of_field("training_job.max_variant_loss", rule)
+    return job.max_variant_loss
 
 
 def _budget(job: TrainingJob) -> float | None:

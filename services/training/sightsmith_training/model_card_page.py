@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.api.training.v1.evaluation_pb2 import Evaluation
-from sightsmith.api.training.v1.model_pb2 import Artifact, Model
+from sightsmith.api.training.v1.model_pb2 import Artifact, Model, Recommendation
 from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
 
 _TASKS = {
@@ -177,11 +177,12 @@ def _running(model: Model) -> Iterator[str]:
         f"than {parity.onnx_difference:.1e} and none of the TorchScript file by more than "
         f"{parity.torchscript_difference:.1e}."
     )
+    yield from _variants(model)
     yield _table(
         ("format", "file", "bytes", "SHA-256"),
         (
             (
-                Artifact.Format.Name(artifact.format).removeprefix("FORMAT_").lower(),
+                _format_name(artifact.format),
                 f"`{artifact.path}`",
                 str(artifact.size_bytes),
                 f"`{artifact.sha256}`",
@@ -189,6 +190,33 @@ def _running(model: Model) -> Iterator[str]:
             for artifact in model.artifacts
         ),
     )
+
+
+def _variants(model: Model) -> Iterator[str]:
+    """Nothing, if no variants were tried."""
+    if model.variants:
+        yield "Variants of the ONNX file with fewer bits, which take and give the same:"
+        rows = (
+            (_format_name(each.format), "yes" if each.kept else "no", _plain(each.reason)) for each in model.variants
+        )
+        yield _table(("format", "kept", "why"), rows)
+    if model.recommendations:
+        yield "What each runtime should use:"
+        yield _table(
+            ("runtime", "format", "why"),
+            (
+                (
+                    Recommendation.Runtime.Name(each.runtime).removeprefix("RUNTIME_").lower(),
+                    _format_name(each.format),
+                    _plain(each.reason),
+                )
+                for each in model.recommendations
+            ),
+        )
+
+
+def _format_name(value: Artifact.Format.ValueType) -> str:
+    return Artifact.Format.Name(value).removeprefix("FORMAT_").lower()
 
 
 def _wilson_interval(share: float, count: int) -> tuple[float, float]:

@@ -21,7 +21,7 @@ class ModelFiles:
 
         Args:
             name: of the model.
-            model_format: which of its exports: `onnx` or `torchscript`.
+            model_format: which of its exports: `onnx`, `onnx_fp16`, `onnx_int8` or `torchscript`.
             path: the file's place in the export's folder.
             offset: how many bytes of it are there already.
 

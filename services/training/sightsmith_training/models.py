@@ -15,7 +15,16 @@ from sightsmith.database import Database
 from sightsmith.errors import AbortedError, NotFoundError
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sightsmith_training.engine.contract import Candidate, Evaluation, ExportFormat, ImagePrediction, Parity, Task
+from sightsmith_training.engine.contract import (
+    Candidate,
+    Evaluation,
+    ExportFormat,
+    ImagePrediction,
+    ModelVariant,
+    Parity,
+    Recommendation,
+    Task,
+)
 from sightsmith_training.evaluations.matching import Rules
 from sightsmith_training.evaluations.storing import add_images
 from sightsmith_training.model_listing import ALL_MODELS, ModelFilter, ModelOrder, listed_models
@@ -65,6 +74,8 @@ class Model:
     revision: int = 1
     update_time: datetime | None = None
     report_files: Sequence[StoredReportFile] = ()
+    variants: Sequence[ModelVariant] = ()
+    recommendations: Sequence[Recommendation] = ()
 
     @property
     def etag(self) -> str:
@@ -141,6 +152,8 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         artifacts=[artifact.model_dump() for artifact in model.artifacts],
         report_files=[file.model_dump() for file in model.report_files],
         parity=model.parity.model_dump(),
+        variants=[variant.model_dump() for variant in model.variants],
+        recommendations=[recommendation.model_dump() for recommendation in model.recommendations],
         training_seconds=model.training_seconds,
         create_time=model.create_time,
         update_time=model.create_time,
@@ -222,6 +235,8 @@ def model_of(row: ModelRow) -> Model:
         revision=row.revision,
         update_time=row.update_time,
         report_files=[StoredReportFile.model_validate(file) for file in row.report_files],
+        variants=[ModelVariant.model_validate(variant) for variant in row.variants],
+        recommendations=[Recommendation.model_validate(recommendation) for recommendation in row.recommendations],
     )
 
 

@@ -71,6 +71,8 @@ class Publisher:
                 library_versions=result.library_versions,
                 artifacts=artifacts,
                 parity=result.parity,
+                variants=result.variants,
+                recommendations=result.recommendations,
                 evaluation=result.evaluation,
                 training_seconds=(now - (row.start_time or now)).total_seconds(),
                 create_time=now,

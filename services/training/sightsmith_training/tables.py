@@ -147,6 +147,9 @@ class ModelRow(Base):
     # `StoredReportFile`; none for models of old.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     parity: Mapped[dict[str, Any]]
+    # `ModelVariant` and `Recommendation` of the engine's contract; none for models of old.
+    variants: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    recommendations: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     training_seconds: Mapped[float]
     description: Mapped[str] = mapped_column(server_default="", default="")
     tags: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)

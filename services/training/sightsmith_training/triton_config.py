@@ -11,11 +11,16 @@ from sightsmith_training.engine.contract import INPUT_NAME
 MAX_BATCH_SIZE = 8
 # Of a batch: a detector takes 150 MB of memory for an image of 1280 × 1280 pixels, and in proportion to the pixels.
 _MOST_PIXELS = MAX_BATCH_SIZE * 640**2
-_BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
+_BACKENDS = {
+    "onnx": ("onnxruntime", "model.onnx"),
+    "onnx_fp16": ("onnxruntime", "model.onnx"),
+    "onnx_int8": ("onnxruntime", "model.onnx"),
+    "torchscript": ("pytorch", "model.pt"),
+}
 # What a detector gives for each image, whatever it finds; the slots that it has no use for have the score 0.
 _DETECTIONS = 100
 # TorchScript's optimised execution profiles and compiles during the first calls of each batch size: seconds each.
-_PARAMETERS = {"onnx": dict[str, str](), "torchscript": {"DISABLE_OPTIMIZED_EXECUTION": "true"}}
+_PARAMETERS = {"torchscript": {"DISABLE_OPTIMIZED_EXECUTION": "true"}}
 
 
 def triton_model_name(project: str, model: str, model_format: str, sha256: str) -> str:
@@ -28,7 +33,7 @@ def triton_config(name: str, model_format: str, image_side: int, labels: int, *,
 
     Args:
         name: the model's name in Triton.
-        model_format: `onnx` or `torchscript`.
+        model_format: `onnx`, `onnx_fp16`, `onnx_int8` or `torchscript`.
         image_side: side of the square RGB images, in pixels.
         labels: how many scores come out for each image; of no matter for a detector.
         finds_boxes: whether it is a detector, which gives boxes (left, top, right, bottom in shares of the image's
@@ -46,7 +51,9 @@ def triton_config(name: str, model_format: str, image_side: int, labels: int, *,
         dynamic_batching=triton.ModelDynamicBatching(),
         # The first call of each shape is slow; it should not be a user's.
         model_warmup=[_warmup(size, image_side) for size in (1, largest_batch)],
-        parameters={key: triton.ModelParameter(string_value=value) for key, value in _PARAMETERS[model_format].items()},
+        parameters={
+            key: triton.ModelParameter(string_value=value) for key, value in _PARAMETERS.get(model_format, {}).items()
+        },
     )
     return str(text_format.MessageToString(config))
 

@@ -13,8 +13,9 @@ from typer.core import TyperGroup
 from sightsmith.api.training.v1.model_pb2 import Artifact, Model
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name, models_table, short_id
+from sightsmith.cli.variant_tables import format_name, variant_tables
 from sightsmith.client import Client
-from sightsmith.client.model_folder import export_model, onnx_file_of
+from sightsmith.client.model_folder import export_model, onnx_file_of, recommended_for_cpu
 
 
 class _ListingGroup(TyperGroup):
@@ -45,7 +46,18 @@ class Format(StrEnum):
     """What runs a file."""
 
     ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
+    ONNX_FP16 = "onnx-fp16"
     TORCHSCRIPT = "torchscript"
+
+
+class OnnxFormat(StrEnum):
+    """Which of the ONNX files."""
+
+    RECOMMENDED = "recommended"
+    ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
+    ONNX_FP16 = "onnx-fp16"
 
 
 _ORDERS = {Order.NEWEST: "create_time desc", Order.OLDEST: "create_time", Order.BEST: "macro_f1 desc"}
@@ -77,7 +89,7 @@ def show_command(project: ProjectArgument, model: ModelArgument = LATEST, as_jso
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         found = client.model(model_name(client, project, model))
-    output.result(fields_of(found), _details(found), _files(found))
+    output.result(fields_of(found), _details(found), _files(found), *variant_tables(found))
 
 
 @models_app.command("describe")
@@ -183,17 +195,28 @@ def export_command(
     project: ProjectArgument,
     model: ModelArgument,
     folder: Annotated[Path, typer.Argument(help="The folder to make; it must be empty if it is there.")],
+    format_: Annotated[
+        OnnxFormat, typer.Option("--format", help="Which ONNX file; what the model recommends for CPUs if left out.")
+    ] = OnnxFormat.RECOMMENDED,
     as_json: JsonOption = False,
 ) -> None:
     """Write a model to a folder that runs with onnxruntime alone, with an example that needs no Sightsmith."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         found = client.model(model_name(client, project, model))
+        file = onnx_file_of(found, _onnx_format(found, format_))
         with output.progress() as progress:
-            task = progress.add_task("downloading", total=onnx_file_of(found).size_bytes, note="")
-            export_model(client.models, found, folder, lambda count: progress.advance(task, count))
-    told = f"{found.name} is in {folder}; try: python {folder / 'predict.py'} IMAGE"
-    output.result({"model": found.name, "folder": str(folder)}, escape(told))
+            task = progress.add_task("downloading", total=file.size_bytes, note="")
+            export_model(client.models, found, folder, lambda count: progress.advance(task, count), file)
+    name = format_name(file.format)
+    told = f"{found.name} ({name}) is in {folder}; try: python {folder / 'predict.py'} IMAGE"
+    output.result({"model": found.name, "folder": str(folder), "format": name}, escape(told))
+
+
+def _onnx_format(model: Model, wanted: OnnxFormat) -> Artifact.Format.ValueType:
+    if wanted is OnnxFormat.RECOMMENDED:
+        return recommended_for_cpu(model)
+    return Artifact.Format.Value(f"FORMAT_{wanted.name}")
 
 
 def _read_tags(tags: Sequence[str]) -> dict[str, str]:
@@ -229,6 +252,5 @@ def _details(model: Model) -> Table:
 def _files(model: Model) -> Table:
     table = Table("format", "file", "bytes", "SHA-256")
     for artifact in model.artifacts:
-        name = Artifact.Format.Name(artifact.format).removeprefix("FORMAT_").lower()
-        table.add_row(name, artifact.path, str(artifact.size_bytes), artifact.sha256)
+        table.add_row(format_name(artifact.format), artifact.path, str(artifact.size_bytes), artifact.sha256)
     return table

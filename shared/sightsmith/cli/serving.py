@@ -24,7 +24,10 @@ DEFAULT_DEPLOYMENT = "live"
 class Runtime(StrEnum):
     """What runs a model."""
 
+    RECOMMENDED = "recommended"
     ONNX = "onnx"
+    ONNX_INT8 = "onnx-int8"
+    ONNX_FP16 = "onnx-fp16"
     TORCHSCRIPT = "torchscript"
 
 
@@ -32,7 +35,9 @@ def deploy_command(
     project: ProjectArgument,
     model: Annotated[str, typer.Argument(help="Id of the model, such as v1.")] = LATEST,
     name: Annotated[str, typer.Option(help="Name under which the model answers.")] = DEFAULT_DEPLOYMENT,
-    runtime: Annotated[Runtime, typer.Option(help="What runs the model.")] = Runtime.ONNX,
+    runtime: Annotated[
+        Runtime, typer.Option(help="What runs the model: which of its files; what the model recommends if left out.")
+    ] = Runtime.RECOMMENDED,
     sample_share: Annotated[
         float | None, typer.Option(help="Share of all predictions, 0 to 1, that goes into the review queue.")
     ] = None,
@@ -81,13 +86,19 @@ def deploy(
     name: str,
     model: str,
     output: Output,
-    runtime: Runtime = Runtime.ONNX,
+    runtime: Runtime = Runtime.RECOMMENDED,
     sampling: SamplingPolicy | None = None,
 ) -> Deployment:
     """Deploys a model and waits until it serves."""
     with output.console.status(f"deploying {model}"):
-        started = client.deploy(project, name, model, Deployment.Runtime.Value(f"RUNTIME_{runtime.name}"), sampling)
+        started = client.deploy(project, name, model, _runtime(runtime), sampling)
         return client.wait_for_deployment(started.name)
+
+
+def _runtime(runtime: Runtime) -> Deployment.Runtime.ValueType:
+    if runtime is Runtime.RECOMMENDED:
+        return Deployment.RUNTIME_UNSPECIFIED
+    return Deployment.Runtime.Value(f"RUNTIME_{runtime.name}")
 
 
 def _sampling(share: float | None, below: float | None) -> SamplingPolicy | None:

@@ -15,11 +15,14 @@ from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
+    MaxVariantLossOption,
     PreferOption,
     Preferred,
     TaskOption,
+    VariantsOption,
     WishedEffort,
     WishedTask,
+    WishedVariants,
     wishes,
 )
 from sightsmith.client import Client
@@ -52,6 +55,8 @@ def train_command(
     effort: EffortOption = WishedEffort.BALANCED,
     budget: BudgetOption = None,
     prefer: PreferOption = Preferred.BALANCED,
+    variants: VariantsOption = WishedVariants.AUTO,
+    max_variant_loss: MaxVariantLossOption = None,
     with_unlabelled: Annotated[
         bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
     ] = False,
@@ -62,7 +67,8 @@ def train_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
-        job = client.train(project, snapshot.name, seed, wishes(task, effort, budget, prefer))
+        wished = wishes(task, effort, budget, prefer, variants, max_variant_loss)
+        job = client.train(project, snapshot.name, seed, wished)
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
             return

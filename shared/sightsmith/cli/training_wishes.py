@@ -35,12 +35,29 @@ class Preferred(StrEnum):
     ACCURACY = "accuracy"
 
 
+class WishedVariants(StrEnum):
+    """Which variants of the ONNX file are tried."""
+
+    AUTO = "auto"
+    NONE = "none"
+    ALL = "all"
+
+
 TaskOption = Annotated[WishedTask, typer.Option(help="What the model is to do; auto decides from what is labelled.")]
 EffortOption = Annotated[WishedEffort, typer.Option(help="How much is tried: seconds, minutes, or up to half an hour.")]
 BudgetOption = Annotated[
     float | None, typer.Option(help="Seconds for the whole training, in place of what the effort stands for.", min=10)
 ]
 PreferOption = Annotated[Preferred, typer.Option(help="What decides between candidates that are about equally good.")]
+VariantsOption = Annotated[
+    WishedVariants,
+    typer.Option(
+        help="Which variants of the ONNX file with fewer bits are tried; auto: all, but none with fast effort."
+    ),
+]
+MaxVariantLossOption = Annotated[
+    float | None, typer.Option(help="How much macro-F1 or mAP a variant may lose; 0.01 if left out.", min=0, max=1)
+]
 
 _TASKS = {
     WishedTask.AUTO: Model.TASK_UNSPECIFIED,
@@ -50,12 +67,21 @@ _TASKS = {
 }
 
 
-def wishes(task: WishedTask, effort: WishedEffort, budget_seconds: float | None, prefer: Preferred) -> TrainingJob:
+def wishes(
+    task: WishedTask,
+    effort: WishedEffort,
+    budget_seconds: float | None,
+    prefer: Preferred,
+    variants: WishedVariants = WishedVariants.AUTO,
+    max_variant_loss: float | None = None,
+) -> TrainingJob:
     """A training job in which nothing but the wishes is said."""
     job = TrainingJob(
         task=_TASKS[task],
         effort=TrainingJob.Effort.Value(f"EFFORT_{effort.upper()}"),
         preference=TrainingJob.Preference.Value(f"PREFERENCE_{prefer.upper()}"),
+        variants=TrainingJob.Variants.Value(f"VARIANTS_{variants.upper()}"),
+        max_variant_loss=max_variant_loss,
     )
     if budget_seconds is not None:
         job.budget.CopyFrom(Duration(seconds=int(budget_seconds), nanos=int(budget_seconds % 1 * 1_000_000_000)))

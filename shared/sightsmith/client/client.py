@@ -297,7 +297,7 @@ class Client:
         project: str,
         deployment: str,
         model: str,
-        runtime: deployment_pb2.Deployment.Runtime.ValueType = deployment_pb2.Deployment.RUNTIME_ONNX,
+        runtime: deployment_pb2.Deployment.Runtime.ValueType = deployment_pb2.Deployment.RUNTIME_UNSPECIFIED,
         sampling: deployment_pb2.SamplingPolicy | None = None,
     ) -> deployment_pb2.Deployment:
         """Puts a model behind a deployment's name, creating the deployment if it is not there. Does not wait.
@@ -306,7 +306,7 @@ class Client:
             project: id of the project.
             deployment: id of the deployment.
             model: `projects/{project}/models/{model}`.
-            runtime: what runs it.
+            runtime: what runs it; chosen by the service if not given.
             sampling: which predictions go into the review queue; None leaves that as it is.
         """
         name = str(DeploymentName(project, deployment))
@@ -320,8 +320,10 @@ class Client:
         except SightsmithError as error:
             if error.code != code_pb2.ALREADY_EXISTS:
                 raise
+        update = deployment_service_pb2.UpdateDeploymentRequest(deployment=wanted)
+        update.update_mask.paths.extend(["model", "runtime", *(["sampling"] if sampling is not None else [])])
         with calling():
-            return self.deployments.UpdateDeployment(deployment_service_pb2.UpdateDeploymentRequest(deployment=wanted))
+            return self.deployments.UpdateDeployment(update)
 
     def deployment(self, name: str) -> deployment_pb2.Deployment:
         """A deployment, by `projects/{project}/deployments/{deployment}`."""

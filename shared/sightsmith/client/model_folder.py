@@ -8,7 +8,7 @@ import uuid
 from importlib.resources import files
 from pathlib import Path
 
-from sightsmith.api.training.v1.model_pb2 import Artifact, Model
+from sightsmith.api.training.v1.model_pb2 import Artifact, Model, Recommendation
 from sightsmith.client.file_download import OnBytes
 from sightsmith.client.models import Models
 from sightsmith.errors import FailedPreconditionError
@@ -19,16 +19,25 @@ _ONNX_FILE = "1/model.onnx"
 _DEFAULT_THRESHOLD = 0.5
 
 
-def onnx_file_of(model: Model) -> Artifact:
-    """The ONNX file of a model.
+def recommended_for_cpu(model: Model) -> Artifact.Format.ValueType:
+    """Which of its ONNX files a model recommends for a processor; the full one if it recommends nothing."""
+    for recommendation in model.recommendations:
+        if recommendation.runtime == Recommendation.RUNTIME_ONNXRUNTIME_CPU:
+            return recommendation.format
+    return Artifact.FORMAT_ONNX
+
+
+def onnx_file_of(model: Model, wanted: Artifact.Format.ValueType = Artifact.FORMAT_ONNX) -> Artifact:
+    """An ONNX file of a model: the full one, or a variant.
 
     Raises:
         FailedPreconditionError: if it has none.
     """
     for artifact in model.artifacts:
-        if artifact.format == Artifact.FORMAT_ONNX and artifact.path == _ONNX_FILE:
+        if artifact.format == wanted and artifact.path == _ONNX_FILE:
             return artifact
-    raise FailedPreconditionError(f"{model.name} has no ONNX file")
+    name = Artifact.Format.Name(wanted).removeprefix("FORMAT_")
+    raise FailedPreconditionError(f"{model.name} has no {name} file")
 
 
 def thresholds_of(model: Model) -> dict[str, float]:
@@ -41,7 +50,9 @@ def thresholds_of(model: Model) -> dict[str, float]:
     }
 
 
-def export_model(models: Models, model: Model, folder: Path, on_bytes: OnBytes | None = None) -> None:
+def export_model(
+    models: Models, model: Model, folder: Path, on_bytes: OnBytes | None = None, file: Artifact | None = None
+) -> None:
     """Writes the folder of a model, which is there only if it is whole.
 
     Args:
@@ -49,18 +60,20 @@ def export_model(models: Models, model: Model, folder: Path, on_bytes: OnBytes |
         model: the one to export.
         folder: that is to be made; it may be there if it is empty.
         on_bytes: told of the bytes of the ONNX file as they come.
+        file: the ONNX file; the one that the model recommends for processors if not given.
 
     Raises:
         SightsmithError: if the service cannot give what is needed.
         OSError: if the folder is not empty or cannot be written.
     """
+    file = file or onnx_file_of(model, recommended_for_cpu(model))
     folder = folder.absolute()
     _require_empty(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
     draft.mkdir()
     try:
-        models.download(model.name, onnx_file_of(model), draft / "model.onnx", on_bytes)
+        models.download(model.name, file, draft / "model.onnx", on_bytes)
         _write_json(draft / "labels.json", list(model.labels))
         _write_json(draft / "thresholds.json", thresholds_of(model))
         (draft / "model_card.md").write_text(models.card(model.name), encoding="utf-8")

@@ -22,8 +22,12 @@ Activation = Literal["Softmax", "Sigmoid"]
 
 SIDE = 8
 LABELS = ("dark", "green", "light")
-MODEL_FILES = {"onnx": "1/model.onnx", "torchscript": "1/model.pt"}
-_FORMATS = {"onnx": model_pb2.Artifact.FORMAT_ONNX, "torchscript": model_pb2.Artifact.FORMAT_TORCHSCRIPT}
+MODEL_FILES = {
+    "onnx": "1/model.onnx",
+    "onnx_fp16": "1/model.onnx",
+    "onnx_int8": "1/model.onnx",
+    "torchscript": "1/model.pt",
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def _artifact(file_format: str, path: str, data: bytes, prefix: str, objects: Pa
     (objects / key).parent.mkdir(parents=True, exist_ok=True)
     (objects / key).write_bytes(data)
     return model_pb2.Artifact(
-        format=_FORMATS[file_format],
+        format=model_pb2.Artifact.Format.Value(f"FORMAT_{file_format.upper()}"),
         path=path,
         key=key,
         sha256=hashlib.sha256(data).hexdigest(),

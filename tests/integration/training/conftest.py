@@ -21,6 +21,7 @@ from sightsmith_training.leases import Leases
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import MIGRATIONS, SCHEMA
 from tests.integration.conftest import TOKEN
+from tests.integration.training.finished_training import Workshop
 from tests.integration.training.neighbours import Neighbours
 from tests.integration.training.trained_model import publish
 from tests.integration.training.training_server import TrainingServer
@@ -116,6 +117,20 @@ def objects(server_settings: Settings) -> Objects:
 def store(server_settings: Settings) -> Path:
     """The folder of the object store."""
     return Path(server_settings.object_store_url.removeprefix("file://"))
+
+
+@pytest.fixture
+def workshop(
+    database: Database,
+    objects: Objects,
+    server_settings: Settings,
+    neighbours: Neighbours,
+    leases: Leases,  # empties the queue
+    tmp_path: Path,
+) -> Workshop:
+    folder = tmp_path / "output"
+    folder.mkdir()
+    return Workshop(database, objects, server_settings.object_store_url, neighbours, folder)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from PIL import Image
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.client import Client
 from tests.integration.inference.tiny_models import LABELS, SIDE, TinyModel
+from tests.integration.training.finished_training import RECOMMENDATIONS
 from tests.integration.training.neighbours import Neighbours
 
 PublishModel = Callable[..., Awaitable[str]]
@@ -114,6 +115,28 @@ def test_files_are_downloaded_as_triton_reads_them(run: Run, project: str, tiny:
     assert {artifact["path"] for artifact in result["artifacts"]} == {"config.pbtxt", "1/model.pt"}
     assert (folder / "1" / "model.pt").read_bytes() == tiny.torchscript
     assert f'name: "{project}.v1.torchscript.' in (folder / "config.pbtxt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [([], b"eight bits"), (["--format", "onnx"], b"full"), (["--format", "onnx-fp16"], None)]
+)
+async def test_the_recommended_file_is_exported_unless_another_is_asked_for(
+    run: Run,
+    publish_model: PublishModel,
+    new_project: NewProject,
+    tmp_path: Path,
+    arguments: list[str],
+    expected: bytes | None,
+) -> None:
+    id_, folder = new_project(), tmp_path / "model"
+    await publish_model(id_, {"onnx": b"full", "onnx_int8": b"eight bits"}, recommendations=RECOMMENDATIONS)
+    done = run("models", "export", id_, "v1", folder, *arguments)
+    if expected is None:
+        assert done.exit_code == 1
+        assert "has no ONNX_FP16 file" in done.stderr
+        assert not folder.exists()
+    else:
+        assert (folder / "model.onnx").read_bytes() == expected
 
 
 def test_a_card_is_told_as_it_is(run: Run, client: Client, project: str) -> None:

@@ -17,11 +17,7 @@ from PIL import Image
 from sightsmith.api.training.v1 import report_service_pb2 as pb
 from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
-from sightsmith.database import Database
 from sightsmith.names import ModelName
-from sightsmith.objects import Objects
-from sightsmith.settings import Settings
-from sightsmith_training.leases import Leases
 from tests.integration.training.finished_training import Workshop
 from tests.integration.training.judged_answers import boxes, one_label, several_labels
 from tests.integration.training.neighbours import Neighbours
@@ -37,20 +33,6 @@ RESULT_FILES = (
     "TestingGroundTruth",
     "EvaluationResultSummary",
 )
-
-
-@pytest.fixture
-def workshop(
-    database: Database,
-    objects: Objects,
-    server_settings: Settings,
-    neighbours: Neighbours,
-    leases: Leases,  # empties the queue
-    tmp_path: Path,
-) -> Workshop:
-    folder = tmp_path / "output"
-    folder.mkdir()
-    return Workshop(database, objects, server_settings.object_store_url, neighbours, folder)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sightsmith_training.engine.contract import (
     ImagePrediction,
     LabelEvaluation,
     Parity,
+    Recommendation,
     Task,
 )
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id, next_model_number
@@ -33,7 +34,7 @@ class Answers:
     evaluation: Evaluation | None = None
 
 
-FILE_NAMES = {"onnx": "1/model.onnx", "torchscript": "1/model.pt"}
+FILE_NAMES = {"onnx": "1/model.onnx", "onnx_int8": "1/model.onnx", "torchscript": "1/model.pt"}
 
 
 async def publish(
@@ -46,6 +47,7 @@ async def publish(
     macro_f1: float = 0.5,
     judged: Answers | None = None,
     training_job: str = "",
+    recommendations: Sequence[Recommendation] = (),
 ) -> str:
     """Writes a model with these exported files, by format, and what it says of images; returns its name."""
     judged = judged or Answers("classification", labels, [_prediction(project, labels, index) for index in range(4)])
@@ -59,7 +61,13 @@ async def publish(
         for stored in await _store(objects, name, model_format, data, side, len(labels))
     ]
     candidate = Candidate(
-        backbones=["efficientnet-lite0"], strength=1.0, scores=[0.9], score_mean=0.9, score_std=0.01, log_loss=0.2
+        backbones=["efficientnet-lite0", "ours"],
+        strength=1.0,
+        scores=[0.9],
+        score_mean=0.9,
+        score_std=0.01,
+        log_loss=0.2,
+        licences={"ours": "MIT"},
     )
     model = Model(
         name=name,
@@ -78,6 +86,7 @@ async def publish(
         evaluation=judged.evaluation or _evaluation(labels, macro_f1),
         training_seconds=12.5,
         create_time=utc_now(),
+        recommendations=recommendations,
     )
     async with database.transaction() as session:
         await add_model(session, model, judged.images)

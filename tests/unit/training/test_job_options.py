@@ -18,9 +18,16 @@ def test_wishes_are_read() -> None:
         effort=TrainingJob.EFFORT_BEST,
         budget=Duration(seconds=90, nanos=500_000_000),
         preference=TrainingJob.PREFERENCE_SPEED,
+        variants=TrainingJob.VARIANTS_ALL,
+        max_variant_loss=0.0,
     )
     assert options_from_proto(job) == TrainingOptions(
-        task="detection", effort="best", budget_seconds=90.5, preference="speed"
+        task="detection",
+        effort="best",
+        budget_seconds=90.5,
+        preference="speed",
+        variants="all",
+        max_variant_loss=0.0,
     )
 
 
@@ -30,6 +37,9 @@ def test_wishes_are_read() -> None:
         (TrainingJob(task=77), "task"),
         (TrainingJob(effort=77), "effort"),
         (TrainingJob(preference=77), "preference"),
+        (TrainingJob(variants=77), "variants"),
+        (TrainingJob(max_variant_loss=1.01), "max_variant_loss"),
+        (TrainingJob(max_variant_loss=float("nan")), "max_variant_loss"),
         (TrainingJob(budget=Duration(seconds=9)), "budget"),
         (TrainingJob(budget=Duration(seconds=-90)), "budget"),
     ],

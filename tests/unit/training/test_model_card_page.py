@@ -5,7 +5,15 @@ from scipy.stats import binomtest
 
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.api.training.v1.evaluation_pb2 import Evaluation, LabelMetrics
-from sightsmith.api.training.v1.model_pb2 import Candidate, EvaluationSummary, LabelThreshold, Model
+from sightsmith.api.training.v1.model_pb2 import (
+    Artifact,
+    Candidate,
+    EvaluationSummary,
+    LabelThreshold,
+    Model,
+    Recommendation,
+    Variant,
+)
 from sightsmith_training.model_card_page import model_card_page
 
 SUMMARY = EvaluationSummary(accuracy=0.9, macro_precision=0.8, macro_recall=0.7, macro_f1=0.75)
@@ -74,6 +82,21 @@ def test_the_contract_of_the_files_is_that_of_the_task() -> None:
     detector = page(Model(task=Model.TASK_DETECTION, labels=["a"], image_side=416))
     assert "`OUTPUT__2` `int32` [n, k]" in detector
     assert "It was right on" not in detector
+
+
+def test_variants_and_recommendations_are_told_where_there_are_any() -> None:
+    model = Model(
+        variants=[Variant(format=Artifact.FORMAT_ONNX_INT8, kept=True, reason="its figure | is fine")],
+        recommendations=[
+            Recommendation(
+                runtime=Recommendation.RUNTIME_ONNXRUNTIME_CPU, format=Artifact.FORMAT_ONNX_INT8, reason="2.1 ms"
+            )
+        ],
+    )
+    found = page(model)
+    assert r"| onnx_int8 | yes | its figure \| is fine |" in found
+    assert "| onnxruntime_cpu | onnx_int8 | 2.1 ms |" in found
+    assert "Variants of" not in page()
 
 
 def test_the_page_ends_with_one_line_end_and_has_each_section_once() -> None:

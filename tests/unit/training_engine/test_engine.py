@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sightsmith.images import decode_square
-from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Candidate, Progress
+from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Candidate, Progress, TrainingOptions
 from sightsmith_training.engine.exports import load_traced
 
 from .conftest import Run, run_engine, start_engine
@@ -149,21 +149,36 @@ def test_a_killed_training_goes_on(trained: Run, trained_project: Project) -> No
 
 @pytest.fixture(scope="module")
 def repaired(trained: Run, trained_project: Project) -> Run:
-    """The same training again, without its test images and after damage to what it had kept."""
+    """The same training again, with variants, without its test images and after damage to what it had kept."""
     checkpoint = next(iter(feature_checkpoints(trained_project)))
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])
     backbone = next((trained_project.store / "backbones").glob("*.onnx"))
     backbone.write_bytes(backbone.read_bytes()[:-10])
     entries = [entry for entry in crops(trained_project) if entry.split == "train"]
-    spec = trained_project.spec(entries, output_dir=trained_project.folder / "repaired")
+    options = TrainingOptions(effort="fast", budget_seconds=600, variants="all")
+    spec = trained_project.spec(entries, output_dir=trained_project.folder / "repaired", options=options)
     run = run_engine(spec, trained_project.folder / "repaired-run")
     assert checkpoint.read_bytes() == whole
     return run
 
 
 def test_damaged_intermediates_are_made_again(trained: Run, repaired: Run) -> None:
-    assert repaired.result.artifacts == trained.result.artifacts
+    assert repaired.result.artifacts[:2] == trained.result.artifacts
+
+
+def test_variants_are_made_where_they_are_asked_for(trained: Run, repaired: Run, trained_project: Project) -> None:
+    assert (trained.result.variants, trained.result.recommendations) == ([], [])
+    result = repaired.result
+    assert [variant.format for variant in result.variants] == ["onnx_fp16", "onnx_int8"]
+    assert result.variants[0].kept, result.variants[0].reason
+    kept = [variant.format for variant in result.variants if variant.kept]
+    assert [artifact.format for artifact in result.artifacts] == ["onnx", "torchscript", *kept]
+    for artifact in result.artifacts:
+        data = (trained_project.folder / "repaired" / artifact.path).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == artifact.sha256
+    recommended = {each.format for each in result.recommendations}
+    assert recommended <= {artifact.format for artifact in result.artifacts}
 
 
 def test_without_test_images_it_is_judged_by_cross_validation(repaired: Run) -> None:

@@ -94,6 +94,17 @@ def test_an_unreadable_image_is_named(project: Project, keep: int, problem: str)
     assert entries[5].image in failure.message
 
 
+def test_a_label_that_broken_images_starve_is_named(project: Project) -> None:
+    entries = crops(project, train=4)
+    for row in [row for row, entry in enumerate(entries) if entry.image.endswith(("cat-0", "cat-1"))]:
+        entries[row] = with_bytes(project, entries[row], b"no image")
+    failure = failure_of(project.spec(entries))
+    assert failure.reason == "NOT_ENOUGH_DATA"
+    assert failure.violations == [
+        Violation(field="labels['cat']", description="has 2 training images, at least 3 are needed")
+    ]
+
+
 def test_a_missing_image_is_named(project: Project) -> None:
     entries = crops(project)
     (project.store / entries[2].key).unlink()
@@ -132,6 +143,7 @@ def test_a_detector_without_its_weights_says_how_to_get_them(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("SIGHTSMITH_FETCH_MISSING_WEIGHTS", "false")
     failure = failure_of(project.spec([boxed(entry) for entry in crops(project)]))
     assert failure.reason == "WEIGHTS_MISSING"
     assert "sightsmith models fetch nanodet-g" in failure.message

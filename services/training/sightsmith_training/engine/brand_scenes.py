@@ -15,7 +15,7 @@ from sightsmith_training.engine.detection.ground import DetectorInput
 from sightsmith_training.engine.detection.scenes import Labelling
 from sightsmith_training.engine.detection_samples import DetectionSamples
 from sightsmith_training.engine.job import Job, budget_seconds
-from sightsmith_training.engine.reading import ReadImages, UnusableImage
+from sightsmith_training.engine.reading import ReadImages, UnusableImage, new_pixels
 from sightsmith_training.engine.samples import Pixels
 
 _LARGEST_SIDE = 640
@@ -104,7 +104,7 @@ def _compose(
     """Composes scenes into a file that is mapped into memory; each depends on the seed and its number alone."""
     learned, judged = materials
     file = job.folder / "scenes.npy"
-    squares = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(count, side, side, 3))
+    squares = new_pixels(file, (count, side, side, 3))
 
     def compose(number: int) -> Labelling:
         material = learned if number % _JUDGED else judged

@@ -39,7 +39,20 @@ FailureReason = Literal[
 ]
 """Why a training failed. After DEPENDENCY_UNAVAILABLE it is tried again; WEIGHTS_MISSING is for an administrator."""
 
-ExportFormat = Literal["onnx", "torchscript"]
+FullFormat = Literal["onnx", "torchscript"]
+"""Exports that say what the trained network says."""
+
+VariantFormat = Literal["onnx_fp16", "onnx_int8"]
+"""ONNX models in sixteen-bit floating point or eight-bit integers, which may lose a little."""
+
+ExportFormat = Literal[FullFormat, VariantFormat]
+
+VariantWish = Literal["auto", "none", "all"]
+"""Which variants to try: those that are worth their time, which a `fast` training has not; none; all."""
+
+RecommendedRuntime = Literal["onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "pytorch"]
+"""What may run an export."""
+
 EvaluatedOn = Literal["test", "cross_validation", "unseen"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -52,9 +65,13 @@ INPUT_NAME = "INPUT__0"
 OUTPUT_NAME = "OUTPUT__0"
 """The output of every exported graph: float32 of shape [batch, labels]; probabilities that sum to 1."""
 
-EXPORT_PATHS: dict[ExportFormat, str] = {
+EXPORT_PATHS: dict[FullFormat, str] = {
     "onnx": "onnx/1/model.onnx",
     "torchscript": "torchscript/1/model.pt",
+}
+VARIANT_PATHS: dict[VariantFormat, str] = {
+    "onnx_fp16": "onnx_fp16/1/model.onnx",
+    "onnx_int8": "onnx_int8/1/model.onnx",
 }
 """Where the artifacts lie under `output_dir`: each a Triton model folder that only lacks its `config.pbtxt`."""
 
@@ -113,12 +130,22 @@ class TrainingOptions(_Frozen):
         effort: how much is tried.
         budget_seconds: time for the whole training, in place of what the effort stands for.
         preference: what decides between candidates that are about equally good.
+        variants: which variants of the ONNX model are tried.
+        max_variant_loss: how much lower than the model's the macro-F1 of a variant may be, or a detector's mean average
+            precision (IoU 0.50 … 0.95).
     """
 
     task: TaskWish = "auto"
     effort: Effort = "balanced"
     budget_seconds: float | None = Field(default=None, gt=0)
     preference: Preference = "balanced"
+    variants: VariantWish = "auto"
+    max_variant_loss: Share = 0.01
+
+    @property
+    def tries_variants(self) -> bool:
+        """Whether variants of the ONNX model are to be tried."""
+        return self.variants == "all" or (self.variants == "auto" and self.effort != "fast")
 
 
 class DetectorLimits(_Frozen):
@@ -240,6 +267,7 @@ class Candidate(_Frozen):
         seconds: that trying it took.
         milliseconds_per_image: on an ordinary core; 0 if it was not told.
         dropped: why it was not chosen, in plain words; empty for the chosen one.
+        licences: SPDX identifiers of the licences of pretrained weights, by backbone; empty in results of old.
     """
 
     backbones: list[str]
@@ -254,6 +282,7 @@ class Candidate(_Frozen):
     seconds: float = 0.0
     milliseconds_per_image: float = 0.0
     dropped: str = ""
+    licences: dict[str, str] = {}
 
 
 class ExportedFile(_Frozen):
@@ -270,6 +299,43 @@ class ExportedFile(_Frozen):
     format: ExportFormat
     sha256: str
     size_bytes: int
+
+
+class ModelVariant(_Frozen):
+    """What came of trying an ONNX model with fewer bits.
+
+    Attributes:
+        format: of its numbers.
+        kept: whether it loses little enough; only then is there a file.
+        reason: why it is kept or not, in plain words.
+        recipe: how it was made, in plain words; empty if it could not be made.
+        full_figure: macro-F1 of the full model on the compared images, or a detector's mean average precision (IoU
+            0.50 … 0.95); None if it could not be computed.
+        figure: the same of the variant; None if it could not be made or its answers are not numbers.
+        agreement: share of the images decided alike; None for a detector, or as above.
+        full_milliseconds: for an image, on one core of the training's machine, by the full model; 0 if not measured.
+        milliseconds: the same by the variant, measured in turns with the full model.
+        images: on how many images the two were compared: test images where there are any.
+    """
+
+    format: VariantFormat
+    kept: bool
+    reason: str
+    recipe: str = ""
+    full_figure: Share | None = None
+    figure: Share | None = None
+    agreement: Share | None = None
+    full_milliseconds: float = 0.0
+    milliseconds: float = 0.0
+    images: int = 0
+
+
+class Recommendation(_Frozen):
+    """Which export a runtime should use, and why, in plain words."""
+
+    runtime: RecommendedRuntime
+    format: ExportFormat
+    reason: str
 
 
 class Parity(_Frozen):
@@ -466,6 +532,8 @@ class TrainingResult(_Frozen):
         library_versions: versions that shaped the result, by distribution name.
         artifacts: the exported files.
         parity: how the exports compare with the trained network.
+        variants: what came of each variant that was tried; those that were kept are among the `artifacts`.
+        recommendations: which of the exports each runtime should use; empty if no variants were tried.
         evaluation: figures over `predictions`.
         predictions: of the test images by the trained network (or by its last layer, from embeddings that came with the
             snapshot), or out of fold: see `Evaluation.evaluated_on`.
@@ -488,6 +556,8 @@ class TrainingResult(_Frozen):
     library_versions: dict[str, str]
     artifacts: list[ExportedFile]
     parity: Parity
+    variants: list[ModelVariant] = []
+    recommendations: list[Recommendation] = []
     evaluation: Evaluation
     predictions: list[ImagePrediction]
     phase_seconds: dict[str, float]

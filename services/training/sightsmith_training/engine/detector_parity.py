@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sightsmith_training.engine.contract import EXPORT_PATHS, ExportFormat, Parity
+from sightsmith_training.engine.contract import EXPORT_PATHS, FullFormat, Parity
 from sightsmith_training.engine.detection.detecting import Answers, Finder, network_finder, onnx_finder
 from sightsmith_training.engine.exports import load_traced
 from sightsmith_training.engine.job import Job
@@ -32,7 +32,7 @@ def check_detector_exports(expected: Finder, pixels: Pixels, job: Job, advance: 
     """
     batches = [pixels[start:stop] for start, stop in _spans(len(pixels))]
     wanted = [expected(np.ascontiguousarray(batch)) for batch in batches]
-    differences: dict[ExportFormat, float] = {}
+    differences: dict[FullFormat, float] = {}
     agreements: list[float] = []
     for export_format, path in EXPORT_PATHS.items():
         file = job.spec.output_dir / path

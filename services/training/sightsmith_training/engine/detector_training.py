@@ -1,7 +1,9 @@
 """Training a detector: read, search, fit, evaluate, export, check."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from sightsmith_training.engine.brand_samples import select_brand_samples
@@ -17,6 +19,7 @@ from sightsmith_training.engine.contract import (
     Progress,
     SpecEntry,
     TrainingResult,
+    TrainingSpec,
     Violation,
 )
 from sightsmith_training.engine.detection.design import (
@@ -29,6 +32,7 @@ from sightsmith_training.engine.detection.detecting import Finder, detect, netwo
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
 from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
 from sightsmith_training.engine.detector_evaluation import describe_detections, evaluate_detector, match_samples
@@ -38,18 +42,26 @@ from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
-from sightsmith_training.engine.progress import ProgressMeter
+from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.stored_detections import as_stored
+from sightsmith_training.engine.variants.exporting import (
+    MOST_COMPARED_IMAGES,
+    ExportedVariants,
+    expected_variant_seconds,
+    export_variants,
+)
+from sightsmith_training.engine.variants.judges import detector_judge
+from sightsmith_training.engine.variants.variant import VariantSettings
 from sightsmith_training.weights.errors import WeightsError
-from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
-from sightsmith_training.weights.store import WeightsStore
 
 _COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
 _LEAST_COMPARED, _MOST_COMPARED = 6, 16
 _EXPORT_SECONDS = 12.0
+_EXPORTS_CHECKED = 0.3  # The share of the phase "checking" after which variants are made, if they are.
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
 
@@ -64,7 +76,10 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
         TrainingError: for a reason that the owner of the images can understand.
     """
     samples = _select(job)
+    before = time.monotonic()
     weights = _pretrained_weights()
+    # A download, which happens once on a machine, is nothing that the training took.
+    job = replace(job, ends=job.ends + time.monotonic() - before)
     side = _wanted_side(samples, job)
     meter = ProgressMeter(_expected_costs(samples, side, job), send)
     return _DetectorTraining(job, meter, weights, side).run(samples)
@@ -75,13 +90,13 @@ def _select(job: Job) -> DetectionSamples:
     if job.decision.composes_scenes:
         return select_brand_samples(spec.entries, spec.max_unusable_fraction)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
-    samples.require_enough(spec.min_images_per_label)
+    _require_enough(samples, spec)
     return samples
 
 
 def _pretrained_weights() -> Path:
     try:
-        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
+        return ensure_weights(NANODET, WeightsSettings())[0]
     except WeightsError as error:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
@@ -97,18 +112,18 @@ def _wanted_side(samples: DetectionSamples, job: Job) -> int:
 
 def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, side, job.threads)
+    judged, variants = _judging_seconds(samples, side, job.threads), _variant_seconds(samples, side, job)
     reading = 0.2 + 0.01 * len(samples.entries) / job.threads
     if job.decision.composes_scenes:
         reading += composing_seconds(job, len(samples.labels))
-    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged)
+    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged - variants)
     return {
         "reading": reading,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
         "exporting": 0.5 * _EXPORT_SECONDS,
-        "checking": 0.5 * _EXPORT_SECONDS,
+        "checking": 0.5 * _EXPORT_SECONDS + variants,
     }
 
 
@@ -119,6 +134,10 @@ def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> floa
 def _compared(side: int) -> int:
     """How many images the exports are compared by: fewer where each takes long."""
     return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
+
+
+def _variant_seconds(samples: DetectionSamples, side: int, job: Job) -> float:
+    return expected_variant_seconds(job, seconds_per_image(side), samples.test or _compared(side))
 
 
 class _DetectorTraining:
@@ -137,6 +156,7 @@ class _DetectorTraining:
         rows, detections, judged_squares = self._judge(find, samples, found)
         artifacts = self._export(detector, samples.labels)
         parity = self._check(find, judged_squares)
+        variants = self._export_variants(samples, found, rows, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
         facts = TrainingFacts(
@@ -161,8 +181,10 @@ class _DetectorTraining:
                 *(Violation(field=image.entry.image, description=image.problem) for image in unusable),
             ],
             library_versions=library_versions(),
-            artifacts=artifacts,
+            artifacts=[*artifacts, *variants.files],
             parity=parity,
+            variants=list(variants.variants),
+            recommendations=list(variants.recommendations),
             evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
             predictions=describe_detections(matches, samples, rows, detections),
             phase_seconds={},
@@ -180,7 +202,7 @@ class _DetectorTraining:
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
-            samples.require_enough(self._spec.min_images_per_label)
+            _require_enough(samples, self._spec)
         return samples, _labelled(samples, read.pixels), read.unusable
 
     def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
@@ -198,7 +220,8 @@ class _DetectorTraining:
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._side, self._job.threads)
+        judged = _judging_seconds(samples, self._side, self._job.threads)
+        kept_back = _EXPORT_SECONDS + judged + _variant_seconds(samples, self._side, self._job)
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -212,9 +235,8 @@ class _DetectorTraining:
         """Which images are judged, what was found on them, and how the network sees some of them."""
         self._meter.enter("evaluating")
         if not samples.test:
-            if found.judgement is None:
-                raise _nothing_to_judge_by(samples)
             judged = found.judgement
+            assert judged is not None  # noqa: S101 - see `_require_enough`
             entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
@@ -223,9 +245,12 @@ class _DetectorTraining:
         sizes = [(samples.entries[row].width, samples.entries[row].height) for row in rows]
         return rows, self._detect(find, squares, sizes), squares
 
-    def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
-        """All of them were read before, so that none is unusable."""
-        return self._job.read(entries, side, lambda share: None, "judged").pixels
+    def _squares(self, entries: Sequence[SpecEntry], side: int, name: str = "judged") -> Pixels:
+        """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
+        read = self._job.read(entries, side, lambda share: None, name)
+        if read.unusable:
+            raise _changed_meanwhile(read.unusable)
+        return read.pixels
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -251,7 +276,21 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, self._meter.advance)
+        advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
+        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, advance)
+
+    def _export_variants(
+        self, samples: DetectionSamples, found: FoundDetector, rows: Sequence[int], squares: Pixels
+    ) -> ExportedVariants:
+        """Takes the judged images: their positions, and the squares of some of them, the first ones."""
+        if not self._spec.options.tries_variants:
+            return ExportedVariants()
+        learned = samples.entries[: min(samples.training, VariantSettings.calibration_images)]
+        calibration = self._squares(learned, found.side, "calibration")
+        compared = squares[:MOST_COMPARED_IMAGES]
+        judge = detector_judge(samples, rows[: len(compared)])
+        advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
+        return export_variants(self._job, calibration, compared, judge, advance)
 
 
 def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
@@ -264,13 +303,30 @@ def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
     )
 
 
-def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
+def _changed_meanwhile(images: Sequence[UnusableImage]) -> TrainingError:
+    first = images[0]
     return TrainingError(
+        "TOO_MANY_UNUSABLE_IMAGES",
+        f"{len(images)} images could be used when the training began and cannot any more; the first: "
+        f"{first.entry.image} {first.problem}",
+        [Violation(field=image.entry.image, description=image.problem) for image in images],
+        unusable=len(images),
+    )
+
+
+def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:
+    """Checks that every label can be learned, and that there will be images to judge the detector by."""
+    samples.require_enough(spec.min_images_per_label)
+    with_boxes = sum(bool(entry.boxes) for entry in samples.entries[: samples.training])
+    if samples.test or with_boxes >= LEAST_WITH_BOXES:
+        return
+    raise TrainingError(
         "NOT_ENOUGH_DATA",
-        f"there are no test images, and of {samples.training} training images none can be held out to judge by: give "
-        "test images, or more training images",
+        f"there are no test images, and of {with_boxes} training images with boxes none can be held out to judge by: "
+        "give test images, or more training images",
         [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
-        training_images=samples.training,
+        training_images_with_boxes=with_boxes,
+        min_training_images_with_boxes=LEAST_WITH_BOXES,
     )
 
 

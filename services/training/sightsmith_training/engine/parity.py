@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sightsmith_training.engine.batches import Outputs, Scorer, run_in_batches
-from sightsmith_training.engine.contract import EXPORT_PATHS, ExportFormat, Parity
+from sightsmith_training.engine.contract import EXPORT_PATHS, FullFormat, Parity
 from sightsmith_training.engine.embeddings import session_scorer
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.exports import load_traced
@@ -36,7 +36,7 @@ def compare_exports(
         threads: cores to use.
         advance: called with the share of the work that is done.
     """
-    differences: dict[ExportFormat, float] = {}
+    differences: dict[FullFormat, float] = {}
     agreements: list[float] = []
     for export_format, path in EXPORT_PATHS.items():
         scorer = _open(export_format, output_dir / path)
@@ -77,5 +77,5 @@ def require_equal(parity: Parity, least_agreement: float = 1.0) -> None:
     )
 
 
-def _open(export_format: ExportFormat, file: Path) -> Scorer:
+def _open(export_format: FullFormat, file: Path) -> Scorer:
     return session_scorer(file) if export_format == "onnx" else partial(score_with_network, load_traced(file))

@@ -1,6 +1,7 @@
 """Reading the images of a training: every one is fetched, checked and decoded once."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,10 +77,9 @@ def read_images(
 
     Raises:
         TrainingError: TOO_MANY_UNUSABLE_IMAGES as soon as there are too many.
+        OSError: if the disk has no room for the pixels.
     """
-    pixels = np.lib.format.open_memmap(
-        file, mode="w+", dtype=np.uint8, shape=(len(entries), side, side, 3 + with_opacity)
-    )
+    pixels = new_pixels(file, (len(entries), side, side, 3 + with_opacity))
     usable: list[SpecEntry] = []
     unusable: list[UnusableImage] = []
     with ThreadPoolExecutor(threads) as pool:
@@ -95,6 +95,21 @@ def read_images(
                 raise too_many_unusable(unusable, len(entries), max_unusable_fraction)
             advance(number / len(entries))
     return ReadImages(usable, pixels[: len(usable)], unusable)
+
+
+def new_pixels(file: Path, shape: tuple[int, int, int, int]) -> Pixels:
+    """A file of pixels, mapped into memory. All of its space is taken at once.
+
+    To a file without its space a full disk is not an error: the write into memory that does not fit ends the process by
+    a signal.
+
+    Raises:
+        OSError: if there is too little room for it.
+    """
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    with file.open("r+b") as mapped:
+        os.posix_fallocate(mapped.fileno(), 0, file.stat().st_size)
+    return pixels
 
 
 def read_image(

@@ -31,7 +31,7 @@ def variants() -> list[Variant]:
 
 
 def test_harmless_variants_are_kept(variants: list[Variant]) -> None:
-    assert [variant.kind for variant in variants] == ["fp16", "int8"]
+    assert [variant.format for variant in variants] == ["onnx_fp16", "onnx_int8"]
     for variant in variants:
         assert variant.kept, variant.reason
         assert variant.figure_before - variant.figure_after <= 0.01
@@ -56,6 +56,13 @@ def test_the_first_recipe_that_loses_little_is_taken() -> None:
     _, eight = make_variants(graphs.classifier(), CALIBRATION, PICTURES, judge, VariantSettings())
     assert (eight.kept, eight.recipe) == (True, RECIPES[1].description)
     assert next(figures, None) is None
+
+
+def test_where_nothing_is_right_nothing_can_be_said_of_a_loss() -> None:
+    judge = Judge(lambda answers: 0.0)
+    for variant in make_variants(graphs.classifier(), CALIBRATION, PICTURES, judge, VariantSettings(seconds=0)):
+        assert not variant.kept
+        assert variant.reason == "the full model's figure is 0: no loss could be seen"
 
 
 def test_without_time_only_the_first_recipe_is_tried() -> None:
@@ -92,18 +99,18 @@ def test_a_model_that_cannot_be_converted_is_told() -> None:
     for variant in make_variants(graphs.without_layers(), pixels, pixels, Judge(lambda _: 1.0), VariantSettings()):
         assert (variant.kept, variant.data) == (False, b"")
         assert "no convolution" in variant.reason
-    assert {each.export for each in recommend([variant]).values()} == {"float32", "torchscript"}
+    assert {each.format for each in recommend([variant])} == {"onnx", "torchscript"}
 
 
 def test_runtimes_get_what_suits_them(variants: list[Variant]) -> None:
     half, eight = (replace(variant, milliseconds_before=10, milliseconds_after=6) for variant in variants)
-    chosen = {runtime: each.export for runtime, each in recommend([half, eight]).items()}
+    chosen = {each.runtime: each.format for each in recommend([half, eight])}
     assert chosen == {
-        "onnxruntime-cpu": "int8",
-        "onnxruntime-cuda": "fp16",
-        "tensorrt": "fp16",
+        "onnxruntime-cpu": "onnx_int8",
+        "onnxruntime-cuda": "onnx_fp16",
+        "tensorrt": "onnx_fp16",
         "pytorch": "torchscript",
     }
-    slow = recommend([half, replace(eight, milliseconds_after=9.5)])["onnxruntime-cpu"]
-    assert slow.export == "float32"
+    slow = recommend([half, replace(eight, milliseconds_after=9.5)])[0]
+    assert slow.format == "onnx"
     assert slow.reason == "int8 gains too little: 9.5 ms an image instead of 10.0 on the CPU of the training"

@@ -68,14 +68,18 @@ def detect(
     Returns:
         What was found on each image, in its pixels.
     """
-    found = []
+    found: list[Detections] = []
     at_once = max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / squares.shape[1] ** 2)))
     for start in range(0, len(squares), at_once):
-        boxes, scores, labels = find(np.ascontiguousarray(squares[start : start + at_once]))
-        batch = zip(boxes, scores, labels, sizes[start : start + at_once], strict=True)
-        found += [_in_pixels(*answer) for answer in batch]
+        answers = find(np.ascontiguousarray(squares[start : start + at_once]))
+        found += in_pixels(answers, sizes[start : start + at_once])
         advance(len(found) / len(squares))
     return found
+
+
+def in_pixels(answers: Answers, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    """What was found on each of some images, in its pixels; `sizes` are their widths and heights."""
+    return [_in_pixels(*answer) for answer in zip(*answers, sizes, strict=True)]
 
 
 def _in_pixels(

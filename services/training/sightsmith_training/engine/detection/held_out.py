@@ -16,6 +16,10 @@ _PARTS = ((60, 6), (24, 4), (6, 3))
 _LEAST_WITH_BOXES = 6
 
 
+LEAST_WITH_BOXES = min(least for least, _ in _PARTS)
+"""With fewer images with boxes, none is held out."""
+
+
 def hold_out(
     labellings: Sequence[Labelling],
     labels: int,
@@ -33,7 +37,7 @@ def hold_out(
         most: about how many images may be held out, at least 1, unless too few of them would have boxes.
 
     Returns:
-        Positions, ascending; none where fewer than six images have boxes.
+        Positions, ascending; none where fewer than `LEAST_WITH_BOXES` images have boxes.
     """
     with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
     parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)

@@ -17,8 +17,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.variants.graph_parts import GraphParts
-
-_BATCH = 4
+from sightsmith_training.engine.variants.running import images_at_once
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,9 @@ class Quantiser:
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, pixels: Pixels) -> None:
+        at_once = images_at_once(pixels)
         self._batches: Iterator[Pixels] = (
-            pixels[start : start + _BATCH].copy() for start in range(0, len(pixels), _BATCH)
+            pixels[start : start + at_once].copy() for start in range(0, len(pixels), at_once)
         )
 
     def get_next(self) -> dict[str, Pixels] | None:

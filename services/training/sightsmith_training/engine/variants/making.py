@@ -2,18 +2,20 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from sightsmith_training.engine.contract import VariantFormat
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.variants.eight_bits import RECIPES, Quantiser
 from sightsmith_training.engine.variants.graph_parts import GraphParts
 from sightsmith_training.engine.variants.half_precision import rounded_to_half_precision, to_half_precision
 from sightsmith_training.engine.variants.running import Answers, Runner, milliseconds_per_image, open_model, run_all
-from sightsmith_training.engine.variants.variant import Judge, Kind, Variant, VariantSettings
+from sightsmith_training.engine.variants.variant import Judge, Variant, VariantSettings, why_not_made
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +23,12 @@ _ROUNDING = 1e-9
 
 
 def make_variants(
-    model: bytes, calibration: Pixels, judged: Pixels, judge: Judge, settings: VariantSettings
+    model: bytes,
+    calibration: Pixels,
+    judged: Pixels,
+    judge: Judge,
+    settings: VariantSettings,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> list[Variant]:
     """Makes a float16 and an int8 variant.
 
@@ -34,12 +41,18 @@ def make_variants(
         judged: the images that figures are computed from, [images, side, side, 3], at least one.
         judge: computes figures from answers about `judged`.
         settings: what may be lost and spent.
+        advance: called with the share of the work that is done.
 
     Returns:
         One of each kind. The same arguments give the same bytes, but that a later recipe of int8 needs time left.
     """
     full = _Reference.of(model, judged, judge, settings)
-    return [_make_half_precision(full), _make_eight_bits(full, calibration[: settings.calibration_images])]
+    advance(0.2)
+    half = _make_half_precision(full)
+    advance(0.5)
+    eight = _make_eight_bits(full, calibration[: settings.calibration_images])
+    advance(1.0)
+    return [half, eight]
 
 
 @dataclass(frozen=True)
@@ -60,12 +73,14 @@ class _Reference:
         answers = run_all(run, judged, settings.threads)
         return cls(model, run, answers, judge.figure(answers), judged, judge, settings)
 
-    def compare(self, kind: Kind, data: bytes, recipe: str, stand_in: bytes | None = None) -> Variant:
+    def compare(
+        self, variant_format: VariantFormat, data: bytes, recipe: str, stand_in: bytes | None = None
+    ) -> Variant:
         """Judges a variant, or in its place a graph that says here what the variant says where it belongs."""
         answers = run_all(open_model(stand_in or data), self.judged, self.settings.threads)
         before, after = milliseconds_per_image([self.run, open_model(data)], self.judged)
         unjudged = Variant(
-            kind=kind,
+            format=variant_format,
             data=data,
             recipe=recipe,
             figure_before=self.figure,
@@ -99,6 +114,8 @@ class _Reference:
 
     def _judged(self, variant: Variant) -> Variant:
         settings, images = self.settings, len(self.judged)
+        if variant.figure_before <= 0:
+            return replace(variant, reason="the full model's figure is 0: no loss could be seen")
         loss = variant.figure_before - variant.figure_after
         told = f"its figure is {variant.figure_after:.3f} where the full model's is {variant.figure_before:.3f}"
         if not loss <= settings.max_variant_loss + _ROUNDING:
@@ -111,10 +128,10 @@ class _Reference:
                 return replace(variant, reason=f"{told}; {allowed} may differ")
         return replace(variant, kept=True, reason=told)
 
-    def impossible(self, kind: Kind, error: Exception) -> Variant:
-        _log.warning("the %s variant cannot be made", kind, exc_info=error)
+    def impossible(self, variant_format: VariantFormat, error: Exception) -> Variant:
+        _log.warning("the variant %s cannot be made", variant_format, exc_info=error)
         return Variant(
-            kind=kind,
+            format=variant_format,
             data=b"",
             recipe="",
             figure_before=self.figure,
@@ -125,7 +142,7 @@ class _Reference:
             milliseconds_before=0.0,
             milliseconds_after=0.0,
             kept=False,
-            reason=f"it cannot be made: {error}",
+            reason=why_not_made(error),
         )
 
 
@@ -133,9 +150,9 @@ def _make_half_precision(full: _Reference) -> Variant:
     try:
         parts = GraphParts.of(full.model)
         data, rounded = to_half_precision(parts), rounded_to_half_precision(parts)
-        return full.compare("fp16", data, "the layers with weights in sixteen bits", stand_in=rounded)
+        return full.compare("onnx_fp16", data, "the layers with weights in sixteen bits", stand_in=rounded)
     except Exception as error:  # What the converter and the runtime raise on graphs they do not know is not documented.
-        return full.impossible("fp16", error)
+        return full.impossible("onnx_fp16", error)
 
 
 def _make_eight_bits(full: _Reference, calibration: Pixels) -> Variant:
@@ -146,11 +163,11 @@ def _make_eight_bits(full: _Reference, calibration: Pixels) -> Variant:
         with TemporaryDirectory() as folder:
             quantiser = Quantiser(GraphParts.of(full.model), calibration, Path(folder))
             for recipe in RECIPES:
-                tried.append(full.compare("int8", quantiser.quantise(recipe), recipe.description))
+                tried.append(full.compare("onnx_int8", quantiser.quantise(recipe), recipe.description))
                 if tried[-1].kept or time.monotonic() >= ends:
                     break
     except Exception as error:  # As above.
-        return full.impossible("int8", error)
+        return full.impossible("onnx_int8", error)
     return max(tried, key=lambda variant: (variant.kept, variant.agreement or 0, variant.figure_after))
 
 

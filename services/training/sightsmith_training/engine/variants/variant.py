@@ -2,16 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy.typing as npt
 
+from sightsmith_training.engine.contract import VariantFormat
 from sightsmith_training.engine.variants.running import Answers
-
-Kind = Literal["fp16", "int8"]
-
-VARIANT_PATHS: dict[Kind, str] = {"fp16": "onnx_fp16/1/model.onnx", "int8": "onnx_int8/1/model.onnx"}
-"""Where variants lie beside the other exports; for Triton they are models of the ONNX Runtime like any other."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Variant:
     """The model with fewer bits, beside the full one.
 
     Attributes:
-        kind: its numbers.
+        format: of its numbers.
         data: the serialised ONNX model; empty if it could not be made.
         recipe: how it was made, in plain words.
         figure_before: of the full model.
@@ -67,7 +63,7 @@ class Variant:
         reason: why it is kept or not, in plain words.
     """
 
-    kind: Kind
+    format: VariantFormat
     data: bytes
     recipe: str
     figure_before: float
@@ -79,3 +75,8 @@ class Variant:
     milliseconds_after: float
     kept: bool
     reason: str
+
+
+def why_not_made(error: Exception) -> str:
+    """The reason of a variant that an error prevented; running out of memory has no words of its own."""
+    return f"it cannot be made: {str(error) or type(error).__name__}"
