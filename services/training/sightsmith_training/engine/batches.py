@@ -13,7 +13,14 @@ Outputs = npt.NDArray[np.float32]
 
 Scorer = Callable[[Pixels], Outputs]
 
-_BATCH = 4  # On a CPU small batches are faster per image: their activations stay in the cache.
+# On a CPU small batches are faster per image: their activations stay in the cache.
+_BATCH = 4
+_PIXELS_AT_ONCE = _BATCH * 416**2
+
+
+def images_at_once(side: int) -> int:
+    """How many images of this side, in pixels, to run together: at least one."""
+    return max(1, min(_BATCH, round(_PIXELS_AT_ONCE / side**2)))
 
 
 def run_in_batches(

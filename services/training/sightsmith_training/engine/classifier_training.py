@@ -184,7 +184,7 @@ class _ClassifierTraining:
         # Test images are judged by the whole network; their features would be of no use.
         training = pixels[: samples.training]
         learned = self._features.of_training_images(samples, training, self._meter.advance)
-        kept_back = _KEPT_BACK_SECONDS + _variant_seconds(samples, self._job, self._backbones)
+        kept_back = _KEPT_BACK_SECONDS + _variant_seconds(samples, self._job, [*self._backbones.values()])
         found = self._search(samples, training, learned, kept_back)
         network = self._network(found)
         judged = pixels[samples.judged]

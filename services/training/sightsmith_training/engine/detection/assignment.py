@@ -31,8 +31,8 @@ class Assigner:
 
         Returns:
             int64, shape [points]: the position of the point's box, or `NO_BOX`. A point lies inside its box; where none
-            does, because the box is so small, the nearest one finds it. A box gets no point if others overlap all of
-            its points more.
+            does, because the box is so small, the nearest one of the finest level finds it. A box gets no point if
+            others overlap all of its points more.
         """
         if not len(boxes):
             return torch.full((len(self._middles),), NO_BOX)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from sightsmith_training.engine.batches import images_at_once
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.samples import Pixels
@@ -19,8 +20,6 @@ Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np
 
 Finder = Callable[[Pixels], Answers]
 
-_PIXELS_AT_ONCE = 4 * 416**2  # On a CPU small batches are faster per image: their activations stay in the cache.
-_MOST_AT_ONCE = 4
 _LEAST_SCORE = 0.005  # Below this nothing is told; no curve that people read reaches down there.
 
 
@@ -69,7 +68,7 @@ def detect(
         What was found on each image, in its pixels.
     """
     found: list[Detections] = []
-    at_once = max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / squares.shape[1] ** 2)))
+    at_once = images_at_once(squares.shape[1])
     for start in range(0, len(squares), at_once):
         answers = find(np.ascontiguousarray(squares[start : start + at_once]))
         found += in_pixels(answers, sizes[start : start + at_once])

@@ -14,10 +14,10 @@ from onnx import helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from sightsmith_training.engine.batches import images_at_once
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.variants.graph_parts import GraphParts
-from sightsmith_training.engine.variants.running import images_at_once
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Quantiser:
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, pixels: Pixels) -> None:
-        at_once = images_at_once(pixels)
+        at_once = images_at_once(pixels.shape[1])
         self._batches: Iterator[Pixels] = (
             pixels[start : start + at_once].copy() for start in range(0, len(pixels), at_once)
         )

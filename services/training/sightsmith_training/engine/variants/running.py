@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from sightsmith_training.engine.batches import images_at_once
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.samples import Pixels
 
@@ -17,7 +18,6 @@ Answers = list[npt.NDArray[Any]]
 
 Runner = Callable[[Pixels], Answers]
 
-_PIXELS_AT_ONCE, _MOST_AT_ONCE = 4 * 416**2, 4  # Bigger batches take more memory and are no quicker on a CPU.
 _ROUNDS = 12
 
 
@@ -39,17 +39,11 @@ def run_all(run: Runner, pixels: Pixels, threads: int) -> Answers:
 
     The first batch is a single image, so that a graph whose batch is fixed by accident fails.
     """
-    starts = [0, *range(1, len(pixels), images_at_once(pixels))]
+    starts = [0, *range(1, len(pixels), images_at_once(pixels.shape[1]))]
     stops = [*starts[1:], len(pixels)]
     batches = [np.ascontiguousarray(pixels[start:stop]) for start, stop in zip(starts, stops, strict=True)]
     with ThreadPoolExecutor(threads) as pool:
         return [np.concatenate(output) for output in zip(*pool.map(run, batches), strict=True)]
-
-
-def images_at_once(pixels: Pixels) -> int:
-    """How many of such images to run together: at least one."""
-    side: int = pixels.shape[1]
-    return max(1, min(_MOST_AT_ONCE, round(_PIXELS_AT_ONCE / side**2)))
 
 
 def milliseconds_per_image(runners: Sequence[Runner], pixels: Pixels) -> list[float]:
