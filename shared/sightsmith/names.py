@@ -1,7 +1,7 @@
 """Resource names such as `projects/{project}/models/{model}` (AIP-122): reading, checking and writing them."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from sightsmith.errors import InvalidArgumentError
@@ -23,9 +23,13 @@ def check_id(field: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class ResourceName:
-    """A resource name, one attribute for each of its ids. Subclasses give the pattern and the attributes."""
+    """A resource name, one attribute for each of its ids. Subclasses give the pattern and the attributes.
+
+    One that may go without its last id has a pattern for that, too, and an empty id as the default.
+    """
 
     pattern: ClassVar[str]
+    short_pattern: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, name: str, field: str = "name") -> Self:
@@ -34,19 +38,24 @@ class ResourceName:
         Raises:
             InvalidArgumentError: naming `field`, if `name` does not follow the pattern.
         """
-        parts, expected = name.split("/"), cls.pattern.split("/")
-        ids = {}
-        for part, slot in zip(parts, expected, strict=False):
-            if slot.startswith("{"):
-                ids[slot[1:-1]] = part
-            elif part != slot:
-                break
-        if len(parts) != len(expected) or len(ids) != len(fields(cls)) or not all(map(_ID.fullmatch, ids.values())):
-            raise InvalidArgumentError.of_field(field, f"must look like {cls.pattern}, not {name[:200]!r}")
-        return cls(**ids)
+        for pattern in filter(None, (cls.pattern, cls.short_pattern)):
+            ids = _ids(name, pattern)
+            if ids is not None:
+                return cls(**ids)
+        raise InvalidArgumentError.of_field(field, f"must look like {cls.pattern}, not {name[:200]!r}")
 
     def __str__(self) -> str:
-        return self.pattern.format(**vars(self))
+        ids = vars(self)
+        return (self.pattern if all(ids.values()) else self.short_pattern).format(**ids)
+
+
+def _ids(name: str, pattern: str) -> dict[str, str] | None:
+    """The ids in a name, by what they are of; None if it does not follow the pattern."""
+    parts, slots = name.split("/"), pattern.split("/")
+    if len(parts) != len(slots):
+        return None
+    ids = {slot[1:-1]: part for slot, part in zip(slots, parts, strict=True) if slot.startswith("{")}
+    return ids if pattern.format(**ids) == name and all(map(_ID.fullmatch, ids.values())) else None
 
 
 @dataclass(frozen=True)
@@ -133,21 +142,44 @@ class ModelName(ResourceName):
 
 
 @dataclass(frozen=True)
-class EvaluationName(ResourceName):
-    """`projects/{project}/models/{model}/evaluation`."""
+class EvaluationJobName(ResourceName):
+    """`projects/{project}/evaluationJobs/{evaluation_job}`."""
 
-    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation"
+    pattern: ClassVar[str] = "projects/{project}/evaluationJobs/{evaluation_job}"
+    project: str
+    evaluation_job: str
+
+
+@dataclass(frozen=True)
+class EvaluationName(ResourceName):
+    """`projects/{project}/models/{model}/evaluation`, a model's own, or `…/evaluations/{evaluation}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluations/{evaluation}"
+    short_pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation"
     project: str
     model: str
+    evaluation: str = ""
+
+    @property
+    def of_model(self) -> ModelName:
+        """The model that is judged."""
+        return ModelName(self.project, self.model)
 
 
 @dataclass(frozen=True)
 class EvaluationCurvesName(ResourceName):
-    """`projects/{project}/models/{model}/evaluation/curves`."""
+    """The name of an evaluation and `/curves`."""
 
-    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation/curves"
+    pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluations/{evaluation}/curves"
+    short_pattern: ClassVar[str] = "projects/{project}/models/{model}/evaluation/curves"
     project: str
     model: str
+    evaluation: str = ""
+
+    @property
+    def of_evaluation(self) -> EvaluationName:
+        """The evaluation that they are of."""
+        return EvaluationName(self.project, self.model, self.evaluation)
 
 
 @dataclass(frozen=True)

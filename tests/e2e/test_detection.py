@@ -65,6 +65,15 @@ def quick_wishes() -> TrainingJob:
     return wishes
 
 
+def test_judged_by_its_test_images_again_the_detector_is_as_good(client: Client, signs: str) -> None:
+    (model,) = client.list_models(signs)
+    job = client.evaluation_jobs.wait(client.evaluation_jobs.begin(model.name, model.snapshot).name)
+    told, own = client.evaluations.get(job.evaluation), client.evaluation(model.name)
+    assert (told.image_count, told.left_out.learned_image_count) == (12, 40)
+    assert told.detection.map_50 == pytest.approx(own.detection.map_50, abs=0.01)
+    assert told.detection.map_50_95 == pytest.approx(own.detection.map_50_95, abs=0.01)
+
+
 def test_a_detector_is_trained_judged_and_found_by_its_boxes(signs: str, client: Client) -> None:
     (model,) = client.list_models(signs)
     assert model.task == Model.TASK_DETECTION

@@ -55,6 +55,20 @@ def test_evaluation_is_shown_with_a_contact_sheet(sightsmith: Command, shop: Sho
     assert Image.open(sheet).width > 500
 
 
+def test_judged_by_its_snapshot_again_the_model_is_as_good_on_what_it_did_not_learn_from(
+    sightsmith: Command, client: Client, shop: Shop
+) -> None:
+    model = shop.model.rpartition("/")[2]
+    done = sightsmith("models", "evaluate", shop.project, model, "--snapshot", "1", "--json")
+    assert done.code == 0, done.errors
+    told = done.json["evaluation"]
+    assert (int(told["image_count"]), int(told["left_out"]["learned_image_count"])) == (15, 55)
+    assert told["summary"]["accuracy"] == client.evaluation(shop.model).summary.accuracy
+    own = {image.image: image for image in client.evaluations.images(shop.model)}
+    for image in client.evaluations.images(told["name"]):
+        assert image.scores == pytest.approx(own[image.image].scores, abs=1e-4)
+
+
 @pytest.mark.parametrize("runtime", ["onnx", "torchscript"])
 def test_the_served_model_answers_like_the_trained_network(
     sightsmith: Command, client: Client, shop: Shop, runtime: str

@@ -1,8 +1,10 @@
 """The training server: `python -m sightsmith_training`."""
 
 import asyncio
+from typing import Any
 
 from sightsmith.api.training.v1 import (
+    evaluation_service_pb2_grpc,
     model_service_pb2_grpc,
     report_service_pb2_grpc,
     training_service_pb2_grpc,
@@ -18,9 +20,11 @@ from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.evaluated_image_drawing import EvaluatedImageDrawing
+from sightsmith_training.evaluation_jobs import EvaluationJobs
+from sightsmith_training.evaluation_servicer import EvaluationServicer
 from sightsmith_training.evaluations.service import Evaluations
 from sightsmith_training.jobs import TrainingJobs
-from sightsmith_training.leases import Leases
+from sightsmith_training.leases import EvaluationLeases, JobLeases, Leases
 from sightsmith_training.model_card import ModelCards
 from sightsmith_training.model_copying import ModelCopying
 from sightsmith_training.model_deleting import ModelDeleting
@@ -42,7 +46,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
     url = settings.database_url.get_secret_value()
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database, bus = Database(url), EventBus(settings, "training")
-    leases = Leases(database, settings.lease_seconds, settings.max_attempts)
+    leases = [kind(database, settings.lease_seconds, settings.max_attempts) for kind in (Leases, EvaluationLeases)]
     async with (
         service_channel(settings.labeling_target, settings) as labeling,
         service_channel(settings.inference_target, settings) as inference,
@@ -72,6 +76,17 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             "sightsmith.api.training.v1.ModelService",
         )
         server.add(
+            evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server,
+            EvaluationServicer(
+                EvaluationJobs(database, settings.watch_interval_seconds),
+                models,
+                parts.evaluations,
+                snapshots,
+                settings,
+            ),
+            "sightsmith.api.training.v1.EvaluationService",
+        )
+        server.add(
             report_service_pb2_grpc.add_ReportServiceServicer_to_server,
             ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling)),
             "sightsmith.api.training.v1.ReportService",
@@ -81,14 +96,14 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             stop,
             bus.run(),
             OutboxRelay(database, Outbox, bus).run(),
-            _look_for_lost_workers(leases, settings.poll_seconds),
+            *(_look_for_lost_workers(kind, settings.poll_seconds) for kind in leases),
             discarded.run(settings.discard_seconds),
         )
         await server.stop()
     await database.close()
 
 
-async def _look_for_lost_workers(leases: Leases, every_seconds: float) -> None:
+async def _look_for_lost_workers(leases: JobLeases[Any, Any], every_seconds: float) -> None:
     while True:
         try:
             if count := await leases.take_from_lost_workers():

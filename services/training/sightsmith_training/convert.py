@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
-from sightsmith.api.training.v1 import model_pb2, report_file_pb2, training_job_pb2
+from sightsmith.api.training.v1 import evaluation_job_pb2, model_pb2, report_file_pb2, training_job_pb2
 from sightsmith.errors import FieldViolation, SightsmithError
 from sightsmith.rpc.status import to_status
 from sightsmith_training.engine.contract import (
@@ -20,7 +20,7 @@ from sightsmith_training.engine.contract import (
 )
 from sightsmith_training.evaluation_convert import summary_message
 from sightsmith_training.job_options import EFFORTS, PREFERENCES, TASKS, VARIANTS
-from sightsmith_training.jobs import JobError, JobProgress, TrainingJob
+from sightsmith_training.jobs import EvaluationJob, JobError, JobProgress, TrainingJob
 from sightsmith_training.models import Model, StoredArtifact
 from sightsmith_training.report_files import StoredReportFile
 
@@ -55,6 +55,26 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         task_reason=job.task_reason or "",
         variants=VARIANTS[job.options.variants],
         max_variant_loss=job.options.max_variant_loss,
+    )
+
+
+def evaluation_job_message(job: EvaluationJob) -> evaluation_job_pb2.EvaluationJob:
+    """A job that judges a model."""
+    return evaluation_job_pb2.EvaluationJob(
+        name=job.name,
+        model=job.model,
+        snapshot=job.snapshot,
+        split=evaluation_job_pb2.EvaluationJob.Split.Value(f"SPLIT_{(job.wanted.split or 'unspecified').upper()}"),
+        datasets=job.wanted.datasets,
+        state=evaluation_job_pb2.EvaluationJob.State.Value(f"STATE_{job.state}"),
+        progress=_evaluation_progress(job.progress) if job.progress else None,
+        evaluation=job.evaluation or "",
+        error=_status(job.error) if job.error else None,
+        attempt=job.attempt,
+        revision=job.revision,
+        create_time=_timestamp(job.create_time),
+        start_time=_timestamp(job.start_time) if job.start_time else None,
+        end_time=_timestamp(job.end_time) if job.end_time else None,
     )
 
 
@@ -143,6 +163,14 @@ def _progress(progress: JobProgress) -> training_job_pb2.TrainingProgress:
         best_score=progress.best_score,
         activity=progress.activity,
         metrics=progress.metrics,
+    )
+
+
+def _evaluation_progress(progress: JobProgress) -> evaluation_job_pb2.EvaluationProgress:
+    return evaluation_job_pb2.EvaluationProgress(
+        phase=evaluation_job_pb2.EvaluationProgress.Phase.Value(f"PHASE_{progress.phase.upper()}"),
+        percent=progress.percent,
+        remaining=None if progress.remaining_seconds is None else _duration(progress.remaining_seconds),
     )
 
 

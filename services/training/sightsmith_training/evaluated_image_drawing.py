@@ -7,14 +7,15 @@ from sqlalchemy import select
 
 from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, NotFoundError
-from sightsmith.names import ModelName
+from sightsmith.names import EvaluationName
 from sightsmith.objects import Objects
 from sightsmith_training.engine.contract import ImagePrediction
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes
 from sightsmith_training.engine.reports.overlay import draw_overlay
 from sightsmith_training.evaluations.matching import Rules, match
+from sightsmith_training.evaluations.stored_evaluation import evaluation_row
 from sightsmith_training.evaluations.storing import answer_of
-from sightsmith_training.models import model_row, rules_of
+from sightsmith_training.models import rules_of
 from sightsmith_training.snapshots import SnapshotEntries
 from sightsmith_training.tables import EvaluatedImageRow
 
@@ -34,31 +35,31 @@ class EvaluatedImageDrawing:
         self._objects = objects
         self._entries = SnapshotEntries(objects, labeling)
 
-    async def draw(self, model: ModelName, image: str) -> bytes:
+    async def draw(self, name: EvaluationName, image: str) -> bytes:
         """Draws an image by the thresholds that the model has now.
 
         Args:
-            model: that was judged.
+            name: of an evaluation.
             image: resource name of the image.
 
         Returns:
             A PNG.
 
         Raises:
-            NotFoundError: if there is no such model, or it was not judged by the image.
+            NotFoundError: if there is no such evaluation, or the image does not belong to it.
             FailedPreconditionError: if the image is not there any more.
             UnavailableError: if labeling or the object store cannot be reached.
         """
         async with self._database.transaction() as session:
-            row = await model_row(session, model)
-            evaluation, rules = row.own_evaluation, rules_of(row)
+            model, evaluation = await evaluation_row(session, name)
+            rules = rules_of(model)
             judged = await session.scalar(
                 select(EvaluatedImageRow).where(
                     EvaluatedImageRow.evaluation_id == evaluation.id, EvaluatedImageRow.image == image
                 )
             )
         if judged is None:
-            raise NotFoundError(f"{model} was not judged by {image[:200]}")
+            raise NotFoundError(f"{name.of_model} was not judged by {image[:200]}")
         data = await self._bytes_of(evaluation.snapshot, image)
         return await asyncio.to_thread(_drawn, data, rules, answer_of(judged))
 

@@ -1,7 +1,10 @@
 """From evaluations to the API's messages."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightsmith.api.training.v1 import (
     evaluation_curves_pb2,
@@ -10,13 +13,14 @@ from sightsmith.api.training.v1 import (
     model_comparison_pb2,
     model_pb2,
 )
-from sightsmith.names import EvaluationCurvesName, EvaluationName, ModelName
+from sightsmith.names import EvaluationCurvesName, ModelName
 from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, Interval, LabelEvaluation
 from sightsmith_training.engine.judging.curves import CurvePoint
 from sightsmith_training.engine.reports.image_outcomes import Box
 from sightsmith_training.evaluations.curves import Curves
 from sightsmith_training.evaluations.judged_images import Finding, JudgedImage
-from sightsmith_training.models import Model
+from sightsmith_training.evaluations.selection import JudgedSelection
+from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
 
 if TYPE_CHECKING:
     from sightsmith_training.engine.judging.comparison import Comparison
@@ -25,18 +29,18 @@ if TYPE_CHECKING:
 _MOST_COMPARED_IMAGES = 100
 
 
-def evaluation_message(model: Model) -> evaluation_pb2.Evaluation:
+def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
     """How good a model is."""
-    evaluation = model.evaluation
+    evaluation, selection = stored.figures, stored.selection
     return evaluation_pb2.Evaluation(
-        name=str(EvaluationName(model.name.project, model.name.model)),
+        name=str(stored.name),
         basis=evaluation_pb2.Evaluation.Basis.Value(f"BASIS_{evaluation.evaluated_on.upper()}"),
         summary=summary_message(evaluation),
         label_metrics=[_label_metrics(label) for label in evaluation.per_label],
         confusion_matrix=[
             evaluation_pb2.ConfusionRow(label=label, predicted_counts=counts)
             # Evaluations of old have no row for "none", the last one.
-            for label, counts in zip([*model.labels, ""], evaluation.confusion_matrix, strict=False)
+            for label, counts in zip([*stored.labels, ""], evaluation.confusion_matrix, strict=False)
         ],
         image_count=evaluation.images or sum(metrics.images for metrics in evaluation.per_label),
         mean_average_precision=evaluation.mean_average_precision,
@@ -49,6 +53,13 @@ def evaluation_message(model: Model) -> evaluation_pb2.Evaluation:
             evaluation_pb2.LearningPoint(image_count=point.images, score=point.score)
             for point in evaluation.learning_curve
         ],
+        snapshot=stored.snapshot,
+        create_time=_timestamp(stored.create_time),
+        unknown_labels=[
+            evaluation_pb2.UnknownLabel(label=label, image_count=count)
+            for label, count in (selection.unknown_labels if selection else {}).items()
+        ],
+        left_out=_left_out(selection) if selection else None,
     )
 
 
@@ -130,6 +141,24 @@ def comparison_message(
         baseline_right=map(_compared_image, baseline_right[:_MOST_COMPARED_IMAGES]),
         candidate_right=map(_compared_image, candidate_right[:_MOST_COMPARED_IMAGES]),
     )
+
+
+def _left_out(selection: JudgedSelection) -> evaluation_pb2.LeftOutImages:
+    return evaluation_pb2.LeftOutImages(
+        learned_image_count=selection.learned,
+        ignored_image_count=selection.ignored,
+        unusable_image_count=selection.unusable_count,
+        unusable_images=[
+            evaluation_pb2.UnusableImage(image=violation.field, problem=violation.description)
+            for violation in selection.unusable
+        ],
+    )
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
 
 
 def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:

@@ -8,16 +8,21 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
-from sightsmith.names import TrainingJobName
+from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
 from sightsmith_training.engine.contract import EmbeddingFile, Task, TrainingOptions
-from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, record_change, wake_workers
+from sightsmith_training.evaluations.selection import WantedImages
+from sightsmith_training.jobs import JobError, JobName, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.models import next_model_number
-from sightsmith_training.tables import TrainingJobRow
+from sightsmith_training.tables import EvaluationJobRow, JobRow, TrainingJobRow
+
+RowT = TypeVar("RowT", bound=JobRow)
+LeaseT = TypeVar("LeaseT", bound="JobLease")
 
 
 class LeaseLostError(Exception):
@@ -25,35 +30,58 @@ class LeaseLostError(Exception):
 
 
 @dataclass(frozen=True)
-class Lease:
+class JobLease:
     """A job that this worker may work on."""
 
     sequence: int
     token: uuid.UUID
-    name: TrainingJobName
+    name: JobName
     snapshot: str
     manifest_key: str
     manifest_sha256: str
+    attempt: int
+
+    @property
+    def id(self) -> str:
+        """The last part of the job's name."""
+        return str(self.name).rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Lease(JobLease):
+    """A training that this worker may work on."""
+
+    name: TrainingJobName
     embedding_files: Sequence[EmbeddingFile]
     seed: int
     options: TrainingOptions
-    attempt: int
 
 
-class Leases:
-    """Claiming, keeping and ending leases."""
+@dataclass(frozen=True)
+class EvaluationLease(JobLease):
+    """An evaluation that this worker may work on."""
 
-    def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
+    name: EvaluationJobName
+    model: ModelName
+    wanted: WantedImages
+
+
+class JobLeases(Generic[LeaseT, RowT]):
+    """Claiming, keeping and ending leases on jobs of one kind."""
+
+    def __init__(self, database: Database, rows: type[RowT], lease_seconds: float, max_attempts: int) -> None:
         self._database = database
+        self._rows = rows
         self._duration = timedelta(seconds=lease_seconds)
         self._max_attempts = max_attempts
 
-    async def claim(self) -> Lease | None:
+    async def claim(self) -> LeaseT | None:
         """Takes the job that has waited longest; None if none waits."""
+        rows = self._rows
         longest_waiting = (
-            select(TrainingJobRow)
-            .where(TrainingJobRow.state == JobState.QUEUED)
-            .order_by(TrainingJobRow.sequence)
+            select(rows)
+            .where(rows.state == JobState.QUEUED)
+            .order_by(rows.sequence)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
@@ -67,20 +95,12 @@ class Leases:
             row.lease_token = token = uuid.uuid4()
             row.lease_expire_time = _database_now() + self._duration
             await record_change(session, row)
-            return Lease(
-                sequence=row.sequence,
-                token=token,
-                name=TrainingJobName(row.project, row.id),
-                snapshot=row.snapshot,
-                manifest_key=row.manifest_key,
-                manifest_sha256=row.manifest_sha256,
-                embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
-                seed=row.seed,
-                options=TrainingOptions.model_validate(row.options),
-                attempt=row.attempt,
-            )
+            return self._lease(row, token)
 
-    async def heartbeat(self, lease: Lease, progress: JobProgress | None) -> bool:
+    def _lease(self, row: RowT, token: uuid.UUID) -> LeaseT:
+        raise NotImplementedError
+
+    async def heartbeat(self, lease: LeaseT, progress: JobProgress | None) -> bool:
         """Keeps the lease and, if there is news, records how far the job is.
 
         Returns:
@@ -90,67 +110,44 @@ class Leases:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
-            row = await locked_row(session, lease)
+            row = await locked_row(session, self._rows, lease)
             row.lease_expire_time = _database_now() + self._duration
             if progress is not None:
                 row.progress = progress.model_dump()
                 await record_change(session, row)
             return row.state == JobState.CANCELLING
 
-    async def record_task(self, lease: Lease, task: Task, reason: str) -> None:
-        """Records what the model is to do, and why.
-
-        Raises:
-            LeaseLostError: if the job is not this worker's any more.
-        """
-        async with self._database.transaction() as session:
-            row = await locked_row(session, lease)
-            row.task, row.task_reason = task, reason
-            await record_change(session, row)
-
-    async def fail(self, lease: Lease, error: JobError) -> None:
+    async def fail(self, lease: LeaseT, error: JobError) -> None:
         """Ends the job with an error.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
-            await end_job(session, await locked_row(session, lease), JobState.FAILED, error)
+            await end_job(session, await locked_row(session, self._rows, lease), JobState.FAILED, error)
 
-    async def confirm_cancelled(self, lease: Lease) -> None:
+    async def confirm_cancelled(self, lease: LeaseT) -> None:
         """Ends the job as it was asked to be.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
-            await end_job(session, await locked_row(session, lease), JobState.CANCELLED)
+            await end_job(session, await locked_row(session, self._rows, lease), JobState.CANCELLED)
 
-    async def give_back(self, lease: Lease) -> None:
+    async def give_back(self, lease: LeaseT) -> None:
         """Lets another worker go on with the job at once; it does not count as an attempt.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
-            row = await locked_row(session, lease)
+            row = await locked_row(session, self._rows, lease)
             if row.state == JobState.CANCELLING:
                 await end_job(session, row, JobState.CANCELLED)
                 return
             row.attempt -= 1
             await _requeue(session, row)
-
-    async def reserve_model_number(self, lease: Lease) -> int:
-        """The number of the model that the job makes; the same one however often it is asked for.
-
-        Raises:
-            LeaseLostError: if the job is not this worker's any more.
-        """
-        async with self._database.transaction() as session:
-            row = await locked_row(session, lease)
-            if row.model_number is None:
-                row.model_number = await next_model_number(session, row.project)
-            return row.model_number
 
     async def take_from_lost_workers(self) -> int:
         """Puts jobs whose worker has not been heard of back into the queue, or ends them.
@@ -158,18 +155,19 @@ class Leases:
         Returns:
             How many there were.
         """
+        rows = self._rows
         expired = (
-            select(TrainingJobRow)
-            .where(TrainingJobRow.lease_token.is_not(None), TrainingJobRow.lease_expire_time < _database_now())
+            select(rows)
+            .where(rows.lease_token.is_not(None), rows.lease_expire_time < _database_now())
             .with_for_update(skip_locked=True)
         )
         async with self._database.transaction() as session:
-            rows = (await session.scalars(expired)).all()
-            for row in rows:
+            taken = (await session.scalars(expired)).all()
+            for row in taken:
                 await self._take(session, row)
-        return len(rows)
+        return len(taken)
 
-    async def _take(self, session: AsyncSession, row: TrainingJobRow) -> None:
+    async def _take(self, session: AsyncSession, row: JobRow) -> None:
         if row.state == JobState.CANCELLING:
             await end_job(session, row, JobState.CANCELLED)
         elif row.attempt < self._max_attempts:
@@ -179,14 +177,78 @@ class Leases:
             await end_job(session, row, JobState.FAILED, JobError(reason="WORKER_LOST", message=message))
 
 
-async def locked_row(session: AsyncSession, lease: Lease) -> TrainingJobRow:
+class Leases(JobLeases[Lease, TrainingJobRow]):
+    """Leases on trainings."""
+
+    def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
+        super().__init__(database, TrainingJobRow, lease_seconds, max_attempts)
+
+    async def record_task(self, lease: Lease, task: Task, reason: str) -> None:
+        """Records what the model is to do, and why.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, self._rows, lease)
+            row.task, row.task_reason = task, reason
+            await record_change(session, row)
+
+    async def reserve_model_number(self, lease: Lease) -> int:
+        """The number of the model that the job makes; the same one however often it is asked for.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, self._rows, lease)
+            if row.model_number is None:
+                row.model_number = await next_model_number(session, row.project)
+            return row.model_number
+
+    def _lease(self, row: TrainingJobRow, token: uuid.UUID) -> Lease:
+        return Lease(
+            sequence=row.sequence,
+            token=token,
+            name=TrainingJobName(row.project, row.id),
+            snapshot=row.snapshot,
+            manifest_key=row.manifest_key,
+            manifest_sha256=row.manifest_sha256,
+            embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
+            seed=row.seed,
+            options=TrainingOptions.model_validate(row.options),
+            attempt=row.attempt,
+        )
+
+
+class EvaluationLeases(JobLeases[EvaluationLease, EvaluationJobRow]):
+    """Leases on evaluations."""
+
+    def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
+        super().__init__(database, EvaluationJobRow, lease_seconds, max_attempts)
+
+    def _lease(self, row: EvaluationJobRow, token: uuid.UUID) -> EvaluationLease:
+        return EvaluationLease(
+            sequence=row.sequence,
+            token=token,
+            name=EvaluationJobName(row.project, row.id),
+            snapshot=row.snapshot,
+            manifest_key=row.manifest_key,
+            manifest_sha256=row.manifest_sha256,
+            attempt=row.attempt,
+            model=ModelName.parse(row.model or ""),
+            wanted=WantedImages.model_validate(row.wanted),
+        )
+
+
+async def locked_row(session: AsyncSession, rows: type[RowT], lease: JobLease) -> RowT:
     """The leased job's row, locked until the transaction ends.
 
     Raises:
         LeaseLostError: if the token is not the job's any more.
     """
-    mine = (TrainingJobRow.sequence == lease.sequence, TrainingJobRow.lease_token == lease.token)
-    row = await session.scalar(select(TrainingJobRow).where(*mine).with_for_update())
+    mine = (rows.sequence == lease.sequence, rows.lease_token == lease.token)
+    row = await session.scalar(select(rows).where(*mine).with_for_update())
     if row is None:
         raise LeaseLostError(str(lease.name))
     return row
@@ -197,7 +259,7 @@ def _database_now() -> ColumnElement[datetime]:
     return func.clock_timestamp()
 
 
-async def _requeue(session: AsyncSession, row: TrainingJobRow) -> None:
+async def _requeue(session: AsyncSession, row: JobRow) -> None:
     row.state = JobState.QUEUED
     row.progress = None
     row.lease_token = row.lease_expire_time = None

@@ -11,6 +11,7 @@ from sightsmith.rpc.channel import error_of
 from sightsmith_training.convert import model_message
 from sightsmith_training.engine.catalogue import STARTING_POINTS
 from sightsmith_training.evaluation_convert import evaluation_message
+from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
 from sightsmith_training.model_card_page import model_card_page
 from sightsmith_training.models import Models
 
@@ -42,7 +43,8 @@ class ModelCards:
         snapshot = await self._snapshot(model.snapshot)
         # Of backbones beside the catalogue only the training knew the licence.
         licences = _LICENCES | {name: own for each in model.candidates for name, own in each.licences.items()}
-        return model_card_page(model_message(model), evaluation_message(model), snapshot, licences)
+        evaluation = StoredEvaluation.own_of(model)
+        return model_card_page(model_message(model), evaluation_message(evaluation), snapshot, licences)
 
     async def _snapshot(self, name: str) -> Snapshot | None:
         """A snapshot; None if it went with its project."""

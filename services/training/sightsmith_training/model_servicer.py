@@ -107,13 +107,13 @@ class ModelServicer(services.ModelServiceServicer):
 
     async def GetEvaluation(self, request: api.GetEvaluationRequest, context: Context) -> evaluation_pb2.Evaluation:
         name = EvaluationName.parse(request.name)
-        return evaluation_message(await self._models.get(ModelName(name.project, name.model)))
+        return evaluation_message(await self._parts.evaluations.get(name))
 
     async def GetEvaluationCurves(
         self, request: api.GetEvaluationCurvesRequest, context: Context
     ) -> evaluation_curves_pb2.EvaluationCurves:
         name = EvaluationCurvesName.parse(request.name)
-        return curves_message(name, await self._parts.evaluations.curves(ModelName(name.project, name.model)))
+        return curves_message(name, await self._parts.evaluations.curves(name.of_evaluation))
 
     async def ListEvaluatedImages(
         self, request: api.ListEvaluatedImagesRequest, context: Context
@@ -121,7 +121,7 @@ class ModelServicer(services.ModelServiceServicer):
         name = EvaluationName.parse(request.parent, "parent")
         page = PageRequest.parse(request.page_size, request.page_token)
         wanted = FindingFilter(request.filter.label, _outcome(request.filter.outcome))
-        images, token = await self._parts.evaluations.images(ModelName(name.project, name.model), page, wanted)
+        images, token = await self._parts.evaluations.images(name, page, wanted)
         return api.ListEvaluatedImagesResponse(
             evaluated_images=map(evaluated_image_message, images), next_page_token=token
         )
@@ -131,8 +131,21 @@ class ModelServicer(services.ModelServiceServicer):
     ) -> model_comparison_pb2.ModelComparison:
         baseline = ModelName.parse(request.baseline, "baseline")
         candidate = ModelName.parse(request.candidate, "candidate")
-        comparison = await self._parts.evaluations.compare(baseline, candidate)
+        comparison = await self._parts.evaluations.compare(
+            _evaluation_of(baseline, request.baseline_evaluation, "baseline_evaluation"),
+            _evaluation_of(candidate, request.candidate_evaluation, "candidate_evaluation"),
+        )
         return comparison_message(baseline, candidate, comparison)
+
+
+def _evaluation_of(model: ModelName, name: str, field: str) -> EvaluationName:
+    """The evaluation that is meant: the model's own one if none is named."""
+    if not name:
+        return EvaluationName(model.project, model.model)
+    evaluation = EvaluationName.parse(name, field)
+    if evaluation.of_model != model:
+        raise InvalidArgumentError.of_field(field, f"must be of {model}, not of {evaluation.of_model}")
+    return evaluation
 
 
 def _format_name(value: model_pb2.Artifact.Format.ValueType) -> str:

@@ -13,7 +13,7 @@ from sightsmith_training.jobs import JobState, end_job
 from sightsmith_training.leases import Lease, Leases, locked_row
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id
 from sightsmith_training.report_publishing import ReportPublishing
-from sightsmith_training.tables import Outbox
+from sightsmith_training.tables import Outbox, TrainingJobRow
 from sightsmith_training.triton_config import triton_config, triton_model_name
 
 CONFIG_FILE = "config.pbtxt"
@@ -55,7 +55,7 @@ class Publisher:
         ]
         report_files = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
-            row = await locked_row(session, lease)
+            row = await locked_row(session, TrainingJobRow, lease)
             now = utc_now()
             model = Model(
                 name=name,

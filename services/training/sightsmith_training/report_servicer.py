@@ -30,5 +30,5 @@ class ReportServicer(services.ReportServiceServicer):
         self, request: api.DrawEvaluatedImageRequest, context: Context
     ) -> api.DrawEvaluatedImageResponse:
         name = EvaluationName.parse(request.parent, "parent")
-        png = await self._drawing.draw(ModelName(name.project, name.model), request.image)
+        png = await self._drawing.draw(name, request.image)
         return api.DrawEvaluatedImageResponse(png=png)

@@ -58,6 +58,8 @@ class TrainingSettings(Settings):
     # Whether networks are tuned on GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
     training_device: DeviceWish = "auto"
     ray_address: str = ""
+    # Processor threads for judging models by other images, beside a training; 0 for half of them.
+    evaluation_threads: int = Field(default=0, ge=0)
 
     @field_validator("published_backbones")
     @classmethod

@@ -1,7 +1,8 @@
 """Snapshots, as training sees them: labeling's answer when a job is created, the manifest when a worker begins."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -18,22 +19,32 @@ from sightsmith.rpc.channel import error_of
 from sightsmith_training.engine.contract import EmbeddingFile, SpecBox, SpecEntry
 
 _TIMEOUT_SECONDS = 30.0
+_NAMED_LABELS = 10
 
 
 @dataclass(frozen=True)
-class TrainableSnapshot:
-    """A snapshot that has what a training needs.
+class FrozenSnapshot:
+    """A snapshot, and where its images are told.
 
     Attributes:
         name: `projects/{project}/snapshots/{snapshot}`.
         manifest_key: key of its manifest in the object store.
         manifest_sha256: SHA-256 of the manifest, in hexadecimal digits.
-        embedding_files: features of its images that are known already.
     """
 
     name: str
     manifest_key: str
     manifest_sha256: str
+
+
+@dataclass(frozen=True)
+class TrainableSnapshot(FrozenSnapshot):
+    """A snapshot that has what a training needs.
+
+    Attributes:
+        embedding_files: features of its images that are known already.
+    """
+
     embedding_files: Sequence[EmbeddingFile] = ()
 
 
@@ -51,11 +62,7 @@ class Snapshots:
             NotFoundError: if labeling knows no such snapshot; other errors of labeling come through as they are.
             FailedPreconditionError: with a violation for each label that has too few images.
         """
-        try:
-            request = snapshot_service_pb2.GetSnapshotRequest(name=str(name))
-            snapshot = await self._labeling.GetSnapshot(request, timeout=_TIMEOUT_SECONDS)
-        except grpc.RpcError as error:
-            raise error_of(error) from error
+        snapshot = await self._get(name)
         violations = self._shortages(snapshot)
         if violations:
             raise FailedPreconditionError(
@@ -67,6 +74,32 @@ class Snapshots:
             EmbeddingFile(backbone=file.backbone, key=file.key, sha256=file.sha256) for file in snapshot.embedding_files
         ]
         return TrainableSnapshot(snapshot.name, snapshot.manifest_key, snapshot.manifest_sha256, embedding_files)
+
+    async def find_to_judge_by(self, name: SnapshotName, labels: Collection[str]) -> FrozenSnapshot:
+        """Finds a snapshot and checks that something in it is labelled with one of a model's labels.
+
+        Raises:
+            NotFoundError: if labeling knows no such snapshot; other errors of labeling come through as they are.
+            FailedPreconditionError: if nothing is; the message names what is there.
+        """
+        snapshot = await self._get(name)
+        there = [count.label for count in snapshot.label_counts]
+        if not set(there) & set(labels):
+            raise FailedPreconditionError(
+                f"nothing in {name} is labelled with a label that the model knows: there are {_listed(there)}, and the "
+                f"model knows {_listed(labels)}",
+                reason="NOT_ENOUGH_DATA",
+                violations=[FieldViolation("evaluation_job.snapshot", "has no label that the model knows")],
+            )
+        return FrozenSnapshot(snapshot.name, snapshot.manifest_key, snapshot.manifest_sha256)
+
+    async def _get(self, name: SnapshotName) -> snapshot_pb2.Snapshot:
+        try:
+            request = snapshot_service_pb2.GetSnapshotRequest(name=str(name))
+            snapshot: snapshot_pb2.Snapshot = await self._labeling.GetSnapshot(request, timeout=_TIMEOUT_SECONDS)
+            return snapshot
+        except grpc.RpcError as error:
+            raise error_of(error) from error
 
     def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
         counts = {count.label: count.train_image_count for count in snapshot.label_counts}
@@ -88,6 +121,11 @@ class Snapshots:
         ]
 
 
+def _listed(labels: Collection[str]) -> str:
+    named = ", ".join(f"'{label}'" for label in list(labels)[:_NAMED_LABELS]) or "none"
+    return named if len(labels) <= _NAMED_LABELS else f"{named} and {len(labels) - _NAMED_LABELS} others"
+
+
 async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEntry]:
     """Reads a snapshot's manifest.
 
@@ -100,7 +138,8 @@ async def read_manifest(objects: Objects, key: str, sha256: str) -> list[SpecEnt
         raise InternalError(f"the manifest {key} is not in the object store") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InternalError(f"the manifest {key} is not the one that was written")
-    return [_entry(line) for line in data.splitlines()]
+    # A manifest may have 100,000 lines, and the leases are kept meanwhile.
+    return await asyncio.to_thread(lambda: [_entry(line) for line in data.splitlines()])
 
 
 class SnapshotEntries:

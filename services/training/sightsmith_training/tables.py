@@ -26,8 +26,8 @@ class Outbox(OutboxColumns, Base):
     """Facts to be published."""
 
 
-class TrainingJobRow(Base):
-    """A training job as it stands now."""
+class JobRow(Base):
+    """A job as it stands now, of whatever kind: all kinds are in one table, so that they live and end alike."""
 
     __tablename__ = "training_jobs"
     __table_args__ = (
@@ -36,27 +36,20 @@ class TrainingJobRow(Base):
         Index("ix_training_jobs_queued", "sequence", postgresql_where=text("state = 'QUEUED'")),
         Index("ix_training_jobs_leased", "lease_expire_time", postgresql_where=text("lease_token IS NOT NULL")),
     )
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_abstract": True}  # noqa: RUF012 - as SQLAlchemy wants it
 
     sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str] = mapped_column(server_default="training")
     project: Mapped[str]
     request_id: Mapped[uuid.UUID | None]
     snapshot: Mapped[str]
     manifest_key: Mapped[str]
     manifest_sha256: Mapped[str]
-    # Files of embeddings that came with the snapshot: `backbone`, `key`, `sha256`.
-    embedding_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
-    seed: Mapped[int]
-    # What was wished for: `TrainingOptions`.
-    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
-    # What the model is to do and why, once a worker has looked at the data.
-    task: Mapped[str | None]
-    task_reason: Mapped[str | None]
     state: Mapped[str]
     progress: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
-    # Reserved when a model is first published, so that a second try publishes under the same name.
-    model_number: Mapped[int | None]
+    # That the job made, or that it judges.
     model: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
@@ -67,8 +60,36 @@ class TrainingJobRow(Base):
     end_time: Mapped[datetime | None]
 
 
+class TrainingJobRow(JobRow):
+    """A training job as it stands now."""
+
+    __mapper_args__ = {"polymorphic_identity": "training", "polymorphic_load": "inline"}  # noqa: RUF012 - as SQLAlchemy wants it
+
+    # Files of embeddings that came with the snapshot: `backbone`, `key`, `sha256`.
+    embedding_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    seed: Mapped[int] = mapped_column(server_default="0")
+    # What was wished for: `TrainingOptions`.
+    options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    # What the model is to do and why, once a worker has looked at the data.
+    task: Mapped[str | None]
+    task_reason: Mapped[str | None]
+    # Reserved when a model is first published, so that a second try publishes under the same name.
+    model_number: Mapped[int | None]
+
+
+class EvaluationJobRow(JobRow):
+    """A job that judges a model by other images, as it stands now."""
+
+    __mapper_args__ = {"polymorphic_identity": "evaluation", "polymorphic_load": "inline"}  # noqa: RUF012 - as SQLAlchemy wants it
+
+    # Which images of the snapshot are asked for: `WantedImages`.
+    wanted: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    # What came of it, once it has succeeded.
+    evaluation: Mapped[str | None]
+
+
 class TrainingJobRevisionRow(Base):
-    """A training job as it stood at each of its revisions; what watches resume from."""
+    """A job as it stood at each of its revisions; what watches resume from."""
 
     __tablename__ = "training_job_revisions"
 
@@ -170,8 +191,14 @@ class EvaluationRow(Base):
     model_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("training.models.id", ondelete="CASCADE"))
     # Whether it is the one that the training made; every model has it.
     is_own: Mapped[bool]
+    # The last part of its name, which is the id of the job that made it, and the place of that job in the order of all;
+    # none for the own one.
+    resource_id: Mapped[str | None] = mapped_column(unique=True)
+    job_sequence: Mapped[int | None] = mapped_column(BigInteger)
     # Of the judged images.
     snapshot: Mapped[str]
+    # Which images were left out, and why: `JudgedSelection`; empty for the own one.
+    selection: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
     # `Evaluation` of the engine's contract.
     figures: Mapped[dict[str, Any]]
     create_time: Mapped[datetime] = mapped_column(default=utc_now)

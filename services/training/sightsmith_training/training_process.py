@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from sightsmith_training.engine.contract import MESSAGE, Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import MESSAGE, EngineSpec, Failure, Message, Progress
 from sightsmith_training.engine.faults import says_out_of_memory
 
 _TERMINATE_SECONDS = 3.0
@@ -69,8 +69,8 @@ class TrainingProcess:
             )
         return cls(process, own)
 
-    def begin(self, spec: TrainingSpec) -> None:
-        """Lets the process train. It is to be done once; what comes of it tells `messages`."""
+    def begin(self, spec: EngineSpec) -> None:
+        """Lets the process work. It is to be done once; what comes of it tells `messages`."""
         assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
         # Counted from here: what the kernel ended while this process waited says nothing of the training.
         self._killed_before = processes_killed_for_memory()
@@ -78,7 +78,7 @@ class TrainingProcess:
         spec_file.write_text(spec.model_dump_json())
         self._process.stdin.write(os.fsencode(spec_file) + b"\n")
 
-    async def messages(self) -> AsyncIterator[Progress | Failure | TrainingResult]:
+    async def messages(self) -> AsyncIterator[Message]:
         """What the training says, up to its result or failure. A process that ends without either has failed.
 
         Raises:

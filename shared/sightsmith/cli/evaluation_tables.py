@@ -19,6 +19,7 @@ from sightsmith.api.training.v1.model_comparison_pb2 import ComparedImage, Figur
 
 _BASES = {
     Evaluation.BASIS_TEST: "test images",
+    Evaluation.BASIS_UNSEEN: "images that it did not learn from",
     Evaluation.BASIS_CROSS_VALIDATION: "training images, each judged by a model that did not learn from it",
 }
 _OUTCOMES = {Finding.OUTCOME_FALSE_POSITIVE: "wrongly", Finding.OUTCOME_FALSE_NEGATIVE: "missed"}
@@ -31,6 +32,7 @@ def evaluation_tables(title: str, evaluation: Evaluation) -> Iterator[Renderable
     yield f"{title}, judged by {evaluation.image_count} {basis}"
     yield _headline(evaluation)
     yield _labels(evaluation)
+    yield from _selection(evaluation)
     yield from (_advice(piece) for piece in evaluation.advice)
 
 
@@ -119,6 +121,26 @@ def _labels(evaluation: Evaluation) -> Table:
     if evaluation.HasField("detection"):
         table.caption = f"boxes are right from an overlap (IoU) of {evaluation.detection.iou:g} on"
     return table
+
+
+def _selection(evaluation: Evaluation) -> Iterator[str]:
+    """Which images an evaluation by others than the training's is about, as far as it is worth telling."""
+    if unknown := evaluation.unknown_labels:
+        counts = ", ".join(f"{label.label} (on {_images_of(label.image_count)})" for label in unknown)
+        yield escape(f"labels that the model does not know, which count as nothing there: {counts}")
+    left_out = evaluation.left_out
+    for count, why in (
+        (left_out.learned_image_count, "learned from"),
+        (left_out.ignored_image_count, "not labelled as the model answers"),
+        (left_out.unusable_image_count, "of no use"),
+    ):
+        if count:
+            yield f"left out: {_images_of(count)} {why}"
+    yield from (escape(f"  {image.image} {image.problem}") for image in left_out.unusable_images[:_SHOWN_IMAGES])
+
+
+def _images_of(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
 
 
 def _label_cells(metrics: LabelMetrics) -> Iterator[str]:

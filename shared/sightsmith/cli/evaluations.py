@@ -12,11 +12,16 @@ from rich.table import Table
 from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.cli.evaluation_tables import comparison_tables, evaluation_tables, is_asked_for, mistakes_table
+from sightsmith.cli.judging import OnOption, newest_on, other_evaluation, snapshot_name
 from sightsmith.cli.models import ModelArgument
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
 
+EvaluationOption = Annotated[
+    str | None,
+    typer.Option("--evaluation", help="Id of an evaluation by other images; the training's own if left out."),
+]
 _PAGE_SIZE = 100
 # What holds where a model has no thresholds: the best label of an image, and boxes or labels from one half on.
 _UNSET = {Model.TASK_CLASSIFICATION: 0.0}
@@ -38,11 +43,16 @@ _OUTCOMES = {
 }
 
 
-def evaluation_command(project: ProjectArgument, model: ModelArgument = LATEST, as_json: JsonOption = False) -> None:
+def evaluation_command(
+    project: ProjectArgument,
+    model: ModelArgument = LATEST,
+    evaluation_id: EvaluationOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show how good a model is, how sure that is, and what would help."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        name = model_name(client, project, model)
+        name = _asked_for(model_name(client, project, model), evaluation_id)
         evaluation = client.evaluations.get(name)
     output.result(fields_of(evaluation), *evaluation_tables(name, evaluation))
 
@@ -55,12 +65,13 @@ def mistakes_command(
         Mistaken, typer.Option(help="Only what was wrongly predicted, or only what was missed.")
     ] = Mistaken.ANY,
     limit: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 20,
+    evaluation_id: EvaluationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the images on which a model is wrong, the most confident mistakes first."""
     output, kind = Output(as_json), _OUTCOMES[outcome]
     with output.failing_clearly(), Client.connect() as client:
-        name = model_name(client, project, model)
+        name = _asked_for(model_name(client, project, model), evaluation_id)
         images = client.evaluations.images(name, label, kind, min(limit, _PAGE_SIZE))
         wrong = (image for image in images if any(is_asked_for(finding, label, kind) for finding in image.findings))
         found = list(islice(wrong, limit))
@@ -71,12 +82,21 @@ def compare_command(
     project: ProjectArgument,
     baseline: Annotated[str, typer.Argument(help="Id of the model to compare with, such as v1.")],
     candidate: ModelArgument = LATEST,
+    snapshot: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of a snapshot that both were judged by; their own test images if left out."),
+    ] = None,
+    on: OnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell which of two models is better on the images that both were judged by, and whether that may be chance."""
+    if on is not None and snapshot is None:
+        raise typer.BadParameter("--on says whose snapshot is meant: give --snapshot, too")
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        names = (model_name(client, project, model) for model in (baseline, candidate))
+        names = [model_name(client, project, model) for model in (baseline, candidate)]
+        if snapshot is not None:
+            names = [newest_on(client, name, snapshot_name(on or project, snapshot)) for name in names]
         comparison = client.evaluations.compare(*names)
     output.result(fields_of(comparison), *comparison_tables(comparison))
 
@@ -103,6 +123,10 @@ def thresholds_command(
     output.result(
         fields_of(found), _table(found) if found.thresholds else "the label with the best score is the answer"
     )
+
+
+def _asked_for(model: str, evaluation_id: str | None) -> str:
+    return other_evaluation(model, evaluation_id) if evaluation_id else model
 
 
 def _read(thresholds: Sequence[str]) -> dict[str, float]:

@@ -29,6 +29,10 @@ from sightsmith.cli.fetching import fetch_command, weights_command
 from sightsmith.cli.history import history_command
 from sightsmith.cli.import_jobs import imports_command
 from sightsmith.cli.importing import import_command
+from sightsmith.cli.judging import cancel_command as cancel_evaluation_command
+from sightsmith.cli.judging import delete_command as delete_evaluation_command
+from sightsmith.cli.judging import evaluate_command as judge_command
+from sightsmith.cli.judging import evaluations_command
 from sightsmith.cli.labels import labels_app
 from sightsmith.cli.models import models_app
 from sightsmith.cli.reports import report_command
@@ -99,6 +103,10 @@ models_app.command("fetch")(fetch_command)
 models_app.command("weights")(weights_command)
 models_app.command("report")(report_command)
 models_app.command("evaluation")(evaluation_command)
+models_app.command("evaluate")(judge_command)
+models_app.command("evaluations")(evaluations_command)
+models_app.command("cancel-evaluation")(cancel_evaluation_command)
+models_app.command("delete-evaluation")(delete_evaluation_command)
 models_app.command("mistakes")(mistakes_command)
 models_app.command("compare")(compare_command)
 models_app.command("thresholds")(thresholds_command)

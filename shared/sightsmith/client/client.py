@@ -25,6 +25,7 @@ from sightsmith.client.annotations import Annotations
 from sightsmith.client.calls import all_pages, calling, open_channel
 from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
+from sightsmith.client.evaluation_jobs import EvaluationJobs
 from sightsmith.client.evaluations import Evaluations
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
@@ -88,6 +89,7 @@ class Client:
         self.training = TrainingServiceStub(self._channels[connection.training])
         self.models = Models(self._channels[connection.training])
         self.evaluations = Evaluations(self._channels[connection.training])
+        self.evaluation_jobs = EvaluationJobs(self._channels[connection.training])
         self.reports = Reports(self._channels[connection.training])
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
         self.predictions = PredictionServiceStub(self._channels[connection.inference])

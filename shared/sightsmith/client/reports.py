@@ -9,6 +9,7 @@ from sightsmith.api.training.v1 import report_service_pb2 as pb
 from sightsmith.api.training.v1.report_file_pb2 import ReportFile
 from sightsmith.api.training.v1.report_service_pb2_grpc import ReportServiceStub
 from sightsmith.client.calls import calling
+from sightsmith.client.evaluations import evaluation_name
 from sightsmith.client.file_download import OnBytes, download_file
 
 
@@ -40,16 +41,16 @@ class Reports:
 
         download_file(target, file.sha256, file.size_bytes, chunks, on_bytes)
 
-    def draw(self, model: str, image: str) -> bytes:
+    def draw(self, name: str, image: str) -> bytes:
         """A judged image with what is labelled and what is predicted drawn on it, by the thresholds of now.
 
         Args:
-            model: that was judged.
+            name: of the model that was judged, or of one of its evaluations by other images.
             image: resource name of the image, as the evaluation lists it.
 
         Returns:
             A PNG.
         """
         with calling():
-            request = pb.DrawEvaluatedImageRequest(parent=f"{model}/evaluation", image=image)
+            request = pb.DrawEvaluatedImageRequest(parent=evaluation_name(name), image=image)
             return self._stub.DrawEvaluatedImage(request).png

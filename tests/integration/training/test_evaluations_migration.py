@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from sightsmith.database import Database, migrate
-from sightsmith.names import ModelName
+from sightsmith.names import EvaluationName, ModelName
 from sightsmith.paging import PageRequest
 from sightsmith.stack import Endpoints
 from sightsmith_training.engine.judging.matches import Outcome
@@ -20,6 +20,7 @@ from sightsmith_training.tables import MIGRATIONS, SCHEMA, EvaluatedImageRow
 from tests.integration.labeling.conftest import make_database
 
 NAME = ModelName("shop", "v1")
+OWN = EvaluationName("shop", "v1")
 OLD_ROWS = """
 INSERT INTO training.models (
   id, project, number, training_job, snapshot, labels, task, image_side, seed, candidates, library_versions, artifacts,
@@ -62,7 +63,7 @@ async def test_images_of_old_are_found_by_what_became_of_them(database: Database
     evaluations = Evaluations(database)
 
     async def images(wanted: FindingFilter) -> list[str]:
-        page, _ = await evaluations.images(NAME, PageRequest(10, None), wanted)
+        page, _ = await evaluations.images(OWN, PageRequest(10, None), wanted)
         return [judged.answer.image for judged in page]
 
     assert await images(EVERY_IMAGE) == ["i-0", "i-1", "i-2", "i-3"]
@@ -72,7 +73,7 @@ async def test_images_of_old_are_found_by_what_became_of_them(database: Database
 
 
 async def test_ranks_of_old_are_those_of_new(database: Database) -> None:
-    page, _ = await Evaluations(database).images(NAME, PageRequest(10, None))
+    page, _ = await Evaluations(database).images(OWN, PageRequest(10, None))
     async with database.transaction() as session:
         rows = await session.execute(select(EvaluatedImageRow.image, EvaluatedImageRow.rank))
         ranks = {row.image: row.rank for row in rows}

@@ -46,6 +46,7 @@ async def publish(
     side: int = 8,
     macro_f1: float = 0.5,
     judged: Answers | None = None,
+    training_job: str = "",
     recommendations: Sequence[Recommendation] = (),
 ) -> str:
     """Writes a model with these exported files, by format, and what it says of images; returns its name."""
@@ -71,7 +72,7 @@ async def publish(
     model = Model(
         name=name,
         number=number,
-        training_job=TrainingJobName(project, f"j-{uuid.uuid4().hex[:12]}"),
+        training_job=TrainingJobName(project, training_job or f"j-{uuid.uuid4().hex[:12]}"),
         snapshot=f"projects/{project}/snapshots/1",
         task=judged.task,
         labels=list(labels),

@@ -23,6 +23,7 @@ from sightsmith.cli.main import app
         ("validate shop --test-manifest test.manifest", "--test-manifest needs --train-manifest"),
         ("models tag shop v1 colour", "must be NAME=VALUE, not 'colour'"),
         ("models list shop --tag =red", "must be NAME=VALUE, not '=red'"),
+        ("models compare shop v1 v2 --on street", "--on says whose snapshot is meant"),
         ("label-next shop --deployment live", "--deployment needs --by uncertainty"),
     ],
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import ImageName, ModelName, ProjectName, check_id
+from sightsmith.names import EvaluationCurvesName, EvaluationName, ImageName, ModelName, ProjectName, check_id
 
 IDS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 
@@ -14,6 +14,15 @@ IDS = st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True)
 def test_a_name_survives_being_written_and_read(project: str, dataset: str, image: str) -> None:
     name = ImageName(project, dataset, image)
     assert ImageName.parse(str(name)) == name
+
+
+@given(IDS, IDS, st.just("") | IDS)
+def test_a_name_may_go_without_its_last_id(project: str, model: str, evaluation: str) -> None:
+    name = EvaluationName(project, model, evaluation)
+    assert str(name).endswith(f"/evaluations/{evaluation}" if evaluation else f"/models/{model}/evaluation")
+    assert EvaluationName.parse(str(name)) == name
+    curves = EvaluationCurvesName.parse(f"{name}/curves")
+    assert (curves.of_evaluation, str(curves)) == (name, f"{name}/curves")
 
 
 @given(st.text())

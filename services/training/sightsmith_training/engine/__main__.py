@@ -13,19 +13,30 @@ import stat
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
 from pydantic import ValidationError
 
-from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec, Violation
+from sightsmith_training.engine.contract import (
+    SPEC,
+    AnsweringSpec,
+    Answers,
+    EngineSpec,
+    Failure,
+    Message,
+    Progress,
+    TrainingResult,
+    Violation,
+)
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _PARENT_GONE = 3
 
 
 def main(arguments: list[str]) -> int:
-    """Reads the specification, trains, and writes messages to what was standard output."""
+    """Reads the specification, does what it says, and writes messages to what was standard output."""
     if len(arguments) > 1:
         print("usage: python -m sightsmith_training.engine [SPEC.json]", file=sys.stderr)  # noqa: T201
         return 2
@@ -34,7 +45,7 @@ def main(arguments: list[str]) -> int:
         _end_with_parent()
         outcome = _run(spec_file, output)
         _send(output, outcome)
-    return 0 if isinstance(outcome, TrainingResult) else 1
+    return 1 if isinstance(outcome, Failure) else 0
 
 
 def _take_stdout() -> TextIO:
@@ -74,26 +85,36 @@ def _wait_for_end_of_input() -> None:
     os._exit(_PARENT_GONE)
 
 
-def _run(spec_file: Path, output: TextIO) -> TrainingResult | Failure:
+def _run(spec_file: Path, output: TextIO) -> TrainingResult | Answers | Failure:
     try:
-        spec = TrainingSpec.model_validate_json(spec_file.read_bytes())
+        spec = SPEC.validate_json(spec_file.read_bytes())
     except (OSError, ValidationError) as error:
         return _invalid_spec(spec_file, error)
+    try:
+        return _work_on(spec, lambda progress: _send(output, progress))
+    except Exception as error:
+        # Not with the module: what it takes to tell faults apart is loaded by the work anyway.
+        from sightsmith_training.engine.errors import TrainingError
+        from sightsmith_training.engine.faults import failure_of
+
+        if isinstance(error, TrainingError):
+            return error.failure
+        sys.excepthook(*sys.exc_info())
+        return failure_of(error)
+
+
+def _work_on(spec: EngineSpec, send: Callable[[Progress], None]) -> TrainingResult | Answers:
+    if isinstance(spec, AnsweringSpec):
+        from sightsmith_training.engine.answering import answer
+
+        return answer(spec, send)
     started = time.monotonic()
-    _send(output, Progress(phase="reading", percent=0))
+    send(Progress(phase="reading", percent=0))
     # Loading torch takes seconds: the first message should not wait for it, and a wrong specification need not.
-    from sightsmith_training.engine.errors import TrainingError
-    from sightsmith_training.engine.faults import failure_of
     from sightsmith_training.engine.training import train
 
     loading = round(time.monotonic() - started, 3)
-    try:
-        result = train(spec, lambda progress: _send(output, progress))
-    except TrainingError as error:
-        return error.failure
-    except Exception as error:
-        sys.excepthook(*sys.exc_info())
-        return failure_of(error)
+    result = train(spec, send)
     return result.model_copy(update={"phase_seconds": {"starting": loading, **result.phase_seconds}})
 
 
@@ -101,15 +122,13 @@ def _invalid_spec(spec_file: Path, error: OSError | ValidationError) -> Failure:
     if isinstance(error, OSError):
         return Failure(reason="TRAINING_FAILED", message=f"{spec_file.name} cannot be read: {error.strerror}")
     violations = [
-        Violation(field=".".join(map(str, problem["loc"])), description=problem["msg"])
+        Violation(field=".".join(map(str, problem["loc"][1:])), description=problem["msg"])  # The first is its kind.
         for problem in error.errors(include_url=False, include_input=False)
     ]
-    return Failure(
-        reason="TRAINING_FAILED", message=f"{spec_file.name} is not a training specification", violations=violations
-    )
+    return Failure(reason="TRAINING_FAILED", message=f"{spec_file.name} is not a specification", violations=violations)
 
 
-def _send(output: TextIO, message: Progress | TrainingResult | Failure) -> None:
+def _send(output: TextIO, message: Message) -> None:
     output.write(message.model_dump_json() + "\n")
     output.flush()
 

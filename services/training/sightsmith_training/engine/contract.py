@@ -53,8 +53,11 @@ VariantWish = Literal["auto", "none", "all"]
 RecommendedRuntime = Literal["onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "pytorch"]
 """What may run an export."""
 
-EvaluatedOn = Literal["test", "cross_validation"]
+EvaluatedOn = Literal["test", "cross_validation", "unseen"]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+MAX_UNUSABLE_FRACTION = 0.2
+"""Share of the images that may be missing, altered or unreadable, where nothing else is said."""
 
 INPUT_NAME = "INPUT__0"
 """The input of every exported graph: uint8 RGB pixels of shape [batch, side, side, 3]."""
@@ -193,6 +196,7 @@ class TrainingSpec(_Frozen):
         embedding_files: features that need not be computed again, at most one file a backbone.
     """
 
+    kind: Literal["training"] = "training"
     entries: list[SpecEntry]
     object_store_url: str
     checkpoint_prefix: str
@@ -205,10 +209,45 @@ class TrainingSpec(_Frozen):
     ray_address: str = ""
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
-    max_unusable_fraction: float = Field(default=0.2, ge=0, le=1)
+    max_unusable_fraction: float = Field(default=MAX_UNUSABLE_FRACTION, ge=0, le=1)
     detector_limits: DetectorLimits = DetectorLimits()
     embedding_files: list[EmbeddingFile] = []
     options: TrainingOptions = TrainingOptions()
+
+
+class AnsweringSpec(_Frozen):
+    """Which images a finished model is to answer.
+
+    Attributes:
+        entries: the images; of a detector with the boxes, of a classifier with the labels that are there.
+        object_store_url: as of a training.
+        model_key: of the exported ONNX file in the object store.
+        model_sha256: hexadecimal digest of the file.
+        task: what the model does.
+        labels: in the order of its outputs.
+        image_side: width and height in pixels of the square that it takes.
+        threads: cores to use; 0 means half of them, because trainings run beside.
+        image_limits: as of a training.
+        max_unusable_fraction: as of a training.
+    """
+
+    kind: Literal["answering"] = "answering"
+    entries: list[SpecEntry]
+    object_store_url: str
+    model_key: str
+    model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    task: Task
+    labels: list[str]
+    image_side: int = Field(ge=1)
+    threads: int = Field(default=0, ge=0)
+    image_limits: ImageLimits = ImageLimits()
+    max_unusable_fraction: float = Field(default=MAX_UNUSABLE_FRACTION, ge=0, le=1)
+
+
+EngineSpec = TrainingSpec | AnsweringSpec
+
+SPEC: TypeAdapter[EngineSpec] = TypeAdapter(Annotated[EngineSpec, Field(discriminator="kind")])
+"""Reads a specification; the places of its problems begin with its kind."""
 
 
 class Candidate(_Frozen):
@@ -397,7 +436,8 @@ class Evaluation(_Frozen):
 
     Attributes:
         evaluated_on: `test`, or `cross_validation` (out-of-fold predictions of the training images, averaged over the
-            repetitions) where the snapshot has no test images.
+            repetitions) where the snapshot has no test images, or `unseen` images of any snapshot, which the model did
+            not learn from.
         accuracy: share of images for which exactly their labels are the most likely ones.
         macro_precision: mean over the labels that have images here.
         macro_recall: mean over the same labels.
@@ -438,7 +478,7 @@ class ImagePrediction(_Frozen):
     Attributes:
         image: resource name of the image.
         source: where it came from.
-        true_labels: what it carries, in the order of the names.
+        true_labels: what it carries, in the order of the names; the model may not know all of it.
         predicted_labels: what it was given, the surest first.
         confidence: of the surest label; 0 where a detector finds nothing.
         scores: in the order of `TrainingResult.labels`; empty for detectors.
@@ -523,6 +563,19 @@ class TrainingResult(_Frozen):
     phase_seconds: dict[str, float]
 
 
+class Answers(_Frozen):
+    """What a finished model says of images; the last message where that was all that was asked for.
+
+    Attributes:
+        predictions: of the usable images, in their order; without `predicted_labels`, which depend on thresholds.
+        unusable_images: images that could not be read, with the reason.
+    """
+
+    kind: Literal["answers"] = "answers"
+    predictions: list[ImagePrediction]
+    unusable_images: list[Violation] = []
+
+
 class Progress(_Frozen):
     """Where the job stands. `percent` covers the whole job and never falls; `best_score` is the best candidate's."""
 
@@ -534,7 +587,7 @@ class Progress(_Frozen):
 
 
 class Failure(_Frozen):
-    """The last message of a training that failed."""
+    """The last message of a training, or an answering, that failed."""
 
     kind: Literal["failure"] = "failure"
     reason: FailureReason
@@ -543,7 +596,7 @@ class Failure(_Frozen):
     violations: list[Violation] = []
 
 
-MESSAGE: TypeAdapter[Progress | Failure | TrainingResult] = TypeAdapter(
-    Annotated[Progress | Failure | TrainingResult, Field(discriminator="kind")]
-)
+Message = Progress | Failure | TrainingResult | Answers
+
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 """Reads one line of the engine's standard output."""

@@ -1,14 +1,14 @@
 """From the entries of a snapshot to the images that a detector learns from and is judged by."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sightsmith_training.engine.box_flaws import box_flaws, too_many_flawed
 from sightsmith_training.engine.contract import SpecBox, SpecEntry, Violation
 from sightsmith_training.engine.detection.scenes import Labelling
-from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.samples import check_counts
 
@@ -102,9 +102,9 @@ def select_detection_samples(entries: Sequence[SpecEntry], max_unusable_fraction
         TrainingError: TOO_MANY_UNUSABLE_IMAGES if there are too many flawed ones.
     """
     usable = [entry for entry in entries if entry.boxes or not entry.labels]
-    flawed = {entry.image: flaw for entry in usable if (flaw := next(_flaws(entry), None))}
+    flawed = {entry.image: flaw for entry in usable if (flaw := next(box_flaws(entry), None))}
     if len(flawed) > max_unusable_fraction * len(usable):
-        raise _too_many_flawed(list(flawed.values()), len(usable), max_unusable_fraction)
+        raise too_many_flawed(list(flawed.values()), len(usable), max_unusable_fraction)
     sound = [entry for entry in usable if entry.image not in flawed]
     # A fixed order makes the model independent of the order in which the snapshot lists its images.
     sound.sort(key=lambda entry: (entry.split != "train", entry.sha256, entry.image))
@@ -114,30 +114,6 @@ def select_detection_samples(entries: Sequence[SpecEntry], max_unusable_fraction
         training=sum(entry.split == "train" for entry in sound),
         ignored=len(entries) - len(usable),
         flawed=list(flawed.values()),
-    )
-
-
-def _flaws(entry: SpecEntry) -> Iterator[Violation]:
-    for number, box in enumerate(entry.boxes):
-        field = f"{entry.image}.boxes[{number}]"
-        if box.width <= 0 or box.height <= 0:
-            yield Violation(field=field, description=f"has no area: {box.width:g} × {box.height:g} pixels")
-        elif not entry.width or not entry.height:
-            yield Violation(field=field, description="is on an image whose size the snapshot does not tell")
-        elif box.left >= entry.width or box.top >= entry.height:
-            yield Violation(field=field, description=f"lies outside its image of {entry.width} × {entry.height} pixels")
-
-
-def _too_many_flawed(flawed: Sequence[Violation], images: int, limit: float) -> TrainingError:
-    first = flawed[0]
-    return TrainingError(
-        "TOO_MANY_UNUSABLE_IMAGES",
-        f"more than {limit:.0%} of {images} images have boxes that cannot be used; the first: {first.field} "
-        f"{first.description}",
-        flawed,
-        unusable=len(flawed),
-        images=images,
-        max_unusable_fraction=limit,
     )
 
 

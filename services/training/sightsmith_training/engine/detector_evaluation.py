@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.contract import (
-    DetectedBox,
     DetectionEvaluation,
     EvaluatedOn,
     Evaluation,
@@ -23,17 +22,10 @@ from sightsmith_training.engine.judging.intervals import detection_intervals
 from sightsmith_training.engine.judging.mistakes import find_mistakes
 from sightsmith_training.engine.judging.reliability import detection_reliability
 from sightsmith_training.engine.judging.thresholds import best_thresholds
+from sightsmith_training.engine.stored_detections import detected_boxes
 
 if TYPE_CHECKING:  # It comes with torch, which the service, computing figures again, does without.
     from sightsmith_training.engine.detection_samples import DetectionSamples
-
-
-def as_stored(detections: Sequence[Detections]) -> list[Detections]:
-    """Detections in the precision in which predictions keep them, so that all figures can be computed again.
-
-    Boxes to a hundredth of a pixel, confidences to a hundred-thousandth.
-    """
-    return [Detections(each.boxes.round(2), each.labels, each.confidences.round(5)) for each in detections]
 
 
 def choose_detection_thresholds(matches: DetectionMatches) -> npt.NDArray[np.float64]:
@@ -114,32 +106,17 @@ def describe_detections(
 def _describe(
     samples: "DetectionSamples", row: int, answer: Detections, thresholds: npt.NDArray[np.float64]
 ) -> ImagePrediction:
-    entry = samples.entries[row]
-    found = [
-        (samples.labels[label], confidence, box, confidence >= thresholds[label])
-        for label, confidence, box in zip(
-            answer.labels.tolist(), answer.confidences.tolist(), answer.boxes.tolist(), strict=True
-        )
-    ]
+    entry, found = samples.entries[row], detected_boxes(answer, samples.labels)
+    told = answer.confidences >= thresholds[answer.labels]
     return ImagePrediction(
         image=entry.image,
         source=entry.source,
         true_labels=sorted({box.label for box in entry.boxes}),
-        predicted_labels=list(dict.fromkeys(label for label, _, _, told in found if told)),
-        confidence=max((confidence for _, confidence, _, _ in found), default=0.0),
+        predicted_labels=list(dict.fromkeys(samples.labels[label] for label in answer.labels[told].tolist())),
+        confidence=max((box.confidence for box in found), default=0.0),
         scores=[],
         width=entry.width,
         height=entry.height,
         true_boxes=[SpecBox.model_validate(box.model_dump()) for box in entry.boxes],
-        detections=[
-            DetectedBox(
-                label=label,
-                left=left,
-                top=top,
-                width=round(right - left, 2),
-                height=round(bottom - top, 2),
-                confidence=confidence,
-            )
-            for label, confidence, (left, top, right, bottom), _ in found
-        ],
+        detections=found,
     )

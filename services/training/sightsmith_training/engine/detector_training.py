@@ -35,12 +35,7 @@ from sightsmith_training.engine.detection.ground import DetectorInput, DetectorW
 from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
 from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
-from sightsmith_training.engine.detector_evaluation import (
-    as_stored,
-    describe_detections,
-    evaluate_detector,
-    match_samples,
-)
+from sightsmith_training.engine.detector_evaluation import describe_detections, evaluate_detector, match_samples
 from sightsmith_training.engine.detector_parity import check_detector_exports
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.exports import write_export
@@ -50,6 +45,7 @@ from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.stored_detections import as_stored
 from sightsmith_training.engine.variants.exporting import (
     MOST_COMPARED_IMAGES,
     ExportedVariants,

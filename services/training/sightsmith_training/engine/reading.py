@@ -92,7 +92,7 @@ def read_images(
                 usable.append(entry)
             if len(unusable) > max_unusable_fraction * len(entries):
                 pool.shutdown(wait=False, cancel_futures=True)
-                raise _too_many(unusable, len(entries), max_unusable_fraction)
+                raise too_many_unusable(unusable, len(entries), max_unusable_fraction)
             advance(number / len(entries))
     return ReadImages(usable, pixels[: len(usable)], unusable)
 
@@ -129,7 +129,8 @@ def read_image(
         return UnusableImage(entry, error.reason, f"cannot be used: {error}")
 
 
-def _too_many(unusable: Sequence[UnusableImage], images: int, limit: float) -> TrainingError:
+def too_many_unusable(unusable: Sequence[UnusableImage], images: int, limit: float) -> TrainingError:
+    """What is said where more than that share of the images cannot be used; there is at least one."""
     first = unusable[0]
     return TrainingError(
         "TOO_MANY_UNUSABLE_IMAGES",

@@ -74,14 +74,17 @@ def match(rules: Rules, answers: Sequence[ImagePrediction], iou: float = COUNTIN
 
 
 def _labelled_image(answer: ImagePrediction, places: Mapping[str, int]) -> LabelledImage:
+    # What the model does not know is as if it were not labelled: it cannot be found, and to take it for something else
+    # is wrong.
+    known = [box for box in answer.true_boxes if box.label in places]
     return LabelledImage(
         image=answer.image,
         source=answer.source,
         width=answer.width,
         height=answer.height,
-        labels=np.array([places[label] for label in answer.true_labels], dtype=np.intp),
-        boxes=_corners(answer.true_boxes),
-        box_labels=_positions(answer.true_boxes, places),
+        labels=np.array([places[label] for label in answer.true_labels if label in places], dtype=np.intp),
+        boxes=_corners(known),
+        box_labels=_positions(known, places),
     )
 
 

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "training_0011"
-down_revision = "training_0008"
+down_revision = "training_0009"
 
 
 def upgrade() -> None:

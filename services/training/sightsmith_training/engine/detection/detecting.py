@@ -1,17 +1,19 @@
 """Runs a detector over many images, and says in pixels what it found."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
-from torch import nn
 
 from sightsmith_training.engine.batches import images_at_once
 from sightsmith_training.engine.contract import INPUT_NAME
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.samples import Pixels
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]
 """Boxes, scores, labels of a batch: see `Detector.forward`."""
@@ -21,8 +23,10 @@ Finder = Callable[[Pixels], Answers]
 _LEAST_SCORE = 0.005  # Below this nothing is told; no curve that people read reaches down there.
 
 
-def network_finder(detector: nn.Module) -> Finder:
+def network_finder(detector: "nn.Module") -> Finder:
     """Runs a `Detector`, eager or traced, where it is."""
+    import torch  # Not with the module: who runs exported models does without.
+
     device = next(detector.parameters()).device
 
     def find(pixels: Pixels) -> Answers:
