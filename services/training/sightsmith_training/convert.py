@@ -38,6 +38,9 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         preference=PREFERENCES[job.options.preference],
         decided_task=TASKS[job.task or "auto"],
         task_reason=job.task_reason or "",
+        output_prefix=job.output_prefix,
+        report_files=map(report_file_message, job.report_files),
+        report_problems=job.report_problems,
     )
 
 
@@ -68,13 +71,19 @@ def model_message(model: Model) -> model_pb2.Model:
             for label, threshold in zip(model.labels, model.thresholds, strict=bool(model.thresholds))
         ],
         report_files=map(report_file_message, model.report_files),
+        report_problems=model.report_problems,
     )
 
 
 def report_file_message(file: StoredReportFile) -> report_file_pb2.ReportFile:
     """A file of a report."""
     return report_file_pb2.ReportFile(
-        path=file.path, media_type=file.media_type, key=file.key, sha256=file.sha256, size_bytes=file.size_bytes
+        path=file.path,
+        media_type=file.media_type,
+        key=file.key,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        output_uri=file.output_url,
     )
 
 

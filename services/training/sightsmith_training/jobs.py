@@ -20,10 +20,12 @@ from sightsmith.events.outbox import tell
 from sightsmith.names import TrainingJobName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_training.engine.contract import Phase, Task, TrainingOptions
+from sightsmith_training.report_files import StoredReport, StoredReportFile
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import Outbox, TrainingJobRevisionRow, TrainingJobRow
 
 _NO_WISHES = TrainingOptions()
+_NO_REPORT = StoredReport()
 
 
 class JobState(StrEnum):
@@ -77,12 +79,15 @@ class TrainingJob(BaseModel):
     snapshot: str
     seed: int
     options: TrainingOptions = TrainingOptions()
+    output_prefix: str = ""
     task: Task | None = None
     task_reason: str | None = None
     state: JobState
     progress: JobProgress | None
     model: str | None
     error: JobError | None
+    report_files: list[StoredReportFile] = []
+    report_problems: list[str] = []
     attempt: int
     revision: int
     create_time: datetime
@@ -109,6 +114,7 @@ class TrainingJobs:
         seed: int,
         request_id: uuid.UUID | None,
         options: TrainingOptions = _NO_WISHES,
+        output_prefix: str = "",
     ) -> TrainingJob:
         """Queues a job, or returns the one that the same request queued before.
 
@@ -125,6 +131,7 @@ class TrainingJobs:
             embedding_files=[file.model_dump() for file in snapshot.embedding_files],
             seed=seed,
             options=options.model_dump(mode="json"),
+            output_prefix=output_prefix,
             state=JobState.QUEUED,
         )
         try:
@@ -136,7 +143,7 @@ class TrainingJobs:
         except IntegrityError:
             if request_id is None:
                 raise
-            return await self._of_request(project, request_id, (snapshot.name, seed, options))
+            return await self._of_request(project, request_id, (snapshot.name, seed, options, output_prefix))
         return TrainingJob.model_validate(row)
 
     async def get(self, name: TrainingJobName) -> TrainingJob:
@@ -208,12 +215,12 @@ class TrainingJobs:
             return [TrainingJob.model_validate(job) for job in await session.scalars(query)]
 
     async def _of_request(
-        self, project: str, request_id: uuid.UUID, arguments: tuple[str, int, TrainingOptions]
+        self, project: str, request_id: uuid.UUID, arguments: tuple[str, int, TrainingOptions, str]
     ) -> TrainingJob:
         query = select(TrainingJobRow).where(TrainingJobRow.project == project, TrainingJobRow.request_id == request_id)
         async with self._database.transaction() as session:
             job = TrainingJob.model_validate((await session.scalars(query)).one())
-        if (job.snapshot, job.seed, job.options) != arguments:
+        if (job.snapshot, job.seed, job.options, job.output_prefix) != arguments:
             raise AlreadyExistsError(
                 f"request_id {request_id} was used before to create {job.name} with other arguments",
                 reason="REQUEST_ID_REUSED",
@@ -230,10 +237,18 @@ async def record_change(session: AsyncSession, row: TrainingJobRow) -> None:
     await session.flush()
 
 
-async def end_job(session: AsyncSession, row: TrainingJobRow, state: JobState, error: JobError | None = None) -> None:
+async def end_job(
+    session: AsyncSession,
+    row: TrainingJobRow,
+    state: JobState,
+    error: JobError | None = None,
+    report: StoredReport = _NO_REPORT,
+) -> None:
     """Takes a job to a final state and tells of it."""
     row.state = state
     row.error = error.model_dump() if error else None
+    row.report_files = [file.model_dump() for file in report.files]
+    row.report_problems = list(report.problems)
     row.lease_token = row.lease_expire_time = None
     row.end_time = utc_now()
     await record_change(session, row)

@@ -17,7 +17,10 @@ from sightsmith.names import TrainingJobName
 from sightsmith_training.engine.contract import EmbeddingFile, Task, TrainingOptions
 from sightsmith_training.jobs import JobError, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.models import next_model_number
+from sightsmith_training.report_files import StoredReport
 from sightsmith_training.tables import TrainingJobRow
+
+_NO_REPORT = StoredReport()
 
 
 class LeaseLostError(Exception):
@@ -37,6 +40,7 @@ class Lease:
     embedding_files: Sequence[EmbeddingFile]
     seed: int
     options: TrainingOptions
+    output_prefix: str
     attempt: int
 
 
@@ -77,6 +81,7 @@ class Leases:
                 embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
                 seed=row.seed,
                 options=TrainingOptions.model_validate(row.options),
+                output_prefix=row.output_prefix,
                 attempt=row.attempt,
             )
 
@@ -108,14 +113,14 @@ class Leases:
             row.task, row.task_reason = task, reason
             await record_change(session, row)
 
-    async def fail(self, lease: Lease, error: JobError) -> None:
-        """Ends the job with an error.
+    async def fail(self, lease: Lease, error: JobError, report: StoredReport = _NO_REPORT) -> None:
+        """Ends the job with an error, and with files that tell more of it.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
-            await end_job(session, await locked_row(session, lease), JobState.FAILED, error)
+            await end_job(session, await locked_row(session, lease), JobState.FAILED, error, report)
 
     async def confirm_cancelled(self, lease: Lease) -> None:
         """Ends the job as it was asked to be.

@@ -65,6 +65,7 @@ class Model:
     revision: int = 1
     update_time: datetime | None = None
     report_files: Sequence[StoredReportFile] = ()
+    report_problems: Sequence[str] = ()
 
     @property
     def etag(self) -> str:
@@ -140,6 +141,7 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         library_versions=model.library_versions,
         artifacts=[artifact.model_dump() for artifact in model.artifacts],
         report_files=[file.model_dump() for file in model.report_files],
+        report_problems=list(model.report_problems),
         parity=model.parity.model_dump(),
         training_seconds=model.training_seconds,
         create_time=model.create_time,
@@ -222,6 +224,7 @@ def model_of(row: ModelRow) -> Model:
         revision=row.revision,
         update_time=row.update_time,
         report_files=[StoredReportFile.model_validate(file) for file in row.report_files],
+        report_problems=row.report_problems,
     )
 
 

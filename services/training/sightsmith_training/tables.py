@@ -49,6 +49,8 @@ class TrainingJobRow(Base):
     seed: Mapped[int]
     # What was wished for: `TrainingOptions`.
     options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    # Where the user wants result files, as `OutputPlaces` reads it; empty for nowhere.
+    output_prefix: Mapped[str] = mapped_column(server_default="", default="")
     # What the model is to do and why, once a worker has looked at the data.
     task: Mapped[str | None]
     task_reason: Mapped[str | None]
@@ -58,6 +60,9 @@ class TrainingJobRow(Base):
     # Reserved when a model is first published, so that a second try publishes under the same name.
     model_number: Mapped[int | None]
     model: Mapped[str | None]
+    # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
+    report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     attempt: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[uuid.UUID | None]
@@ -125,6 +130,8 @@ class ModelRow(Base):
     artifacts: Mapped[list[dict[str, Any]]]
     # `StoredReportFile`; none for models of old.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    # What is missing of them, and why.
+    report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     parity: Mapped[dict[str, Any]]
     training_seconds: Mapped[float]
     description: Mapped[str] = mapped_column(server_default="", default="")

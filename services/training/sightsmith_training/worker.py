@@ -25,6 +25,7 @@ from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
@@ -34,6 +35,7 @@ from sightsmith_training.training_process import SpareProcess, TrainingProcessKi
 Result = TypeVar("Result")
 
 _OUTPUT = "output"
+_NAMED_VIOLATIONS = 100
 _jobs = Counter("sightsmith_training_jobs_total", "Trainings that this worker ended, by outcome.", ["outcome"])
 _busy = Gauge("sightsmith_training_worker_busy", "1 while the worker is at a training.")
 _log = get_logger(__name__)
@@ -50,7 +52,8 @@ class Worker:
         self._settings = settings
         self._objects = Objects(open_object_store(settings.object_store_url))
         self._leases = Leases(database, settings.lease_seconds, settings.max_attempts)
-        self._reports = ReportPublishing(self._objects, settings.report_images)
+        outputs = ReportOutputs(settings.output_places, settings.output_timeout_seconds)
+        self._reports = ReportPublishing(self._objects, outputs, settings.report_images)
         self._publisher = Publisher(database, self._objects, self._leases, self._reports)
         self._processes = SpareProcess(settings.work_dir)
         self._hint = asyncio.Event()
@@ -129,7 +132,10 @@ class Worker:
             if isinstance(outcome, Failure):
                 if outcome.reason == "DEPENDENCY_UNAVAILABLE":
                     raise UnavailableError(outcome.message)
-                await self._leases.fail(lease, _error_of(outcome))
+                report = await beat.beside(
+                    self._reports.publish_failure(lease.name, spec, outcome, lease.output_prefix)
+                )
+                await self._leases.fail(lease, _error_of(outcome), report)
                 return "failed"
             beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
             await beat.beside(self._publisher.publish(lease, outcome, spec))
@@ -238,7 +244,8 @@ def _checkpoints(lease: Lease) -> str:
 
 
 def _error_of(failure: Failure) -> JobError:
-    violations = [(violation.field, violation.description) for violation in failure.violations]
+    # The files that tell what is wrong with the data name them all.
+    violations = [(violation.field, violation.description) for violation in failure.violations[:_NAMED_VIOLATIONS]]
     return JobError(reason=failure.reason, message=failure.message, metadata=failure.metadata, violations=violations)
 
 

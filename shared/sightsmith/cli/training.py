@@ -15,6 +15,7 @@ from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
+    OutputPrefixOption,
     PreferOption,
     Preferred,
     TaskOption,
@@ -52,6 +53,7 @@ def train_command(
     effort: EffortOption = WishedEffort.BALANCED,
     budget: BudgetOption = None,
     prefer: PreferOption = Preferred.BALANCED,
+    output_prefix: OutputPrefixOption = "",
     with_unlabelled: Annotated[
         bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
     ] = False,
@@ -62,7 +64,7 @@ def train_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
-        job = client.train(project, snapshot.name, seed, wishes(task, effort, budget, prefer))
+        job = client.train(project, snapshot.name, seed, wishes(task, effort, budget, prefer, output_prefix))
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
             return
@@ -158,6 +160,10 @@ def follow_training(client: Client, job: TrainingJob, output: Output) -> Trainin
         for change in client.watch(job.name):
             _show(progress, task, change)
             job = change
+    if job.report_files:
+        name = TrainingJobName.parse(job.name)
+        told = f"sightsmith models report {name.project} --training {name.training_job}"
+        output.console.print(f"What is wrong with which image: {told}")
     return client.succeeded(job)
 
 

@@ -41,6 +41,14 @@ BudgetOption = Annotated[
     float | None, typer.Option(help="Seconds for the whole training, in place of what the effort stands for.", min=10)
 ]
 PreferOption = Annotated[Preferred, typer.Option(help="What decides between candidates that are about equally good.")]
+OutputPrefixOption = Annotated[
+    str,
+    typer.Option(
+        "--output-prefix",
+        help="Also write the result files of Custom Labels there: s3://BUCKET/FOLDER or file:///FOLDER, where the "
+        "server allows it, or a path in the project's own folder for outputs.",
+    ),
+]
 
 _TASKS = {
     WishedTask.AUTO: Model.TASK_UNSPECIFIED,
@@ -50,9 +58,16 @@ _TASKS = {
 }
 
 
-def wishes(task: WishedTask, effort: WishedEffort, budget_seconds: float | None, prefer: Preferred) -> TrainingJob:
+def wishes(
+    task: WishedTask,
+    effort: WishedEffort,
+    budget_seconds: float | None,
+    prefer: Preferred,
+    output_prefix: str = "",
+) -> TrainingJob:
     """A training job in which nothing but the wishes is said."""
     job = TrainingJob(
+        output_prefix=output_prefix,
         task=_TASKS[task],
         effort=TrainingJob.Effort.Value(f"EFFORT_{effort.upper()}"),
         preference=TrainingJob.Preference.Value(f"PREFERENCE_{prefer.upper()}"),

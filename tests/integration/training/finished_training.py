@@ -26,7 +26,9 @@ from sightsmith_training.engine.contract import (
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.models import Model
+from sightsmith_training.output_places import OutputPlaces
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.snapshots import TrainableSnapshot
 from tests.integration.training.neighbours import Neighbours
@@ -51,16 +53,18 @@ class Workshop:
     neighbours: Neighbours
     folder: Path
     report_images: int = 300
+    output_roots: Sequence[str] = ()
 
-    async def publish(self, project: str, answers: Answers) -> Model:
+    async def publish(self, project: str, answers: Answers, output_prefix: str = "") -> Model:
         """Publishes a training of which this came."""
         entries = await self._entries(answers.images)
         snapshot = await self._snapshot(project, entries)
         leases = Leases(self.database, lease_seconds=60, max_attempts=2)
-        await TrainingJobs(self.database).create(project, snapshot, 7, None)
+        await TrainingJobs(self.database).create(project, snapshot, 7, None, output_prefix=output_prefix)
         lease = await leases.claim()
         assert lease is not None
-        reports = ReportPublishing(self.objects, self.report_images)
+        outputs = ReportOutputs(OutputPlaces(self.output_roots, self.object_store_url), timeout_seconds=10)
+        reports = ReportPublishing(self.objects, outputs, self.report_images)
         publisher = Publisher(self.database, self.objects, leases, reports)
         return await publisher.publish(lease, self._result(answers, entries), self._spec(entries))
 
