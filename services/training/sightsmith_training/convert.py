@@ -38,7 +38,7 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         preference=PREFERENCES[job.options.preference],
         decided_task=TASKS[job.task or "auto"],
         task_reason=job.task_reason or "",
-        output_prefix=job.output_prefix,
+        output_prefix=job.options.output_prefix,
         report_files=map(report_file_message, job.report_files),
         report_problems=job.report_problems,
     )

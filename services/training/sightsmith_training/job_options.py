@@ -40,6 +40,7 @@ def options_from_proto(job: TrainingJob) -> TrainingOptions:
         effort=_wish("effort", job.effort, EFFORTS, "balanced"),
         budget_seconds=_budget(job),
         preference=_wish("preference", job.preference, PREFERENCES, "balanced"),
+        output_prefix=job.output_prefix,
     )
 
 

@@ -79,7 +79,6 @@ class TrainingJob(BaseModel):
     snapshot: str
     seed: int
     options: TrainingOptions = TrainingOptions()
-    output_prefix: str = ""
     task: Task | None = None
     task_reason: str | None = None
     state: JobState
@@ -114,7 +113,6 @@ class TrainingJobs:
         seed: int,
         request_id: uuid.UUID | None,
         options: TrainingOptions = _NO_WISHES,
-        output_prefix: str = "",
     ) -> TrainingJob:
         """Queues a job, or returns the one that the same request queued before.
 
@@ -131,7 +129,6 @@ class TrainingJobs:
             embedding_files=[file.model_dump() for file in snapshot.embedding_files],
             seed=seed,
             options=options.model_dump(mode="json"),
-            output_prefix=output_prefix,
             state=JobState.QUEUED,
         )
         try:
@@ -143,7 +140,7 @@ class TrainingJobs:
         except IntegrityError:
             if request_id is None:
                 raise
-            return await self._of_request(project, request_id, (snapshot.name, seed, options, output_prefix))
+            return await self._of_request(project, request_id, (snapshot.name, seed, options))
         return TrainingJob.model_validate(row)
 
     async def get(self, name: TrainingJobName) -> TrainingJob:
@@ -215,12 +212,12 @@ class TrainingJobs:
             return [TrainingJob.model_validate(job) for job in await session.scalars(query)]
 
     async def _of_request(
-        self, project: str, request_id: uuid.UUID, arguments: tuple[str, int, TrainingOptions, str]
+        self, project: str, request_id: uuid.UUID, arguments: tuple[str, int, TrainingOptions]
     ) -> TrainingJob:
         query = select(TrainingJobRow).where(TrainingJobRow.project == project, TrainingJobRow.request_id == request_id)
         async with self._database.transaction() as session:
             job = TrainingJob.model_validate((await session.scalars(query)).one())
-        if (job.snapshot, job.seed, job.options, job.output_prefix) != arguments:
+        if (job.snapshot, job.seed, job.options) != arguments:
             raise AlreadyExistsError(
                 f"request_id {request_id} was used before to create {job.name} with other arguments",
                 reason="REQUEST_ID_REUSED",

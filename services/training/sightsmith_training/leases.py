@@ -40,7 +40,6 @@ class Lease:
     embedding_files: Sequence[EmbeddingFile]
     seed: int
     options: TrainingOptions
-    output_prefix: str
     attempt: int
 
 
@@ -81,7 +80,6 @@ class Leases:
                 embedding_files=[EmbeddingFile.model_validate(file) for file in row.embedding_files],
                 seed=row.seed,
                 options=TrainingOptions.model_validate(row.options),
-                output_prefix=row.output_prefix,
                 attempt=row.attempt,
             )
 

@@ -53,7 +53,7 @@ class Publisher:
         artifacts = [
             stored for file in result.artifacts for stored in await self._store(name, file, result, spec.output_dir)
         ]
-        report = await self._reports.publish(name, lease.snapshot, spec, result, lease.output_prefix)
+        report = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
             row = await locked_row(session, lease)
             now = utc_now()

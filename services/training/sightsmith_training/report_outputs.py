@@ -42,7 +42,7 @@ class ReportOutputs:
         """
         written: dict[str, str] = {}
         problems: list[str] = []
-        if prefix:
+        if prefix and paths:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
                     # Asked again: a folder may have become a link since, and the setting another one.

@@ -66,7 +66,7 @@ class ReportPublishing:
         await asyncio.to_thread(importlib.import_module, _WRITING)
 
     async def publish(
-        self, model: ModelName, snapshot: str, spec: TrainingSpec, result: TrainingResult, output_prefix: str = ""
+        self, model: ModelName, snapshot: str, spec: TrainingSpec, result: TrainingResult
     ) -> StoredReport:
         """Writes and stores the report of a training; what cannot be written is told as a problem.
 
@@ -75,7 +75,6 @@ class ReportPublishing:
             snapshot: resource name of what it learned from.
             spec: what was to be trained.
             result: what came of it.
-            output_prefix: where the user wants the result files, too; empty for nowhere.
 
         Raises:
             UnavailableError: if the object store cannot be reached.
@@ -90,18 +89,15 @@ class ReportPublishing:
             with problems.noted("the page"):
                 paths.append(await self._write_page(folder, training, spec))
         report = await self._store(f"models/{model.project}/{model.model}", paths, problems)
-        return await self._outputs.write(report, paths, model.project, output_prefix)
+        return await self._outputs.write(report, paths, model.project, spec.options.output_prefix)
 
-    async def publish_failure(
-        self, name: TrainingJobName, spec: TrainingSpec, failure: Failure, output_prefix: str = ""
-    ) -> StoredReport:
+    async def publish_failure(self, name: TrainingJobName, spec: TrainingSpec, failure: Failure) -> StoredReport:
         """Writes and stores what is wrong with the data of a training that failed because of it.
 
         Args:
             name: of the job.
             spec: what was to be trained.
             failure: what came of it.
-            output_prefix: where the user wants the files, too; empty for nowhere.
 
         Returns:
             Nothing for a failure of another kind.
@@ -113,7 +109,7 @@ class ReportPublishing:
         with problems.noted("the report"):
             paths += await asyncio.to_thread(_write_failure, name, spec, failure)
         report = await self._store(f"trainings/{name.project}/{name.training_job}", paths, problems)
-        return await self._outputs.write(report, paths, name.project, output_prefix)
+        return await self._outputs.write(report, paths, name.project, spec.options.output_prefix)
 
     async def _write_page(self, folder: Path, training: "FinishedTraining", spec: TrainingSpec) -> Path:
         from sightsmith_training.engine.reports.training_report import write_page

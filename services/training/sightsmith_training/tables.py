@@ -49,8 +49,6 @@ class TrainingJobRow(Base):
     seed: Mapped[int]
     # What was wished for: `TrainingOptions`.
     options: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
-    # Where the user wants result files, as `OutputPlaces` reads it; empty for nowhere.
-    output_prefix: Mapped[str] = mapped_column(server_default="", default="")
     # What the model is to do and why, once a worker has looked at the data.
     task: Mapped[str | None]
     task_reason: Mapped[str | None]

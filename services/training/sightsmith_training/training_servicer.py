@@ -38,9 +38,9 @@ class TrainingServicer(services.TrainingServiceServicer):
         seed = _checked_seed(request.training_job.seed)
         request_id = request_id_from_proto(request.request_id)
         options = options_from_proto(request.training_job)
-        output_prefix = self._checked_prefix(project, request.training_job.output_prefix)
+        self._require_allowed(project, options.output_prefix)
         snapshot = await self._snapshots.find(name)
-        return job_message(await self._jobs.create(project, snapshot, seed, request_id, options, output_prefix))
+        return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))
 
     async def GetTrainingJob(self, request: api.GetTrainingJobRequest, context: Context) -> jobs_api.TrainingJob:
         return job_message(await self._jobs.get(TrainingJobName.parse(request.name)))
@@ -72,13 +72,13 @@ class TrainingServicer(services.TrainingServiceServicer):
                 continue
             last_sent = time.monotonic()
 
-    def _checked_prefix(self, project: str, prefix: str) -> str:
-        if prefix:
-            try:
-                self._output_places.find(project, prefix)
-            except ValueError as error:
-                raise InvalidArgumentError.of_field("training_job.output_prefix", str(error)) from None
-        return prefix
+    def _require_allowed(self, project: str, output_prefix: str) -> None:
+        if not output_prefix:
+            return
+        try:
+            self._output_places.find(project, output_prefix)
+        except ValueError as error:
+            raise InvalidArgumentError.of_field("training_job.output_prefix", str(error)) from None
 
 
 def _checked_seed(seed: int) -> int:

@@ -132,9 +132,7 @@ class Worker:
             if isinstance(outcome, Failure):
                 if outcome.reason == "DEPENDENCY_UNAVAILABLE":
                     raise UnavailableError(outcome.message)
-                report = await beat.beside(
-                    self._reports.publish_failure(lease.name, spec, outcome, lease.output_prefix)
-                )
+                report = await beat.beside(self._reports.publish_failure(lease.name, spec, outcome))
                 await self._leases.fail(lease, _error_of(outcome), report)
                 return "failed"
             beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)

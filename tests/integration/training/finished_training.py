@@ -20,6 +20,7 @@ from sightsmith_training.engine.contract import (
     ImagePrediction,
     Parity,
     SpecEntry,
+    TrainingOptions,
     TrainingResult,
     TrainingSpec,
 )
@@ -60,13 +61,14 @@ class Workshop:
         entries = await self._entries(answers.images)
         snapshot = await self._snapshot(project, entries)
         leases = Leases(self.database, lease_seconds=60, max_attempts=2)
-        await TrainingJobs(self.database).create(project, snapshot, 7, None, output_prefix=output_prefix)
+        options = TrainingOptions(output_prefix=output_prefix)
+        await TrainingJobs(self.database).create(project, snapshot, 7, None, options)
         lease = await leases.claim()
         assert lease is not None
         outputs = ReportOutputs(OutputPlaces(self.output_roots, self.object_store_url), timeout_seconds=10)
         reports = ReportPublishing(self.objects, outputs, self.report_images)
         publisher = Publisher(self.database, self.objects, leases, reports)
-        return await publisher.publish(lease, self._result(answers, entries), self._spec(entries))
+        return await publisher.publish(lease, self._result(answers, entries), self._spec(entries, options))
 
     async def _entries(self, images: Sequence[ImagePrediction]) -> list[SpecEntry]:
         """A training image and an unreadable one, and the judged images: every other has a thumbnail."""
@@ -114,7 +116,7 @@ class Workshop:
         self.neighbours.snapshots[name] = Snapshot(name=name, manifest_key=key, manifest_sha256=sha256)
         return TrainableSnapshot(name, key, sha256)
 
-    def _spec(self, entries: Sequence[SpecEntry]) -> TrainingSpec:
+    def _spec(self, entries: Sequence[SpecEntry], options: TrainingOptions) -> TrainingSpec:
         return TrainingSpec(
             entries=list(entries),
             object_store_url=self.object_store_url,
@@ -122,6 +124,7 @@ class Workshop:
             backbone_prefix="backbones",
             output_dir=self.folder,
             seed=7,
+            options=options,
         )
 
     def _result(self, answers: Answers, entries: Sequence[SpecEntry]) -> TrainingResult:

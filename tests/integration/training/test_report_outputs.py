@@ -127,8 +127,8 @@ async def test_a_training_that_fails_by_its_data_leaves_the_manifest_files(
     project = new_project()
     entries = await workshop._entries(one_label(1).images)
     snapshot = await workshop._snapshot(project, entries)
-    wanted = TrainingOptions(task="detection")
-    job = await TrainingJobs(database).create(project, snapshot, 0, None, wanted, "failed")
+    wanted = TrainingOptions(task="detection", output_prefix="failed")
+    job = await TrainingJobs(database).create(project, snapshot, 0, None, wanted)
     settings = TrainingSettings(**server_settings.model_dump(), work_dir=tmp_path / "work", spare_process=False)
     work = asyncio.create_task(Worker(settings, database).run())
     try:

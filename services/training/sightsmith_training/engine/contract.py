@@ -110,12 +110,14 @@ class TrainingOptions(_Frozen):
         effort: how much is tried.
         budget_seconds: time for the whole training, in place of what the effort stands for.
         preference: what decides between candidates that are about equally good.
+        output_prefix: where the worker is to write result files, too; empty for nowhere.
     """
 
     task: TaskWish = "auto"
     effort: Effort = "balanced"
     budget_seconds: float | None = Field(default=None, gt=0)
     preference: Preference = "balanced"
+    output_prefix: str = ""
 
 
 class EmbeddingFile(_Frozen):

@@ -1,4 +1,4 @@
-"""Where users want result files, reports of trainings that failed, and what reports lack."""
+"""Reports of trainings that failed, and what reports lack."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,9 +12,7 @@ _SCHEMA = "training"
 
 def upgrade() -> None:
     """Adds the columns."""
-    prefix: sa.Column[str] = sa.Column("output_prefix", sa.Text, nullable=False, server_default="")
     files: sa.Column[list[object]] = sa.Column("report_files", JSONB, nullable=False, server_default="[]")
-    op.add_column("training_jobs", prefix, schema=_SCHEMA)
     op.add_column("training_jobs", files, schema=_SCHEMA)
     for table in ("training_jobs", "models"):
         problems: sa.Column[list[str]] = sa.Column(
