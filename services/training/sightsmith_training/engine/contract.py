@@ -263,6 +263,8 @@ class LabelEvaluation(_Frozen):
         precision_interval: of the precision.
         recall_interval: of the recall.
         f1_interval: of the F1.
+        training_images: how many images that the model learned from carry it; 0 where that is not known, as in
+            evaluations of old.
     """
 
     label: str
@@ -278,6 +280,7 @@ class LabelEvaluation(_Frozen):
     precision_interval: Interval | None = None
     recall_interval: Interval | None = None
     f1_interval: Interval | None = None
+    training_images: int = 0
 
 
 class Advice(_Frozen):
@@ -335,6 +338,8 @@ class Evaluation(_Frozen):
         advice: what would help, the most important first.
         detection: what only detectors have; None for classifiers.
         learning_curve: scores of models that learned from parts of the training images, few images first.
+        cross_validated: the headline figure on training images that the model did not learn from, before it was judged
+            by these; None if it is not known.
     """
 
     evaluated_on: EvaluatedOn
@@ -352,6 +357,7 @@ class Evaluation(_Frozen):
     advice: list[Advice] = []
     detection: DetectionEvaluation | None = None
     learning_curve: list[LearningPoint] = []
+    cross_validated: Share | None = None
 
 
 class ImagePrediction(_Frozen):

@@ -8,6 +8,7 @@ from PIL import Image
 
 from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, SpecBox, SpecEntry
 from sightsmith_training.engine.evaluation import bounds, label_evaluations
+from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_detections
@@ -104,7 +105,7 @@ def evaluation_of(matches: Matches, **changes) -> Evaluation:
         "macro_recall": figures.macro.recall,
         "macro_f1": figures.macro.f1,
         "macro_f1_interval": bounds(intervals.macro_f1),
-        "per_label": label_evaluations(figures.labels, intervals.labels),
+        "per_label": label_evaluations(figures.labels, intervals.labels, TrainingFacts([9] * len(matches.labels))),
         "confusion_matrix": [],
         "images": len(matches.images),
         "calibration_error": 0.1,

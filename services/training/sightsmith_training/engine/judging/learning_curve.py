@@ -48,12 +48,12 @@ def fit_learning_curve(images: Sequence[float], scores: Sequence[float]) -> Lear
     Returns:
         The curve of least squares, or None from fewer than three sizes.
     """
-    # Not at the start of those who only read curves: it takes a third of a second to load.
-    from scipy.optimize import least_squares
-
     sizes, reached = np.asarray(images, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if len(np.unique(sizes)) < _LEAST_SIZES:
         return None
+    # Not at the start of those who only read curves: it takes a third of a second to load.
+    from scipy.optimize import least_squares
+
     # Measured in the smallest size, so that the numbers to be fitted are all of about 1.
     unit = float(sizes.min())
 
