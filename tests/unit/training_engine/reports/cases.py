@@ -37,14 +37,14 @@ def classified(seed: int, images: int = 12, labels: int = 3, *, single_label: bo
     return match_labels(labelled, names(labels), scores, np.full(labels, 0.5), single_label=single_label)
 
 
-def detected(seed: int, images: int = 12, labels: int = 3) -> DetectionMatches:
+def detected(seed: int, images: int = 12, labels: int = 3, iou: float = 0.5) -> DetectionMatches:
     random = np.random.default_rng(seed)
     labelled = [
         _labelled(number, boxes=(boxes := _boxes(random)), box_labels=random.integers(0, labels, len(boxes)))
         for number in range(images)
     ]
     answers = [_answer(random, image, labels) for image in labelled]
-    return match_detections(labelled, names(labels), answers, np.full(labels, 0.5))
+    return match_detections(labelled, names(labels), answers, np.full(labels, 0.5), iou)
 
 
 def data_for(matches: Matches, **changes) -> TrainingData:

@@ -120,7 +120,8 @@ def _compare(
     everything = np.ones((1, first.images))
     values = float(first(everything)[0]), float(second(everything)[0])
     difference = values[1] - values[0]
-    drawn = bootstrap(lambda weights: second(weights) - first(weights), first.images, seed, resamples)
+    old, new = first.for_draws, second.for_draws
+    drawn = bootstrap(lambda weights: new(weights) - old(weights), first.images, seed, resamples)
     lower, upper = percentile_bounds(np.array([difference]), drawn[:, None])[:, 0].tolist()
     p_value = _randomisation_p_value(first, second, difference, seed, resamples)
     significant = p_value < _SIGNIFICANT and not lower <= 0 <= upper
@@ -144,7 +145,7 @@ def _randomisation_p_value(first: _Figure, second: _Figure, difference: float, s
     Unlike the bootstrap this is right for few images too. Source: Yeh, "More accurate tests for the statistical
     significance of result differences" (2000), §2; Noreen (1989) for the 1 that is added.
     """
-    both = first.beside(second)
+    both = first.beside(second).for_draws
     differences = at_random(
         lambda half: both(np.hstack((1 - half, half))) - both(np.hstack((half, 1 - half))),
         first.images,

@@ -137,7 +137,7 @@ def _mean_average_precision_interval(matches: DetectionMatches, seed: int, resam
 
 def _headline_interval(headline: Headline, lower: Floats, upper: Floats, seed: int, resamples: int) -> Interval:
     value = headline(np.ones((1, headline.images)))
-    drawn = bootstrap(headline, headline.images, seed, resamples)
+    drawn = bootstrap(headline.for_draws, headline.images, seed, resamples)
     return _wider(value, drawn[:, None], lower, upper)[0]
 
 
