@@ -173,10 +173,36 @@ def decode_square(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) 
     """
     with _open(data, limits) as image:
         image.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
+        return np.array(_upright_square(image, _to_rgb(image), side))
+
+
+def decode_square_with_opacity(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) -> npt.NDArray[np.uint8]:
+    """Does what `decode_square` does, and keeps what is transparent as it is.
+
+    Args:
+        data: an encoded JPEG, PNG, WebP, BMP, TIFF or GIF image.
+        side: width and height of the result in pixels, at least 1.
+        limits: what is accepted.
+
+    Returns:
+        RGB pixels with their opacity, of shape [side, side, 4], contiguous, 0 to 255.
+
+    Raises:
+        ImageError: if the bytes are not such an image.
+    """
+    with _open(data, limits) as image:
+        image.draft(None, (_DRAFT_MARGIN * side, _DRAFT_MARGIN * side))
         rgb = _to_rgb(image)
-        square = rgb.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
-        turn = _UPRIGHT.get(_orientation(image))
-        return np.array(square.transpose(turn) if turn is not None else square)
+        picture = image.convert("RGBA") if image.has_transparency_data else rgb.convert("RGBA")
+        # Colours weighted by opacity, as this mode has them: what cannot be seen does not shine through at edges.
+        return np.array(_upright_square(image, picture.convert("RGBa"), side).convert("RGBA"))
+
+
+def _upright_square(image: Image.Image, pixels: Image.Image, side: int) -> Image.Image:
+    """Squashes the decoded pixels of an image and turns them as it wishes to be seen."""
+    square = pixels.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+    turn = _UPRIGHT.get(_orientation(image))
+    return square.transpose(turn) if turn is not None else square
 
 
 @contextmanager

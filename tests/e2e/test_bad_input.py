@@ -1,5 +1,6 @@
 """Wrong things that users do: each gets a clear answer that names what is wrong, and nothing is half-written."""
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 from sightsmith.api.labeling.v1 import dataset_pb2
 from sightsmith.client import Client, ImageToUpload, SightsmithError
 from sightsmith.names import DatasetName
+from sightsmith.stack.stack import Stack
 from tests.e2e.conftest import Command, Shop
 from tests.photo_set import write_photo_set
 
@@ -109,6 +111,25 @@ def test_a_label_with_two_images_is_named(sightsmith: Command, folder: Path) -> 
     assert "run 'sightsmith train few'" in sightsmith("deploy", "few").errors
     assert "'cat'" in trained.errors
     assert sightsmith("models", "few", "--json").json == {"models": []}
+
+
+def test_images_that_vanish_fail_a_training_and_leave_no_model(sightsmith: Command, stack: Stack, folder: Path) -> None:
+    """What is wrong with the data comes out only in the worker, and reaches the one who asked in words."""
+    assert sightsmith("import", "vanishing", folder).code == 0
+    store = Path(stack.endpoints.data_dir, "objects")
+    before = {file for file in store.rglob("*") if "models" in file.parts}
+    gone = sorted(folder.joinpath("cat").iterdir()) + sorted(folder.joinpath("coffee").iterdir())
+    for photo in gone:
+        (stored,) = store.rglob(hashlib.sha256(photo.read_bytes()).hexdigest())
+        stored.unlink()
+    trained = sightsmith("train", "vanishing", "--effort", "balanced")
+    assert trained.code == 1
+    assert "TOO_MANY_UNUSABLE_IMAGES" in trained.errors
+    assert "is not in the object store" in trained.errors
+    assert sightsmith("models", "vanishing", "--json").json == {"models": []}
+    assert {file for file in store.rglob("*") if "models" in file.parts} == before
+    (job,) = sightsmith("jobs", "vanishing", "--json").json["training_jobs"]
+    assert job["state"] == "STATE_FAILED"
 
 
 def test_an_unknown_project_is_named(sightsmith: Command) -> None:

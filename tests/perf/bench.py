@@ -8,8 +8,9 @@ import argparse
 import signal
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.console import Console
 from sightsmith.demo.atomic_file import write_atomically
 from tests.perf import (
     demo,
+    detection,
     inference,
     labeling,
     listing,
@@ -27,8 +29,8 @@ from tests.perf import (
     transfers,
     uploads,
 )
+from tests.perf.archives import LOGOS, PHOTOS, unpacked
 from tests.perf.figures import Measured, as_json, as_table
-from tests.perf.photos import ARCHIVE, unpacked_photos
 from tests.perf.progress import PROGRESS
 
 REPORT = Path("bench-report.json")
@@ -40,25 +42,36 @@ class Part:
 
     Attributes:
         name: of the part.
-        without_photos: measures what needs no photographs.
-        with_photos: measures what needs them, given their folder.
+        alone: measures what needs no images.
+        on_images: measures what needs some, given the path of their archive.
+        archive: file name of that archive.
     """
 
     name: str
-    without_photos: Callable[[], Measured] | None = None
-    with_photos: Callable[[Path], Measured] | None = None
+    alone: Callable[[], Measured] | None = None
+    on_images: Callable[[Path], Measured] | None = None
+    archive: str = PHOTOS
+
+
+def _unpacking(measure: Callable[[Path], Measured]) -> Callable[[Path], Measured]:
+    def unpack_and_measure(archive: Path) -> Measured:
+        with unpacked(archive) as folder:
+            return measure(folder)
+
+    return unpack_and_measure
 
 
 PARTS = (
-    Part("stack", without_photos=stack_start.measure),
-    Part("labeling", without_photos=labeling.measure_upload, with_photos=labeling.measure_import),
-    Part("uploads", without_photos=uploads.measure),
-    Part("lists", without_photos=listing.measure),
-    Part("transfers", without_photos=transfers.measure),
-    Part("similarity", with_photos=similarity.measure),
-    Part("training", with_photos=training.measure),
-    Part("inference", with_photos=inference.measure),
-    Part("demo", with_photos=demo.measure),
+    Part("stack", alone=stack_start.measure),
+    Part("labeling", alone=labeling.measure_upload, on_images=_unpacking(labeling.measure_import)),
+    Part("uploads", alone=uploads.measure),
+    Part("lists", alone=listing.measure),
+    Part("transfers", alone=transfers.measure),
+    Part("similarity", on_images=_unpacking(similarity.measure)),
+    Part("training", on_images=_unpacking(training.measure)),
+    Part("detection", on_images=detection.measure, archive=LOGOS),
+    Part("inference", on_images=_unpacking(inference.measure)),
+    Part("demo", on_images=_unpacking(demo.measure)),
 )
 
 
@@ -69,14 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts = [part for part in PARTS if wanted.only in (None, part.name)]
     the_machine = machine.measure()
-    try:
-        with unpacked_photos(wanted.data_dir) as photos:
-            if photos is None:
-                _tell_what_is_left_out(parts, wanted.data_dir)
-            measured, broken = _measure_all(parts, photos)
-    except zipfile.BadZipFile as error:
-        PROGRESS.print(f"[red]error:[/] {wanted.data_dir / ARCHIVE}: {error}", soft_wrap=True)
-        return 1
+    _tell_what_is_left_out(parts, wanted.data_dir)
+    measured, broken = _measure_all(parts, wanted.data_dir)
     if not measured:
         PROGRESS.print("nothing was measured")
         return 1
@@ -89,47 +96,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.perf.bench", description="Measure speed and quality.")
-    parser.add_argument("--data-dir", type=Path, required=True, help=f"the folder with {ARCHIVE}")
+    parser.add_argument("--data-dir", type=Path, required=True, help=f"the folder with {PHOTOS} and {LOGOS}")
     parser.add_argument("--only", choices=[part.name for part in PARTS], help="measure one part")
     return parser.parse_args(arguments)
 
 
-def _measure_all(parts: Sequence[Part], photos: Path | None) -> tuple[dict[str, float], list[str]]:
+def _measure_all(parts: Sequence[Part], data_dir: Path) -> tuple[dict[str, float], list[str]]:
     """What could be measured, and the names of the parts that broke: the others are worth having all the same."""
     measured: dict[str, float] = {}
     broken: list[str] = []
     for part in parts:
-        if photos is None and part.without_photos is None:
-            continue
-        PROGRESS.rule(part.name)
+        archive = data_dir / part.archive
+        measures = [part.alone] if part.alone else []
+        if part.on_images and archive.is_file():
+            measures.insert(0, partial(part.on_images, archive))
+        if measures:
+            PROGRESS.rule(part.name)
         try:
-            for figures in _measure(part, photos):
-                measured |= figures
+            for measure in measures:
+                measured |= measure()
+        except zipfile.BadZipFile as error:
+            PROGRESS.print(f"[red]error:[/] {archive}: {error}", soft_wrap=True)
+            broken.append(part.name)
         except Exception:
             PROGRESS.print_exception()
             broken.append(part.name)
     return measured, broken
 
 
-def _measure(part: Part, photos: Path | None) -> Iterator[Measured]:
-    if part.with_photos and photos:
-        yield part.with_photos(photos)
-    if part.without_photos:
-        yield part.without_photos()
-
-
 def _tell_what_is_left_out(parts: Sequence[Part], data_dir: Path) -> None:
-    left_out = [
-        f"{part.name}, what needs photographs" if part.without_photos else part.name
-        for part in parts
-        if part.with_photos
-    ]
-    if left_out:
-        PROGRESS.print(
-            f"[yellow]left out:[/] {'; '.join(left_out)}. There is no {data_dir / ARCHIVE}: say where {ARCHIVE} lies "
-            "with make bench DATA_DIR=FOLDER, or --data-dir FOLDER",
-            soft_wrap=True,
-        )
+    for part in parts:
+        if part.on_images and not (data_dir / part.archive).is_file():
+            what = f"{part.name}, what needs images" if part.alone else part.name
+            PROGRESS.print(
+                f"[yellow]left out:[/] {what}. There is no {data_dir / part.archive}: say where {part.archive} lies "
+                "with make bench DATA_DIR=FOLDER, or --data-dir FOLDER",
+                soft_wrap=True,
+            )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def measure(photos: Path) -> Measured:
     stream = list(islice(cycle(_jpegs(photos)), _STREAM))
     with running_stack() as (endpoints, client):
         import_photos(client, photos)
-        model = train(client, client.snapshots.take(PROJECT))
+        model, _ = train(client, client.snapshots.take(PROJECT))
         deploy(client, _DEPLOYMENT, model, Deployment.RUNTIME_ONNX)
         in_process = InProcess(_onnx_file(endpoints.object_store_url, model), model.image_side, _cores())
         tell("warming up")

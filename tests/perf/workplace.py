@@ -82,15 +82,19 @@ def import_photos(client: Client, photos: Path) -> int:
     return report.created
 
 
-def train(client: Client, snapshot: Snapshot) -> Model:
-    """Trains a model and shows the progress on standard error."""
+def train(
+    client: Client, snapshot: Snapshot, effort: TrainingJob.Effort.ValueType = TrainingJob.EFFORT_FAST
+) -> tuple[Model, float]:
+    """Trains a model and shows the progress on standard error.
+
+    Returns:
+        The model, and the seconds from the call until it could be deployed.
+    """
     tell("training")
-    job = follow_training(
-        client,
-        client.train(PROJECT, snapshot.name, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)),
-        Output(as_json=False),
-    )
-    return client.model(job.model)
+    begin = time.monotonic()
+    job = client.train(PROJECT, snapshot.name, wishes=TrainingJob(effort=effort))
+    job = follow_training(client, job, Output(as_json=False))
+    return client.model(job.model), time.monotonic() - begin
 
 
 def deploy(client: Client, deployment: str, model: Model, runtime: Deployment.Runtime.ValueType) -> None:

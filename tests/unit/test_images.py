@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
-from sightsmith.images import ImageError, ImageInfo, ImageLimits, decode_square, inspect, inspect_and_shrink
+from sightsmith.images import (
+    ImageError,
+    ImageInfo,
+    ImageLimits,
+    decode_square,
+    decode_square_with_opacity,
+    inspect,
+    inspect_and_shrink,
+)
 
 SMALL = ImageLimits(max_bytes=1_000_000, max_pixels=1_000_000, min_side=4)
 
@@ -318,3 +326,27 @@ def test_shrinking_finds_the_damage_that_inspecting_finds(data: st.DataObject) -
     with pytest.raises(ImageError) as shrunk:
         inspect_and_shrink(cut, 16, SMALL)
     assert shrunk.value.reason == inspected.value.reason
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_what_is_transparent_stays_so_and_does_not_shine_through(file_format: str) -> None:
+    picture = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
+    picture.paste((0, 0, 255, 255), (16, 16, 48, 48))
+    data = encode(picture, file_format, **({"lossless": True} if file_format == "WEBP" else {}))
+    square = decode_square_with_opacity(data, 24, SMALL)
+    assert square.shape == (24, 24, 4)
+    assert square[0, 0, 3] == 0
+    assert square[12, 12].tolist() == [0, 0, 255, 255]
+    seen = square[square[..., 3] > 30]
+    assert seen[:, 0].max() < 10
+    assert seen[:, 2].min() > 245
+
+
+def test_without_transparency_pixels_are_those_of_models() -> None:
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = turn
+        data = encode(gradient(), "JPEG", exif=exif)
+        square = decode_square_with_opacity(data, 16)
+        assert np.array_equal(square[..., :3], decode_square(data, 16))
+        assert (square[..., 3] == 255).all()

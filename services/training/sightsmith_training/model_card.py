@@ -40,7 +40,9 @@ class ModelCards:
         """
         model = await self._models.get(name)
         snapshot = await self._snapshot(model.snapshot)
-        return model_card_page(model_message(model), evaluation_message(model), snapshot, _LICENCES)
+        # Of backbones beside the catalogue only the training knew the licence.
+        licences = _LICENCES | {name: own for each in model.candidates for name, own in each.licences.items()}
+        return model_card_page(model_message(model), evaluation_message(model), snapshot, licences)
 
     async def _snapshot(self, name: str) -> Snapshot | None:
         """A snapshot; None if it went with its project."""

@@ -59,7 +59,10 @@ class TrainingSettings(Settings):
     # training begins seconds earlier.
     spare_process: bool = True
     training_threads: int = Field(default=0, ge=0)
-    # Whether classifiers are tuned on GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
+    # How far a detector's input may grow where objects are very small, and the disk space for decoded images.
+    max_detector_side: int = Field(default=1280, ge=320)
+    max_decoded_bytes: int = Field(default=16 * 1024**3, ge=0)
+    # Whether networks are tuned on GPUs of the worker's machine; the Ray cluster to try them on, if there is one.
     training_device: DeviceWish = "auto"
     ray_address: str = ""
 

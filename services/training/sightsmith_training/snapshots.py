@@ -71,14 +71,16 @@ class Snapshots:
     def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
         counts = {count.label: count.train_image_count for count in snapshot.label_counts}
         has_boxes = any(count.train_box_count for count in snapshot.label_counts)
-        needed = 1 if has_boxes or snapshot.unlabelled_image_count else 2
+        composes = not has_boxes and any(count.test_box_count for count in snapshot.label_counts)
+        needed = 1 if has_boxes or composes or snapshot.unlabelled_image_count else 2
         if len(counts) < needed:
             found = ", ".join(f"'{label}'" for label in counts) or "none"
             rule = (
                 "at least 2 labels are needed to tell images apart" if needed == 2 else "at least one label is needed"
             )
             return [FieldViolation("labels", f"{rule}; found {found}")]
-        least = self._min_images_per_label
+        # Scenes show one picture of an object in many ways.
+        least = 1 if composes else self._min_images_per_label
         return [
             FieldViolation(f"labels['{label}']", f"label '{label}' has {count} of at least {least} training images")
             for label, count in counts.items()

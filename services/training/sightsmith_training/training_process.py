@@ -12,12 +12,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from sightsmith_training.engine.contract import MESSAGE, Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.faults import says_out_of_memory
 
 _TERMINATE_SECONDS = 3.0
 # A result carries every score of every judged image in one line.
 _MAX_LINE_BYTES = 256 * 1024 * 1024
 # Of all processes of the machine, also those of containers: proc(5).
 _KERNEL_COUNTERS = Path("/proc/vmstat")
+# What a process does to itself by a fault; the next attempt would do the same.
+_CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
 _LOG = "engine.log"
 _LOG_TAIL = 2000
 
@@ -94,12 +97,13 @@ class TrainingProcess:
                 message="the system ended the training because there was no memory left; use a machine with more",
             )
             return
-        if code < 0:
+        if code < 0 and -code not in _CRASHES:
             raise TrainingProcessKilledError(f"the training process was killed by signal {-code}")
         tail = (self._folder / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
+        how = f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
         yield Failure(
-            reason="TRAINING_FAILED",
-            message=f"the training process ended with exit code {code} and without a result",
+            reason="OUT_OF_MEMORY" if says_out_of_memory(tail) else "TRAINING_FAILED",
+            message=f"the training process {how} and gave no result",
             metadata={"log": tail},
         )
 

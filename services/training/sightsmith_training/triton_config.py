@@ -9,6 +9,8 @@ from sightsmith_training.engine.contract import INPUT_NAME
 
 # Bigger batches are slower per image on a CPU, and single images leave a GPU idle.
 MAX_BATCH_SIZE = 8
+# Of a batch: a detector takes 150 MB of memory for an image of 1280 × 1280 pixels, and in proportion to the pixels.
+_MOST_PIXELS = MAX_BATCH_SIZE * 640**2
 _BACKENDS = {"onnx": ("onnxruntime", "model.onnx"), "torchscript": ("pytorch", "model.pt")}
 # What a detector gives for each image, whatever it finds; the slots that it has no use for have the score 0.
 _DETECTIONS = 100
@@ -33,16 +35,17 @@ def triton_config(name: str, model_format: str, image_side: int, labels: int, *,
             sides), their scores and the positions of their labels.
     """
     backend, file_name = _BACKENDS[model_format]
+    largest_batch = max(1, min(MAX_BATCH_SIZE, _MOST_PIXELS // image_side**2))
     config = triton.ModelConfig(
         name=name,
         backend=backend,
         default_model_filename=file_name,
-        max_batch_size=MAX_BATCH_SIZE,
+        max_batch_size=largest_batch,
         input=[triton.ModelInput(name=INPUT_NAME, data_type=triton.TYPE_UINT8, dims=[image_side, image_side, 3])],
         output=_detector_outputs() if finds_boxes else [_output(0, triton.TYPE_FP32, [labels])],
         dynamic_batching=triton.ModelDynamicBatching(),
         # The first call of each shape is slow; it should not be a user's.
-        model_warmup=[_warmup(size, image_side) for size in (1, MAX_BATCH_SIZE)],
+        model_warmup=[_warmup(size, image_side) for size in (1, largest_batch)],
         parameters={key: triton.ModelParameter(string_value=value) for key, value in _PARAMETERS[model_format].items()},
     )
     return str(text_format.MessageToString(config))

@@ -19,7 +19,7 @@ from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
-from sightsmith_training.engine.contract import Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import DetectorLimits, Failure, Progress, TrainingResult, TrainingSpec
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.jobs import JobError, JobProgress
@@ -79,13 +79,18 @@ class Worker:
             if lease is not None:
                 with _busy.track_inprogress():
                     await self._work_on(lease)
+                await self._prepare()
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hint.wait(), self._settings.poll_seconds)
                 continue
-            if self._settings.spare_process:
-                await self._processes.prepare()
-                await self._reports.prepare()
+            await self._prepare()
+
+    async def _prepare(self) -> None:
+        """Has a process load its libraries for the next training, as soon as there is nothing else to do."""
+        if self._settings.spare_process:
+            await self._processes.prepare()
+            await self._reports.prepare()
 
     async def _work_on(self, lease: Lease) -> None:
         log = _log.bind(training_job=str(lease.name), attempt=lease.attempt)
@@ -179,6 +184,9 @@ class Worker:
             threads=self._settings.training_threads,
             device=self._settings.training_device,
             ray_address=self._settings.ray_address,
+            detector_limits=DetectorLimits(
+                largest_side=self._settings.max_detector_side, decoded_bytes=self._settings.max_decoded_bytes
+            ),
             image_limits=ImageLimits(
                 max_bytes=self._settings.max_image_bytes,
                 max_pixels=self._settings.max_image_pixels,

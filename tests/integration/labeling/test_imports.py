@@ -1,11 +1,8 @@
 """Imports by a real worker into a real database."""
 
-import asyncio
 import hashlib
-import json
 import uuid
 from collections import Counter
-from pathlib import Path
 
 import grpc
 import pytest
@@ -17,16 +14,15 @@ from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
 from sightsmith.api.labeling.v1.labeling_service_pb2 import ListDatasetsRequest
 
-from .conftest import MakeWorker
 from .labeling_client import Failure, LabelingClient, Sample
-from .labeling_process import WorkerProcess
 from .sample_images import jpeg
 from .transfer_client import (
-    CANCELLED,
     FAILED,
     SUCCEEDED,
     TransferClient,
     boxes_of,
+    count,
+    counts,
     labels_of,
     manifest,
     manifest_line,
@@ -40,23 +36,6 @@ BUCKET = "s3://shop/images"
 @pytest.fixture
 def transfers(client: LabelingClient) -> TransferClient:
     return TransferClient(client)
-
-
-def counts(job: ImportJob) -> dict[str, int]:
-    result = job.result
-    return {
-        "read": result.read_count,
-        "created": result.created_count,
-        "updated": result.updated_count,
-        "unchanged": result.unchanged_count,
-        "rejected": result.rejected_count,
-        "problems": result.problem_count,
-    }
-
-
-def count(**numbers: int) -> dict[str, int]:
-    names = ("read", "created", "updated", "unchanged", "rejected", "problems")
-    return {**dict.fromkeys(names, 0), **numbers}
 
 
 async def test_a_manifest_is_imported_by_reference(transfers: TransferClient, dataset: str, project: str) -> None:
@@ -169,6 +148,15 @@ async def test_an_archive_brings_its_images(transfers: TransferClient, dataset: 
     assert counts(again) == count(read=6, unchanged=5, rejected=1)
 
 
+async def test_the_same_picture_twice_is_one_image(transfers: TransferClient, dataset: str, project: str) -> None:
+    pictures = {"cat/1.jpg": jpeg(seed=1), "cat/2.jpg": jpeg(seed=2), "dog/3.jpg": jpeg(seed=1)}
+    job = await transfers.import_bytes(project, "animals.zip", zipped(pictures))
+    assert job.state == SUCCEEDED, job.error
+    assert counts(job) == count(read=3, created=2, updated=1)
+    images = await transfers.images(dataset)
+    assert {image.source: list(image.labels) for image in images} == {"cat/1.jpg": ["cat", "dog"], "cat/2.jpg": ["cat"]}
+
+
 async def test_splits_go_to_their_datasets(transfers: TransferClient, dataset: str, project: str) -> None:
     pictures = {"train/cat/1.jpg": jpeg(seed=1), "test/cat/2.jpg": jpeg(seed=2)}
     job = await transfers.import_bytes(project, "animals.zip", zipped(pictures))
@@ -269,56 +257,6 @@ async def test_a_dataset_is_copied_to_another_project(
     assert await client.download(copied[-1].name) == jpeg(seed=5)
 
 
-async def test_references_are_fetched_from_allowed_places_only(
-    transfers: TransferClient,
-    client: LabelingClient,
-    worker: WorkerProcess,
-    make_worker: MakeWorker,
-    tmp_path: Path,
-) -> None:
-    allowed, forbidden = tmp_path / "allowed", tmp_path / "forbidden"
-    allowed.mkdir()
-    forbidden.mkdir()
-    (allowed / "good.jpg").write_bytes(jpeg(seed=1))
-    (allowed / "same.jpg").write_bytes(jpeg(seed=1))
-    (allowed / "bad.jpg").write_bytes(b"no image")
-    (allowed / "link.jpg").symlink_to(forbidden / "secret.jpg")
-    (forbidden / "secret.jpg").write_bytes(jpeg(seed=2))
-    project = await client.new_project()
-    dataset = await client.new_dataset(project)
-    sources = [
-        *(f"{allowed.as_uri()}/{name}.jpg" for name in ("good", "same", "bad", "missing", "link")),
-        f"{forbidden.as_uri()}/secret.jpg",
-    ]
-    images = [{"id": number, "file_name": source, "width": 64, "height": 48} for number, source in enumerate(sources)]
-    coco = json.dumps({"images": images, "annotations": [], "categories": []}).encode()
-    assert worker.stop() == 0
-    fetching = make_worker(
-        {"SIGHTSMITH_IMPORT_SOURCES": f'["{allowed.as_uri()}/"]', "SIGHTSMITH_FETCH_CONCURRENCY": "16"}
-    )
-    fetching.start()
-    try:
-        job = await transfers.import_bytes(project, "images.json", coco)
-        assert counts(job) == count(read=6, created=6), await transfers.findings(job)
-        async with asyncio.timeout(20):
-            while any(image.state == Image.STATE_PENDING for image in await transfers.images(dataset)):
-                await asyncio.sleep(0.1)
-    finally:
-        fetching.stop()
-        worker.start()
-    found = {image.source.rpartition("/")[2]: image for image in await transfers.images(dataset)}
-    assert found["good.jpg"].state == Image.STATE_READY
-    assert await client.download(found["good.jpg"].name) == jpeg(seed=1)
-    assert {name: image.problems[0].code for name, image in found.items() if image.state == Image.STATE_FAILED} == {
-        "same.jpg": "DUPLICATE_IMAGE",
-        "bad.jpg": "ERROR_INVALID_IMAGE",
-        "missing.jpg": "ERROR_IMAGE_NOT_FOUND",
-        "link.jpg": "ERROR_IMAGE_SOURCE_NOT_ALLOWED",
-        "secret.jpg": "ERROR_IMAGE_SOURCE_NOT_ALLOWED",
-    }
-    assert (await client.dataset(dataset)).unready_image_count == 5
-
-
 async def test_references_get_their_bytes_from_a_later_import(
     transfers: TransferClient, dataset: str, project: str
 ) -> None:
@@ -394,60 +332,3 @@ async def test_a_project_without_a_test_dataset_gets_one(transfers: TransferClie
     assert job.state == SUCCEEDED, job.error
     assert len(await transfers.images(f"{project}/datasets/exam")) == 1
     assert len(await transfers.images(f"{project}/datasets/train")) == 1
-
-
-async def test_a_killed_worker_leaves_nothing_twice_and_nothing_out(
-    transfers: TransferClient, client: LabelingClient, worker: WorkerProcess, make_worker: MakeWorker
-) -> None:
-    lines, bad = 20_000, 200
-    data = manifest(
-        manifest_line(f"{BUCKET}/{number}.jpg", f"label {number % 7}") if number % 100 else f"bad {number}"
-        for number in range(lines)
-    )
-    project = await client.new_project()
-    dataset = await client.new_dataset(project)
-    assert worker.stop() == 0
-    first, second = (
-        make_worker({"SIGHTSMITH_JOB_LEASE_SECONDS": "2"}),
-        make_worker({"SIGHTSMITH_JOB_LEASE_SECONDS": "2"}),
-    )
-    try:
-        file = await transfers.upload(project, "labels.manifest", data)
-        job = await transfers.begin_import(project, uploaded_file=file.name)
-        first.begin()
-        while not 2000 <= (there := (await client.dataset(dataset)).image_count) < lines - 4000:
-            assert there < lines - 4000, "the import was too quick to be killed in the middle"
-            await asyncio.sleep(0.02)
-        first.kill()
-        cut_off = (await client.dataset(dataset)).image_count
-        second.start()
-        ended = await transfers.ended(job)
-    finally:
-        second.stop()
-        worker.start()
-    assert 0 < cut_off < lines - bad
-    assert ended.state == SUCCEEDED, ended.error
-    assert counts(ended) == count(read=lines, created=lines - bad, rejected=bad)
-    assert ended.progress.total_count == lines
-    report = await transfers.report(ended)
-    assert [finding["line"] for finding in report] == [number + 1 for number in range(0, lines, 100)]
-    after = await client.dataset(dataset)
-    assert after.image_count == lines - bad
-    per_label = {label.label: label.image_count for label in after.label_counts}
-    assert per_label == Counter(f"label {number % 7}" for number in range(lines) if number % 100)
-
-
-async def test_a_cancelled_import_tells_what_is_in(
-    transfers: TransferClient, client: LabelingClient, dataset: str, project: str
-) -> None:
-    data = manifest(manifest_line(f"{BUCKET}/{number}.jpg", "ripe") for number in range(60_000))
-    file = await transfers.upload(project, "labels.manifest", data)
-    job = await transfers.begin_import(project, uploaded_file=file.name)
-    while (await client.dataset(dataset)).image_count == 0:
-        await asyncio.sleep(0.02)
-    await transfers.stub.CancelImportJob(pb.CancelImportJobRequest(name=job.name), metadata=transfers.metadata)
-    async with asyncio.timeout(5):
-        ended = await transfers.ended(job)
-    assert ended.state == CANCELLED
-    assert 0 < ended.result.created_count < 60_000
-    assert (await client.dataset(dataset)).image_count == ended.result.created_count

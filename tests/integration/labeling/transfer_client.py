@@ -154,3 +154,22 @@ def boxes_of(image: Image) -> list[tuple[str, float, float, float, float]]:
         for made in image.annotations
         if made.HasField("box")
     ]
+
+
+def counts(job: ImportJob) -> dict[str, int]:
+    """What an import says it did."""
+    result = job.result
+    return {
+        "read": result.read_count,
+        "created": result.created_count,
+        "updated": result.updated_count,
+        "unchanged": result.unchanged_count,
+        "rejected": result.rejected_count,
+        "problems": result.problem_count,
+    }
+
+
+def count(**numbers: int) -> dict[str, int]:
+    """These counts; the others are 0."""
+    names = ("read", "created", "updated", "unchanged", "rejected", "problems")
+    return {**dict.fromkeys(names, 0), **numbers}

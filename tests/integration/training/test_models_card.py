@@ -29,6 +29,7 @@ async def test_a_card_tells_what_there_is_and_always_the_same(
     told = [
         "| dark | 31 | 17 | 0 | 0 |",
         "| efficientnet-lite0 | Apache-2.0 |",
+        "| ours | MIT |",
         "| torch | 2.14.1 |",
         "| tag stage | prod |",
         model.training_job,

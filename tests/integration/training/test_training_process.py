@@ -29,6 +29,11 @@ def files_in(folder: Path) -> list[Path]:
     return [*folder.iterdir()]
 
 
+def write_log(folder: Path, text: str) -> None:
+    (log,) = folder.glob(".engine-*/engine.log")
+    log.write_text(text)
+
+
 def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
@@ -56,6 +61,21 @@ async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
     with pytest.raises(TrainingProcessKilledError, match="signal 9"):
         _ = [message async for message in process.messages()]
     await process.close()
+
+
+@pytest.mark.parametrize(
+    ("sign", "reason"),
+    [("Segmentation fault", "TRAINING_FAILED"), ("terminate called after throwing 'std::bad_alloc'", "OUT_OF_MEMORY")],
+)
+async def test_a_crash_fails_the_training_at_once(tmp_path: Path, sign: str, reason: str) -> None:
+    process = await begun(tmp_path)
+    write_log(tmp_path, sign)
+    os.kill(process.pid, signal.SIGSEGV)
+    (failure,) = [message async for message in process.messages() if isinstance(message, Failure)]
+    await process.close()
+    assert failure.reason == reason
+    assert failure.message == "the training process crashed (SIGSEGV) and gave no result"
+    assert failure.metadata == {"log": sign}
 
 
 async def test_closing_ends_a_process_that_runs(tmp_path: Path) -> None:

@@ -58,7 +58,13 @@ async def publish(
         for stored in await _store(objects, name, model_format, data, side, len(labels))
     ]
     candidate = Candidate(
-        backbones=["efficientnet-lite0"], strength=1.0, scores=[0.9], score_mean=0.9, score_std=0.01, log_loss=0.2
+        backbones=["efficientnet-lite0", "ours"],
+        strength=1.0,
+        scores=[0.9],
+        score_mean=0.9,
+        score_std=0.01,
+        log_loss=0.2,
+        licences={"ours": "MIT"},
     )
     model = Model(
         name=name,

@@ -7,8 +7,8 @@ import pytest
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.names import ModelName
 from sightsmith_inference.errors import ModelNotServableError
-from sightsmith_inference.model_configuration import MODEL_FILES, read_configuration, triton_name
-from sightsmith_inference.models import Runtime, ServableModel
+from sightsmith_inference.model_configuration import MODEL_FILES, check_configuration, read_configuration, triton_name
+from sightsmith_inference.models import Runtime, ServableModel, Task, outputs_of
 from sightsmith_inference.trained_models import TrainedModel, trained_model_of
 from sightsmith_training.triton_config import triton_config
 
@@ -106,6 +106,13 @@ def test_configuration_of_a_detector_is_what_training_writes(runtime: Runtime) -
     of_a_classifier = triton_config(f"shop.v1.{runtime}.0123456789ab", runtime, 224, 2)
     with pytest.raises(ModelNotServableError, match="output is"):
         read_configuration(of_a_classifier.encode(), trained, runtime)
+
+
+@pytest.mark.parametrize(("side", "largest_batch"), [(224, 8), (640, 8), (960, 3), (1280, 2), (4096, 1)])
+def test_large_images_come_in_small_batches(side: int, largest_batch: int) -> None:
+    text = triton_config("shop.v1.onnx.0123456789ab", "onnx", side, 2, finds_boxes=True)
+    outputs = outputs_of(Task.DETECTION, 2)
+    assert check_configuration(text.encode(), "shop.v1.onnx.0123456789ab", Runtime.ONNX, side, outputs) == largest_batch
 
 
 def test_configuration(trained: TrainedModel) -> None:

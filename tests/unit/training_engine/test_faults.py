@@ -7,12 +7,19 @@ import pytest
 import torch
 from obstore.store import S3Store
 
+from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.faults import failure_of
+from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.store import WeightsStore
 
 
 def _fill_a_device() -> None:
     with Path("/dev/full").open("wb", buffering=0) as file:
         file.write(b"x")
+
+
+def _look_nowhere() -> None:
+    weights_files(NANODET, WeightsStore(Path("/nowhere")))
 
 
 def _ask_nobody() -> None:
@@ -34,6 +41,8 @@ def _ask_nobody() -> None:
         (lambda: np.empty(2**60, np.uint8), "OUT_OF_MEMORY"),
         (lambda: torch.empty(2**60, dtype=torch.uint8), "OUT_OF_MEMORY"),
         (_fill_a_device, "DISK_FULL"),
+        (lambda: torch.save({"weights": torch.zeros(1000)}, "/dev/full"), "DISK_FULL"),
+        (_look_nowhere, "WEIGHTS_MISSING"),
         (_ask_nobody, "DEPENDENCY_UNAVAILABLE"),
         (lambda: {}["nothing"], "TRAINING_FAILED"),
     ],

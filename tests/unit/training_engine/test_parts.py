@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+import torch
 
+from sightsmith_training.engine import heads, network
 from sightsmith_training.engine.batches import run_in_batches
 from sightsmith_training.engine.contract import Phase, Progress
 from sightsmith_training.engine.progress import ProgressMeter
@@ -39,3 +41,33 @@ def test_progress_never_goes_back_and_ends_at_the_end() -> None:
     assert percents[-1] == 100
     assert sent[-1].best_score == 0.4
     assert list(meter.seconds) == ["reading", "embedding"]
+
+
+def test_what_was_in_vain_takes_no_percentage_back() -> None:
+    sent: list[Progress] = []
+    meter = ProgressMeter({"reading": 1.0, "searching": 8.0, "checking": 1.0}, sent.append)
+    for phase in ("reading", "searching", "checking"):
+        meter.enter(phase)
+    assert sent[-1].percent == 90
+    meter.plan_anew({"reading": 2.0, "embedding": 2.0})
+    assert (meter.phase, meter.cost("embedding")) == ("reading", 2.0)
+    meter.enter("reading")
+    meter.enter("embedding")
+    assert sent[-1].percent == 95
+    assert sent[-1].remaining_seconds == pytest.approx(0, abs=0.5)
+    meter.finish()
+    percents = [message.percent for message in sent]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    assert list(meter.seconds) == ["reading", "searching", "checking", "embedding"]
+
+
+@pytest.mark.parametrize("features", [np.linspace(-4, 4, 81, dtype=np.float32), np.float32([-1e-30, -0.0, 0, 1e-30])])
+def test_features_are_evened_out_alike_everywhere(features: np.ndarray) -> None:
+    """In numpy, in torch, and, as every comparison of exports shows, in exported graphs."""
+    evened = heads.even_out(features)
+    np.testing.assert_allclose(network.even_out(torch.from_numpy(features)).numpy(), evened, rtol=1e-5)
+    assert (np.diff(evened) >= 0).all()
+    np.testing.assert_allclose(evened + heads.even_out(-features), 2 * heads.EVENED_ZERO, rtol=1e-6)
+    positive = np.abs(features)
+    np.testing.assert_array_equal(heads.even_out(positive), np.sqrt(positive + np.float32(0.001)))

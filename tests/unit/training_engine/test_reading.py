@@ -12,7 +12,7 @@ from PIL import Image
 from sightsmith.images import DEFAULT_LIMITS, decode_square
 from sightsmith_training.engine.contract import SpecEntry
 from sightsmith_training.engine.errors import TrainingError
-from sightsmith_training.engine.reading import ReadImages, read_images
+from sightsmith_training.engine.reading import ReadImages, new_pixels, read_images
 
 SIDE = 16
 
@@ -78,3 +78,11 @@ def test_too_many_end_the_training(store: LocalStore, tmp_path: Path) -> None:
     assert failure.reason == "TOO_MANY_UNUSABLE_IMAGES"
     assert [violation.field for violation in failure.violations] == ["images/0", "images/1", "images/2"]
     assert failure.metadata["unusable"] == "3"
+
+
+def test_the_disk_s_space_for_pixels_is_taken_at_once(tmp_path: Path) -> None:
+    """Otherwise a full disk ends the process by a signal, at some later write into memory."""
+    pixels = new_pixels(tmp_path / "pixels.npy", (5, 100, 100, 3))
+    status = (tmp_path / "pixels.npy").stat()
+    assert status.st_blocks * 512 >= status.st_size > pixels.nbytes == 150_000
+    assert not pixels.any()

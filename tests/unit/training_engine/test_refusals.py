@@ -94,6 +94,17 @@ def test_an_unreadable_image_is_named(project: Project, keep: int, problem: str)
     assert entries[5].image in failure.message
 
 
+def test_a_label_that_broken_images_starve_is_named(project: Project) -> None:
+    entries = crops(project, train=4)
+    for row in [row for row, entry in enumerate(entries) if entry.image.endswith(("cat-0", "cat-1"))]:
+        entries[row] = with_bytes(project, entries[row], b"no image")
+    failure = failure_of(project.spec(entries))
+    assert failure.reason == "NOT_ENOUGH_DATA"
+    assert failure.violations == [
+        Violation(field="labels['cat']", description="has 2 training images, at least 3 are needed")
+    ]
+
+
 def test_a_missing_image_is_named(project: Project) -> None:
     entries = crops(project)
     (project.store / entries[2].key).unlink()
@@ -132,16 +143,23 @@ def test_a_detector_without_its_weights_says_how_to_get_them(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("SIGHTSMITH_FETCH_MISSING_WEIGHTS", "false")
     failure = failure_of(project.spec([boxed(entry) for entry in crops(project)]))
     assert failure.reason == "WEIGHTS_MISSING"
     assert "sightsmith models fetch nanodet-g" in failure.message
     assert not (project.folder / "output").exists()
 
 
-def test_boxes_on_test_images_alone_are_too_few(project: Project) -> None:
-    failure = failure_of(project.spec([boxed(entry) if entry.split == "test" else entry for entry in crops(project)]))
+def test_a_label_of_test_boxes_without_a_picture_is_named(project: Project) -> None:
+    """Boxes on test images alone: the training images are taken for pictures of the objects."""
+    entries = [
+        boxed(entry) if entry.split == "test" else entry
+        for entry in crops(project)
+        if entry.split == "test" or entry.labels != ["cat"]
+    ]
+    failure = failure_of(project.spec(entries))
     assert failure.reason == "NOT_ENOUGH_DATA"
-    assert "draw boxes on training images" in failure.message
+    assert [violation.field for violation in failure.violations] == ["labels['cat']"]
 
 
 def test_boxes_of_no_size_are_named(project: Project) -> None:

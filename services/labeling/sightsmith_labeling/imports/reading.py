@@ -94,7 +94,8 @@ class FilesSource:
             if 0 < self.total < self.position:
                 self.total = self.position
         urls = [record.image.source for record in batch if isinstance(record, LoadedImage) and record.data is None]
-        own = await self._own.find(urls)
+        if not (own := await self._own.find(urls)):
+            return batch
         return [
             _with_bytes(record, own.get(record.image.source)) if isinstance(record, LoadedImage) else record
             for record in batch

@@ -65,10 +65,15 @@ class Receiver:
         """Where images go and what they are called there."""
         splits = {record.image.split for record in records if isinstance(record, LoadedImage)}
         datasets = {split: await self._targets.find(split) for split in splits}
-        return [
-            self._placed(record, datasets[record.image.split]) if isinstance(record, LoadedImage) else record
-            for record in records
-        ]
+
+        def place() -> list[Incoming | Rejection]:
+            return [
+                self._placed(record, datasets[record.image.split]) if isinstance(record, LoadedImage) else record
+                for record in records
+            ]
+
+        # In a thread, so that the batch before goes on being written.
+        return await asyncio.to_thread(place)
 
     def _placed(self, record: LoadedImage, dataset: DatasetKey) -> Incoming | Rejection:
         source = self._source_of(record.image)

@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from sqlalchemy import any_, bindparam, select, text
+from sqlalchemy import CursorResult, any_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import utc_now
 from sightsmith.names import ProjectName
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotations import NewAnnotation, stored, stored_new
+from sightsmith_labeling.arrays import is_one_of_texts
 from sightsmith_labeling.edited_image import EditedImage
 from sightsmith_labeling.formats.records import ImportedImage
 from sightsmith_labeling.images import ImageState, Problem, new_image_ids, to_image
@@ -43,7 +44,6 @@ _INSERT = text(
         dataset bigint, id text, state text, sha256 text, source text, width bigint, height bigint, size_bytes bigint,
         media_type text, annotations jsonb, last_annotation bigint, problems jsonb, signals jsonb)
     ON CONFLICT DO NOTHING
-    RETURNING id
     """
 )
 _UPDATE = text(
@@ -140,6 +140,7 @@ class BatchWriter:
         ready = {place: _sized(image) for place, image in images.items() if place not in homeless}
         keys = await self._label_keys(session, (annotation for one in ready.values() for annotation in one.annotations))
         places = dict(zip(new_image_ids(len(ready)), ready, strict=True))
+        datasets = {image.dataset.key for image in images.values()}
         now = utc_now()
 
         def rows_of(image_ids: Sequence[str]) -> str:
@@ -148,8 +149,11 @@ class BatchWriter:
 
         written = {place: _homeless(image) for place, image in homeless.items()}
         async with aclosing(ahead(_in_thread(rows_of, list(places)))) as documents:
-            async for rows in documents:
-                for image_id in await session.scalars(_INSERT, {"rows": rows, "now": now}):
+            async for image_ids, rows in documents:
+                added = cast("CursorResult[Any]", await session.execute(_INSERT, {"rows": rows, "now": now}))
+                if added.rowcount < len(image_ids):
+                    image_ids = await _those_added(session, datasets, image_ids)
+                for image_id in image_ids:
                     place = places[image_id]
                     said = ready[place]
                     written[place] = Written(Outcome.CREATED, said.problems, size=(said.width, said.height))
@@ -314,9 +318,18 @@ async def _take_turns(session: AsyncSession, images: Iterable[Incoming]) -> None
         await session.execute(_TURN, {"dataset": dataset})
 
 
-async def _in_thread(rows_of: Callable[[Sequence[str]], str], image_ids: Sequence[str]) -> AsyncIterator[str]:
+async def _in_thread(
+    rows_of: Callable[[Sequence[str]], str], image_ids: Sequence[str]
+) -> AsyncIterator[tuple[Sequence[str], str]]:
     for begin in range(0, len(image_ids), _ROWS):
-        yield await asyncio.to_thread(rows_of, image_ids[begin : begin + _ROWS])
+        some = image_ids[begin : begin + _ROWS]
+        yield some, await asyncio.to_thread(rows_of, some)
+
+
+async def _those_added(session: AsyncSession, datasets: Iterable[int], image_ids: Sequence[str]) -> Sequence[str]:
+    """Those of these new ids that an image of the datasets has by now."""
+    wanted = select(ImageRow.id).where(ImageRow.dataset.in_(datasets), is_one_of_texts(ImageRow.id, image_ids))
+    return (await session.scalars(wanted)).all()
 
 
 def _as_json(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -135,14 +135,12 @@ class Backbone(StartingPoint):
 
     Attributes:
         features: length of its feature vector.
-        features_are_rectified: whether no feature is ever negative; of others an evening-out must keep the sign.
         mean: of the red, green and blue planes in 0…1, taken off the pixels.
         std: by which the planes are then divided.
         fixed_side: the only input side that it takes, in pixels; None if it takes any.
     """
 
     features: int
-    features_are_rectified: bool = True
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     fixed_side: int | None = None

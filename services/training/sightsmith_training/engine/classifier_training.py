@@ -9,11 +9,18 @@ import numpy as np
 from sightsmith_training.engine.backbone_choice import backbones_to_try
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
-from sightsmith_training.engine.catalogue import CATALOGUE, IMAGE_SIDE
+from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone
+from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.probes import join_features
-from sightsmith_training.engine.classification.search import Found, SearchInput, SearchWish, search
+from sightsmith_training.engine.classification.search import (
+    Found,
+    SearchInput,
+    SearchWish,
+    search,
+    tuning_seconds,
+)
 from sightsmith_training.engine.classifier_evaluation import (
     Judged,
     Scores,
@@ -37,7 +44,7 @@ from sightsmith_training.engine.distribution.trials import InProcessTrials
 from sightsmith_training.engine.embeddings import BackboneCache
 from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
 from sightsmith_training.engine.heads import Features
-from sightsmith_training.engine.job import Job, library_versions
+from sightsmith_training.engine.job import Job, budget_seconds, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
@@ -45,8 +52,9 @@ from sightsmith_training.engine.parity import are_equal, compare_exports, requir
 from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.reading import UnusableImage, read_images
 from sightsmith_training.engine.samples import Pixels, Samples, select_samples
+from sightsmith_training.weights.files import fetched_extras
+from sightsmith_training.weights.settings import WeightsSettings
 
-_BACKBONES = {backbone.name: backbone for backbone in CATALOGUE}
 # Of the seconds that a training may take, those that come after the search: with every image at hand, and without.
 _KEPT_BACK_SECONDS, _KEPT_BACK_WITHOUT_IMAGES = 12.0, 3.0
 # Where scores come from stored features: on how many images they are compared with those of the exports.
@@ -68,38 +76,63 @@ def train_classifier(job: Job, send: Callable[[Progress], None]) -> TrainingResu
     spec = job.spec
     samples = select_samples(spec.entries, job.decision.task, spec.min_images_per_label)
     cache = BackboneCache(job.store, spec.backbone_prefix)
-    backbones = backbones_to_try(spec.options, {file.backbone for file in spec.embedding_files}, samples.training)
+    stored = {file.backbone for file in spec.embedding_files}
+    seconds = budget_seconds(spec.options, job.decision.task)
+    backbones = backbones_to_try(spec.options, seconds, stored, samples.training, fetched_extras(WeightsSettings()))
     features = ClassifierFeatures(job, cache, backbones)
     # Whoever has time to tune networks needs the images themselves.
     known = features.known(samples) if spec.options.effort == "fast" else None
-    meter = ProgressMeter(_expected_costs(samples, job.threads, reads_images=known is None), send)
-    training = _ClassifierTraining(job, meter, cache, features)
+    expected = partial(_expected_costs, job, samples, backbones)
+    meter = ProgressMeter(expected(reads_images=known is None), send)
+    training = _ClassifierTraining(job, meter, cache, features, backbones)
     result = None if known is None else training.from_features(samples, known)
+    if result is None and known is not None:
+        meter.plan_anew(expected(reads_images=True))
     return result or training.from_images(samples)
 
 
-def _expected_costs(samples: Samples, threads: int, *, reads_images: bool) -> dict[Phase, float]:
+def _expected_costs(
+    job: Job, samples: Samples, backbones: Sequence[Backbone], *, reads_images: bool
+) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    embedding = sum(backbone.cost for backbone in CATALOGUE) / threads if reads_images else 0.0
+    threads = job.threads
+    embedding = sum(backbone.cost for backbone in backbones) / threads if reads_images else 0.0
     images, judged = len(samples.entries), samples.judged.stop - samples.judged.start
-    return {
+    costs: dict[Phase, float] = {
         "reading": 0.2 + (0.004 * images / threads if reads_images else 0.0),
-        "embedding": 2.0 * len(CATALOGUE) + embedding * images if reads_images else 0.0,
-        "searching": 1.0 + (0.02 if reads_images else 0.003) * samples.training,
+        "embedding": 2.0 * len(backbones) + embedding * images if reads_images else 0.0,
+        "searching": _probing_seconds(samples, reads_images=reads_images),
         "fitting": 0.1 + 0.001 * samples.training,
         "evaluating": 1.0 + 2 * embedding * judged if reads_images else 0.0,
         "exporting": 4.0 if reads_images else 1.0,
         "checking": 2.0 + 3 * embedding * judged,
     }
+    tuning = tuning_seconds(
+        job.spec.options.effort, [backbone.cost for backbone in backbones], samples.training, threads
+    )
+    costs["searching"] += min(tuning, max(0.0, job.seconds_left - sum(costs.values())))
+    return costs
+
+
+def _probing_seconds(samples: Samples, *, reads_images: bool) -> float:
+    return 1.0 + (0.02 if reads_images else 0.003) * samples.training
 
 
 class _ClassifierTraining:
-    def __init__(self, job: Job, meter: ProgressMeter, cache: BackboneCache, features: ClassifierFeatures) -> None:
+    def __init__(
+        self,
+        job: Job,
+        meter: ProgressMeter,
+        cache: BackboneCache,
+        features: ClassifierFeatures,
+        backbones: Sequence[Backbone],
+    ) -> None:
         self._job = job
         self._spec = job.spec
         self._meter = meter
         self._cache = cache
         self._features = features
+        self._backbones = {backbone.name: backbone for backbone in backbones}
 
     def from_features(self, samples: Samples, known: Mapping[str, Features]) -> TrainingResult | None:
         """Trains and judges by features that came with the snapshot; the images are needed for a sample alone.
@@ -169,12 +202,13 @@ class _ClassifierTraining:
         options = self._spec.options
         given = SearchInput(
             features=features,
-            costs={name: _BACKBONES[name].cost for name in features},
+            costs={name: self._backbones[name].cost for name in features},
             pixels=pixels,
             truth=samples.truth[: samples.training],
             activation=samples.activation,
         )
         threads, device = self._job.threads, self._spec.device
+        checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
         with open_trials(self._spec.ray_address, threads, InProcessTrials(device)) as trials:
             wish = SearchWish(
                 effort=options.effort,
@@ -182,20 +216,32 @@ class _ClassifierTraining:
                 seed=self._spec.seed,
                 threads=threads,
                 checkpoints=self._job.folder,
-                load=lambda name: load_backbone(_BACKBONES[name]),
+                load=lambda name: load_backbone(self._backbones[name]),
                 trials=trials,
                 device=device,
+                save=checkpoints.save,
+                restore=checkpoints.restore,
             )
-            return search(given, wish, Budget(self._job.seconds_left - kept_back_seconds), self._tell)
+            budget = Budget(self._job.seconds_left - kept_back_seconds)
+            return search(given, wish, budget, partial(self._tell, samples))
 
-    def _tell(self, activity: str, share: float, best_score: float | None) -> None:
-        if activity == "fitting" and self._meter.phase != "fitting":
+    def _tell(self, samples: Samples, activity: str, share: float, best_score: float | None) -> None:
+        if activity != "fitting":
+            share = self._share_of_search(samples, activity, share)
+        elif self._meter.phase != "fitting":
             self._meter.enter("fitting")
         self._meter.advance(share, best_score)
 
+    def _share_of_search(self, samples: Samples, activity: str, share: float) -> float:
+        """Where networks are tuned, probes are the first part of the search."""
+        if self._spec.options.effort == "fast":
+            return share
+        probing = _probing_seconds(samples, reads_images=True) / self._meter.cost("searching")
+        return probing * share if activity == "probing" else probing + (1 - probing) * share
+
     def _network(self, found: Found) -> Classifier:
         backbones = [
-            PixelBackbone(tuned if tuned is not None else load_backbone(_BACKBONES[name]))
+            PixelBackbone(tuned if tuned is not None else load_backbone(self._backbones[name]))
             for name, tuned in found.backbones
         ]
         return Classifier(backbones, found.head)
@@ -208,7 +254,12 @@ class _ClassifierTraining:
     def _export(self, network: Classifier, found: Found, labels: list[str]) -> list[ExportedFile]:
         self._meter.enter("exporting")
         graphs = [
-            (name, self._cache.get(_BACKBONES[name]) if tuned is None else export_backbone(PixelBackbone(tuned).eval()))
+            (
+                name,
+                self._cache.get(self._backbones[name])
+                if tuned is None
+                else export_backbone(PixelBackbone(tuned).eval()),
+            )
             for name, tuned in found.backbones
         ]
         folder = self._spec.output_dir
@@ -247,8 +298,8 @@ class _ClassifierTraining:
             labels=samples.labels,
             thresholds=thresholds.tolist(),
             image_side=IMAGE_SIDE,
-            chosen=_candidate(found.chosen),
-            candidates=[_candidate(trial) for trial in found.trials],
+            chosen=_candidate(found.chosen, self._backbones),
+            candidates=[_candidate(trial, self._backbones) for trial in found.trials],
             seed=self._spec.seed,
             training_images=samples.training,
             test_images=samples.test,
@@ -270,7 +321,7 @@ def _spread(rows: slice, count: int) -> list[int]:
     return sorted(set(np.linspace(rows.start, rows.stop - 1, count).round().astype(int).tolist()))
 
 
-def _candidate(trial: Trial) -> Candidate:
+def _candidate(trial: Trial, backbones: Mapping[str, Backbone]) -> Candidate:
     parameters = dict(trial.parameters)
     return Candidate(
         backbones=list(trial.backbones),
@@ -285,4 +336,5 @@ def _candidate(trial: Trial) -> Candidate:
         seconds=trial.seconds,
         milliseconds_per_image=trial.milliseconds,
         dropped=trial.dropped,
+        licences={name: backbones[name].licence for name in trial.backbones},
     )

@@ -120,6 +120,18 @@ class TrainingOptions(_Frozen):
     output_prefix: str = ""
 
 
+class DetectorLimits(_Frozen):
+    """How much a detector may take to find very small objects.
+
+    Attributes:
+        largest_side: of its square input, in pixels.
+        decoded_bytes: disk space for decoded images; where it is scarce, images that are larger than usual are not.
+    """
+
+    largest_side: int = Field(default=1280, ge=320)
+    decoded_bytes: int = Field(default=16 * 1024**3, ge=0)
+
+
 class EmbeddingFile(_Frozen):
     """Embeddings that came with the snapshot: a `.npy` file of records, see `stored_embeddings.py`.
 
@@ -147,11 +159,12 @@ class TrainingSpec(_Frozen):
         options: what the user wishes for.
         parity_tolerance: largest allowed difference of a score between the trained network and an export.
         threads: cores to use; 0 means all of them.
-        device: on what classifiers are tuned.
+        device: on what networks are tuned.
         ray_address: of the Ray cluster on which they are, as `ray.init` takes it; empty for none.
         min_images_per_label: training images that each label needs.
         image_limits: what an image may be at most; the service has already checked this when it was uploaded.
         max_unusable_fraction: share of the images that may be missing, altered or unreadable.
+        detector_limits: how much a detector may take.
         embedding_files: features that need not be computed again, at most one file a backbone.
     """
 
@@ -168,6 +181,7 @@ class TrainingSpec(_Frozen):
     min_images_per_label: int = Field(default=3, ge=2)
     image_limits: ImageLimits = ImageLimits()
     max_unusable_fraction: float = Field(default=0.2, ge=0, le=1)
+    detector_limits: DetectorLimits = DetectorLimits()
     embedding_files: list[EmbeddingFile] = []
     options: TrainingOptions = TrainingOptions()
 
@@ -189,6 +203,7 @@ class Candidate(_Frozen):
         seconds: that trying it took.
         milliseconds_per_image: on an ordinary core; 0 if it was not told.
         dropped: why it was not chosen, in plain words; empty for the chosen one.
+        licences: SPDX identifiers of the licences of pretrained weights, by backbone; empty in results of old.
     """
 
     backbones: list[str]
@@ -203,6 +218,7 @@ class Candidate(_Frozen):
     seconds: float = 0.0
     milliseconds_per_image: float = 0.0
     dropped: str = ""
+    licences: dict[str, str] = {}
 
 
 class ExportedFile(_Frozen):

@@ -1,9 +1,13 @@
 """Training a detector: read, search, fit, evaluate, export, check."""
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from sightsmith_training.engine.brand_samples import select_brand_samples
+from sightsmith_training.engine.brand_scenes import compose_brand_scenes, composing_seconds
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.halving import Budget
@@ -15,13 +19,20 @@ from sightsmith_training.engine.contract import (
     Progress,
     SpecEntry,
     TrainingResult,
+    TrainingSpec,
     Violation,
 )
-from sightsmith_training.engine.detection.design import suitable_side
+from sightsmith_training.engine.detection.design import (
+    affordable_side,
+    larger_side,
+    seconds_per_image,
+    suitable_side,
+)
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
 from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
 from sightsmith_training.engine.detector_evaluation import (
@@ -40,12 +51,11 @@ from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.weights.errors import WeightsError
-from sightsmith_training.weights.files import weights_files
+from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
-from sightsmith_training.weights.store import WeightsStore
 
-_LARGEST_SIDE = 640
-_COMPARED = 16  # Images on which the exports are compared with the network.
+_COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
+_LEAST_COMPARED, _MOST_COMPARED = 6, 16
 _EXPORT_SECONDS = 12.0
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
@@ -60,34 +70,50 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     Raises:
         TrainingError: for a reason that the owner of the images can understand.
     """
+    samples = _select(job)
+    before = time.monotonic()
+    weights = _pretrained_weights()
+    # A download, which happens once on a machine, is nothing that the training took.
+    job = replace(job, ends=job.ends + time.monotonic() - before)
+    side = _wanted_side(samples, job)
+    meter = ProgressMeter(_expected_costs(samples, side, job), send)
+    return _DetectorTraining(job, meter, weights, side).run(samples)
+
+
+def _select(job: Job) -> DetectionSamples:
     spec = job.spec
     if job.decision.composes_scenes:
-        raise _no_boxes_to_learn_from(job.decision.reason)
+        return select_brand_samples(spec.entries, spec.max_unusable_fraction)
     samples = select_detection_samples(spec.entries, spec.max_unusable_fraction)
-    samples.require_enough(spec.min_images_per_label)
-    weights = _pretrained_weights()
-    meter = ProgressMeter(_expected_costs(samples, job), send)
-    return _DetectorTraining(job, meter, weights).run(samples)
-
-
-def _no_boxes_to_learn_from(reason: str) -> TrainingError:
-    wanted = "scenes are not composed by this version: draw boxes on training images"
-    return TrainingError("NOT_ENOUGH_DATA", f"{reason} But {wanted}", [Violation(field="boxes", description=wanted)])
+    _require_enough(samples, spec)
+    return samples
 
 
 def _pretrained_weights() -> Path:
     try:
-        return weights_files(NANODET, WeightsStore(WeightsSettings().weights_dir))[0]
+        return ensure_weights(NANODET, WeightsSettings())[0]
     except WeightsError as error:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
 
-def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
+def _wanted_side(samples: DetectionSamples, job: Job) -> int:
+    """Side of the squares to which images are decoded: that of the first detector, or of the largest to be tried."""
+    options = job.spec.options
+    labellings = [samples.labelling(row) for row in range(samples.training)]
+    largest = affordable_side(len(samples.entries), job.spec.detector_limits)
+    side = suitable_side(labellings, largest, options.preference)
+    return larger_side(side, largest) if options.effort == "best" else side
+
+
+def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
     """Seconds of each phase on an ordinary core, for the progress."""
-    judged = _judging_seconds(samples, job.threads)
-    search = max(30.0, job.seconds_left - _EXPORT_SECONDS - judged)
+    judged = _judging_seconds(samples, side, job.threads)
+    reading = 0.2 + 0.01 * len(samples.entries) / job.threads
+    if job.decision.composes_scenes:
+        reading += composing_seconds(job, len(samples.labels))
+    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged)
     return {
-        "reading": 0.2 + 0.01 * len(samples.entries) / job.threads,
+        "reading": reading,
         "searching": 0.25 * search,
         "fitting": 0.75 * search,
         "evaluating": judged,
@@ -96,20 +122,26 @@ def _expected_costs(samples: DetectionSamples, job: Job) -> dict[Phase, float]:
     }
 
 
-def _judging_seconds(samples: DetectionSamples, threads: int) -> float:
-    return 1.0 + NANODET.cost * samples.test / threads
+def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> float:
+    return 1.0 + seconds_per_image(side) * samples.test / threads
+
+
+def _compared(side: int) -> int:
+    """How many images the exports are compared by: fewer where each takes long."""
+    return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
 
 
 class _DetectorTraining:
-    def __init__(self, job: Job, meter: ProgressMeter, weights: Path) -> None:
+    def __init__(self, job: Job, meter: ProgressMeter, weights: Path, side: int) -> None:
         self._job = job
+        self._side = side
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
-        samples, squares, unusable = self._read(wanted)
-        found = self._search(samples, squares)
+        samples, given, unusable = self._read(wanted)
+        found = self._search(samples, given)
         detector = Detector(found.network, found.side)
         find = network_finder(detector)
         rows, detections, judged_squares = self._judge(find, samples, found)
@@ -117,7 +149,11 @@ class _DetectorTraining:
         parity = self._check(find, judged_squares)
         detections = as_stored(detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
-        facts = TrainingFacts(samples.images_by_label(), found.judgement.map_50 if found.judgement else None)
+        facts = TrainingFacts(
+            samples.images_by_label(),
+            found.judgement.map_50 if found.judgement else None,
+            composed=self._job.decision.composes_scenes,
+        )
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
@@ -144,27 +180,21 @@ class _DetectorTraining:
         self._meter.finish()
         return result.model_copy(update={"phase_seconds": self._meter.seconds})
 
-    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, Pixels, list[UnusableImage]]:
+    def _read(self, wanted: DetectionSamples) -> tuple[DetectionSamples, DetectorInput, list[UnusableImage]]:
         """Reads the training images as large as they may be wanted, and leaves out what cannot be used."""
         self._meter.enter("reading")
-        labellings = [wanted.labelling(row) for row in range(wanted.training)]
-        side = suitable_side(labellings, _LARGEST_SIDE, self._spec.options.preference)
-        read = self._job.read(wanted.entries, side, self._meter.advance)
-        if not read.unusable:
-            return wanted, read.pixels, []
-        left = wanted.without([image.entry for image in read.unusable])
-        left.require_enough(self._spec.min_images_per_label)
-        return left, read.pixels, read.unusable
+        if self._job.decision.composes_scenes:
+            material = compose_brand_scenes(self._job, wanted, self._meter.advance)
+            return material.samples, material.given, material.unusable
+        read = self._job.read(wanted.entries, self._side, self._meter.advance)
+        samples = wanted
+        if read.unusable:
+            samples = wanted.without([image.entry for image in read.unusable])
+            _require_enough(samples, self._spec)
+        return samples, _labelled(samples, read.pixels), read.unusable
 
-    def _search(self, samples: DetectionSamples, squares: Pixels) -> FoundDetector:
+    def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
         self._meter.enter("searching")
-        rows = range(samples.training)
-        given = DetectorInput(
-            squares=squares[: samples.training],
-            labellings=[samples.labelling(row) for row in rows],
-            labels=len(samples.labels),
-            sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
-        )
         options = self._spec.options
         checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
         wish = DetectorWish(
@@ -174,10 +204,11 @@ class _DetectorTraining:
             threads=self._job.threads,
             folder=self._job.folder,
             pretrained=self._weights,
+            device=self._spec.device,
             save=checkpoints.save,
             restore=checkpoints.restore,
         )
-        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._job.threads)
+        kept_back = _EXPORT_SECONDS + _judging_seconds(samples, self._side, self._job.threads)
         return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
@@ -191,10 +222,9 @@ class _DetectorTraining:
         """Which images are judged, what was found on them, and how the network sees some of them."""
         self._meter.enter("evaluating")
         if not samples.test:
-            if found.judgement is None:
-                raise _nothing_to_judge_by(samples)
             judged = found.judgement
-            entries = [samples.entries[row] for row in judged.rows[:_COMPARED].tolist()]
+            assert judged is not None  # noqa: S101 - see `_require_enough`
+            entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
             return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
         # Read anew, at the very size at which the model will be given images.
         rows = range(samples.training, len(samples.entries))
@@ -203,8 +233,11 @@ class _DetectorTraining:
         return rows, self._detect(find, squares, sizes), squares
 
     def _squares(self, entries: Sequence[SpecEntry], side: int) -> Pixels:
-        """All of them were read before, so that none is unusable."""
-        return self._job.read(entries, side, lambda share: None, "judged").pixels
+        """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
+        read = self._job.read(entries, side, lambda share: None, "judged")
+        if read.unusable:
+            raise _changed_meanwhile(read.unusable)
+        return read.pixels
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -230,16 +263,43 @@ class _DetectorTraining:
 
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
-        return check_detector_exports(find, squares[:_COMPARED], self._job, self._meter.advance)
+        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, self._meter.advance)
 
 
-def _nothing_to_judge_by(samples: DetectionSamples) -> TrainingError:
+def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
+    rows = range(samples.training)
+    return DetectorInput(
+        squares=squares[: samples.training],
+        labellings=[samples.labelling(row) for row in rows],
+        labels=len(samples.labels),
+        sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
+    )
+
+
+def _changed_meanwhile(images: Sequence[UnusableImage]) -> TrainingError:
+    first = images[0]
     return TrainingError(
+        "TOO_MANY_UNUSABLE_IMAGES",
+        f"{len(images)} images could be used when the training began and cannot any more; the first: "
+        f"{first.entry.image} {first.problem}",
+        [Violation(field=image.entry.image, description=image.problem) for image in images],
+        unusable=len(images),
+    )
+
+
+def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:
+    """Checks that every label can be learned, and that there will be images to judge the detector by."""
+    samples.require_enough(spec.min_images_per_label)
+    with_boxes = sum(bool(entry.boxes) for entry in samples.entries[: samples.training])
+    if samples.test or with_boxes >= LEAST_WITH_BOXES:
+        return
+    raise TrainingError(
         "NOT_ENOUGH_DATA",
-        f"there are no test images, and of {samples.training} training images none can be held out to judge by: give "
-        "test images, or more training images",
+        f"there are no test images, and of {with_boxes} training images with boxes none can be held out to judge by: "
+        "give test images, or more training images",
         [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
-        training_images=samples.training,
+        training_images_with_boxes=with_boxes,
+        min_training_images_with_boxes=LEAST_WITH_BOXES,
     )
 
 
@@ -263,7 +323,7 @@ def _candidate(trial: DetectorTrial) -> Candidate:
 def _untried(found: FoundDetector) -> Candidate:
     """Where there are too few images to try anything on, there is one design and no score."""
     name = f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few"
-    milliseconds = 1000 * NANODET.cost * (found.side / NANODET.input_side) ** 2
+    milliseconds = 1000 * seconds_per_image(found.side)
     return Candidate(
         backbones=[NANODET.name],
         strength=0.0,

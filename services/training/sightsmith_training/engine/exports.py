@@ -26,10 +26,11 @@ from sightsmith_training.engine.catalogue import IMAGE_SIDE
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.truth import Activation
 from sightsmith_training.engine.contract import EXPORT_PATHS, INPUT_NAME, OUTPUT_NAME, ExportedFile, ExportFormat
-from sightsmith_training.engine.heads import EVEN_OUT_OFFSET
+from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, EVENED_ZERO
 
 _OPSET = 17  # Old enough for the ONNX Runtime of any Triton in use, and it has all that is needed here.
 _BATCH = "batch"
+_EVEN_OUT_NUMBERS = {"offset": EVEN_OUT_OFFSET, "twice_evened_zero": 2 * EVENED_ZERO, "zero": 0.0}
 
 
 def export_backbone(network: nn.Module) -> bytes:
@@ -80,13 +81,12 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
         features.append(graph.output[0].name)
     nodes += [
         helper.make_node("Concat", features, ["features"], name="join", axis=1),
-        helper.make_node("Add", ["features", "offset"], ["lifted"], name="lift"),
-        helper.make_node("Sqrt", ["lifted"], ["evened"], name="even_out"),
+        *_even_out_nodes(),
         helper.make_node("Gemm", ["evened", "head.weight", "head.bias"], ["logits"], name="head", transB=1),
         _activation_node(head.activation),
     ]
     weights += [
-        numpy_helper.from_array(np.array(EVEN_OUT_OFFSET, dtype=np.float32), "offset"),
+        *(numpy_helper.from_array(np.asarray(number, np.float32), name) for name, number in _EVEN_OUT_NUMBERS.items()),
         numpy_helper.from_array(head.weights.astype(np.float32), "head.weight"),
         numpy_helper.from_array(head.bias.astype(np.float32), "head.bias"),
     ]
@@ -102,6 +102,18 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _even_out_nodes() -> list[onnx.NodeProto]:
+    """From `features` to `evened`, see `heads.even_out`."""
+    return [
+        helper.make_node("Abs", ["features"], ["sizes"], name="take_sizes"),
+        helper.make_node("Add", ["sizes", "offset"], ["lifted"], name="lift"),
+        helper.make_node("Sqrt", ["lifted"], ["roots"], name="take_roots"),
+        helper.make_node("Sub", ["twice_evened_zero", "roots"], ["mirrored"], name="mirror"),
+        helper.make_node("Less", ["features", "zero"], ["are_negative"], name="find_negative"),
+        helper.make_node("Where", ["are_negative", "mirrored", "roots"], ["evened"], name="even_out"),
+    ]
 
 
 def _activation_node(activation: Activation) -> onnx.NodeProto:

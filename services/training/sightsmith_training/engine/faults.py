@@ -1,24 +1,37 @@
 """Faults that are not of the training itself, told so that its owner knows what to do."""
 
 import errno
+from collections.abc import Collection
 
 from obstore.exceptions import BaseError
 
 from sightsmith_training.engine.contract import Failure
+from sightsmith_training.weights.errors import WeightsError
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-# torch says it in a RuntimeError: of the processor's memory in either of the first two ways, of a GPU's in the third.
-_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+# Of the processor's memory, as torch, ONNX Runtime and C++ say it, and of a GPU's.
+_MEMORY_WORDS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "failed to allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+)
+# A folder as the object store, and serialisers written in C++, give only words; torch's tells where a file ended too
+# early.
+_DISK_FULL_WORDS = ("no space left on device", "unexpected pos")
 
 
 def failure_of(error: Exception) -> Failure:
     """The last message of a training that ended with an unexpected error.
 
     Returns:
-        OUT_OF_MEMORY, DISK_FULL, DEPENDENCY_UNAVAILABLE for the object store (the training may be tried again), or else
-        TRAINING_FAILED.
+        OUT_OF_MEMORY, DISK_FULL, WEIGHTS_MISSING, DEPENDENCY_UNAVAILABLE for the object store (the training may be
+        tried again), or else TRAINING_FAILED.
     """
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, *_MEMORY_WORDS)):
+    if isinstance(error, MemoryError) or says_out_of_memory(str(error)):
         return Failure(
             reason="OUT_OF_MEMORY",
             message="the training needs more memory than there is; use a machine with more, or fewer images or labels",
@@ -27,16 +40,21 @@ def failure_of(error: Exception) -> Failure:
         return Failure(reason="DISK_FULL", message="a disk that the training needs is full; make room and train again")
     if isinstance(error, BaseError):
         return Failure(reason="DEPENDENCY_UNAVAILABLE", message="the object store cannot be reached")
+    if isinstance(error, WeightsError):
+        return Failure(reason="WEIGHTS_MISSING", message=str(error))
     return Failure(reason="TRAINING_FAILED", message=f"{type(error).__name__}: {error}")
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether an error, or the log of a crash, tells that there was too little memory."""
+    return _says(text, _MEMORY_WORDS)
 
 
 def _is_disk_full(error: Exception) -> bool:
     if isinstance(error, OSError) and error.errno in _DISK_FULL:
         return True
-    # A folder as the object store, and serialisers written in C++, give only words.
-    return isinstance(error, (BaseError, OSError, RuntimeError)) and _says(error, "no space left on device")
+    return isinstance(error, (BaseError, OSError, RuntimeError)) and _says(str(error), _DISK_FULL_WORDS)
 
 
-def _says(error: Exception, *words: str) -> bool:
-    text = str(error).lower()
-    return any(word in text for word in words)
+def _says(text: str, words: Collection[str]) -> bool:
+    return any(word in text.lower() for word in words)

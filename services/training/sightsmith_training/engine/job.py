@@ -61,7 +61,13 @@ class Job:
         return self.ends - time.monotonic()
 
     def read(
-        self, entries: Sequence[SpecEntry], side: int, advance: Callable[[float], None], name: str = "pixels"
+        self,
+        entries: Sequence[SpecEntry],
+        side: int,
+        advance: Callable[[float], None],
+        name: str = "pixels",
+        *,
+        with_opacity: bool = False,
     ) -> ReadImages:
         """Reads the images that are wanted into a file of that name; see `read_images`."""
         return read_images(
@@ -73,6 +79,7 @@ class Job:
             self.threads,
             self.spec.max_unusable_fraction,
             advance,
+            with_opacity=with_opacity,
         )
 
 

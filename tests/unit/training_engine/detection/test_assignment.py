@@ -18,20 +18,24 @@ def _boxes(drawn):
 
 @given(st.lists(_BOX, max_size=6))
 @settings(max_examples=60, deadline=None)
-def test_points_lie_inside_their_boxes(drawn):
+def test_points_lie_inside_their_boxes_where_any_does(drawn):
     boxes = _boxes(drawn)
     assigned = Assigner(_SIDE).assign(boxes)
-    points = points_of(_SIDE)
+    points = points_of(_SIDE)[:, :2]
     for point in torch.nonzero(assigned != NO_BOX).flatten():
-        x, y, _ = points[point]
-        left, top, right, bottom = boxes[assigned[point]]
-        assert left < x < right
-        assert top < y < bottom
+        box = boxes[assigned[point]]
+        distances = (points - (box[:2] + box[2:]) / 2).norm(dim=1)
+        is_nearest = distances[point] <= distances.amin() + 1e-3
+        assert _inside(points, box)[point] or (is_nearest and not _inside(points, box, margin=0.02).any())
 
 
-@given(st.tuples(*[st.floats(0, 96)] * 2, *[st.floats(17, 100)] * 2))
+def _inside(points, box, margin=0.0):
+    return ((points > box[:2] + margin) & (points < box[2:] - margin)).all(1)
+
+
+@given(st.tuples(*[st.floats(0, 96)] * 2, *[st.floats(2, 100)] * 2))
 @settings(max_examples=60, deadline=None)
-def test_a_lone_box_of_some_size_gets_points(drawn):
+def test_a_lone_box_of_any_size_gets_points(drawn):
     assigned = Assigner(_SIDE).assign(_boxes([drawn]))
     assert (assigned == 0).any()
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightsmith_training.engine.detection.design import Design, possible_sides, suitable_side
+from sightsmith_training.engine.contract import DetectorLimits
+from sightsmith_training.engine.detection.design import (
+    Design,
+    affordable_side,
+    larger_side,
+    possible_sides,
+    suitable_side,
+)
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
 from sightsmith_training.engine.detection.scenes import Labelling
 
@@ -25,10 +32,14 @@ def _boxes(side):
         (0.042, "balanced", 512),
         (0.02, "balanced", 640),
         (0.02, "speed", 416),
+        (0.02, "accuracy", 1280),
+        (0.013, "balanced", 960),
+        (0.0075, "balanced", 1280),
+        (0.0001, "speed", 1280),
     ],
 )
 def test_tiny_boxes_get_a_larger_side(box, preference, side):
-    assert suitable_side(_boxes(box), 640, preference) == side
+    assert suitable_side(_boxes(box), 1280, preference) == side
 
 
 def test_no_side_is_larger_than_the_images_at_hand():
@@ -37,9 +48,30 @@ def test_no_side_is_larger_than_the_images_at_hand():
     assert suitable_side([], 640, "balanced") == 416
 
 
+def test_sides_are_bounded_by_disk_space_and_by_wish():
+    limits = DetectorLimits(largest_side=1280, decoded_bytes=3 * 1000**2 * 50)
+    assert [affordable_side(images, limits) for images in (0, 1, 50, 10_000)] == [1280, 1280, 1000, 640]
+    assert affordable_side(10_000, DetectorLimits(largest_side=512)) == 512
+
+
+def test_a_next_larger_side_is_found_unless_there_is_none():
+    assert [larger_side(side, 640) for side in (320, 416, 640)] == [416, 512, 640]
+
+
+def test_training_on_a_very_large_side_costs_no_more_than_on_a_large_one():
+    assert Design(1280).recipe(1).last_part == Design(640).recipe(1).last_part == 640
+    assert step_cost(Design(1280).recipe(1)) == step_cost(Design(640).recipe(1))
+
+
 def test_a_larger_side_costs_more():
     assert Design(640).milliseconds > Design(416).milliseconds
-    assert step_cost(Design(640).recipe(1)) > step_cost(Design(416).recipe(1)) > 1
+    assert step_cost(Design(640).recipe(1)) > step_cost(Design(416).recipe(1))
+
+
+def test_frozen_stages_cost_less():
+    costs = [step_cost(Design(416, frozen=frozen).recipe(1)) for frozen in range(3)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > 1
 
 
 @given(st.floats(1, 1e5), st.floats(1e-3, 10), st.integers(1, 10_000))
@@ -54,7 +86,7 @@ def test_steps_keep_to_the_time_and_to_what_is_of_use(seconds, step_seconds, ima
 
 def test_a_slightly_slower_machine_trains_as_many_steps():
     recipe = Design(416).recipe(1)
-    assert Pace(330, 0.20).steps(1, recipe, 300) == Pace(330, 0.205).steps(1, recipe, 300)
+    assert Pace(330, 0.19).steps(1, recipe, 300) == Pace(330, 0.195).steps(1, recipe, 300)
 
 
 def test_a_pace_is_kept(tmp_path):

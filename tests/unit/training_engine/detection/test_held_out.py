@@ -35,6 +35,13 @@ def test_few_images_hold_out_a_larger_part_and_very_few_none():
     assert not len(hold_out(_labellings([0] * 5 + [None] * 100), 2, 0))
 
 
+def test_of_very_many_images_only_some_are_held_out():
+    labellings = _labellings([0, 1] * 300 + [None] * 600)
+    assert 70 <= len(hold_out(labellings, 2, 0, most=80)) <= 90
+    few_with_boxes = hold_out(_labellings([0, 1] * 15 + [None] * 600), 2, 0, most=10)
+    assert np.sum(few_with_boxes < 30) in (5, 6, 7)
+
+
 def test_near_duplicates_stay_on_one_side():
     groups = np.repeat(np.arange(30), 4)
     held = hold_out(_labellings([group % 2 for group in groups]), 2, 0, groups)

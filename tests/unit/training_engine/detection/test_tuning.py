@@ -1,5 +1,8 @@
 """Training learns, repeats itself, and goes on from a checkpoint as if it had not stopped."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,18 +12,20 @@ from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.scenes import Scenes, Variety
-from sightsmith_training.engine.detection.tuning import Recipe, Tuner
+from sightsmith_training.engine.detection.tuning import Recipe, Tuner, _ahead
+from sightsmith_training.engine.distribution.places import Place
 
 from .shapes import draw_shapes
 
 _SIDE = 64
+_PROCESSOR = Place(torch.device("cpu"))
 _RECIPE = Recipe(steps=4, side=_SIDE, part=32, whole=0.5)
 
 
-def _tuner(recipe=_RECIPE, images=8, threads=2):
+def _tuner(recipe=_RECIPE, images=8, threads=2, place=_PROCESSOR):
     torch.manual_seed(0)
     scenes = Scenes(*draw_shapes(images, _SIDE), Variety(), seed=0)
-    return Tuner(NanoDet(2), scenes, recipe, threads)
+    return Tuner(NanoDet(2), scenes, recipe, threads, place)
 
 
 def _equal(one, other):
@@ -122,3 +127,29 @@ def test_the_number_of_threads_changes_nothing():
     for tuner in (one, two):
         tuner.train(1)
     assert _equal(one.averaged, two.averaged)
+
+
+def test_in_half_precision_nearly_the_same_is_learned():
+    """As on a GPU: a step's pictures at once, layers in bfloat16, losses and weights in float32."""
+    exact, half = _tuner(), _tuner(place=Place(torch.device("cpu"), torch.bfloat16))
+    start = NanoDet(2).state_dict().keys()
+    for tuner in (exact, half):
+        tuner.train(4)
+    assert half.losses[4] != exact.losses[4]
+    assert half.losses[4] == pytest.approx(exact.losses[4], rel=0.02)
+    assert half.averaged.state_dict().keys() == start
+    assert {weights.dtype for weights in half.averaged.parameters()} == {torch.float32}
+
+
+def test_large_images_are_learned_from_in_parts():
+    recipe = Recipe(steps=2, side=_SIDE, part=32, whole=0.5, largest=48, batch=2)
+    tuner = _tuner(replace(recipe, largest=32))
+    tuner.train(2)
+    assert recipe.last_part == 48
+    assert tuner.steps_done == 2
+
+
+def test_pictures_come_in_their_order_from_any_number_of_makers():
+    for makers in (1, 3, 9):
+        makes = (partial(lambda number: (number, None), number) for number in range(7))
+        assert [number for number, _ in _ahead(makes, makers)] == list(range(7))

@@ -49,6 +49,20 @@ def test_figures_of_few_images_are_not_to_be_trusted() -> None:
     assert advice.labels == ("label 2",)
 
 
+def test_who_learned_from_composed_scenes_is_told_what_would_teach_more() -> None:
+    images = [boxed(index, [[0, 0, 100, 100]], [index % 3]) for index in range(60)]
+    matches = match(images, [perfect(image) for image in images])
+    training = TrainingFacts([1, 5, 5], cross_validated=0.97, composed=True)
+    fair = Interval(0.71, 0.64, 0.78, "bootstrap")
+    (advice,) = given_advice(matches, "SCENES_COMPOSED", fair, training)
+    assert "0.71; composed ones give 0.97" in advice.text
+    assert "one picture only of 'label 0'" in advice.text
+    assert advice.labels == ("label 0",)
+    assert not given_advice(matches, "TEST_IMAGES_DIFFER", fair, training)
+    assert not given_advice(matches, "SCENES_COMPOSED", Interval(0.96, 0.94, 0.98, "bootstrap"), training)
+    assert not given_advice(matches, "SCENES_COMPOSED", fair, TrainingFacts([1, 5, 5], cross_validated=0.97))
+
+
 def test_test_images_far_below_cross_validation_are_of_another_kind() -> None:
     matches = classifier([*GOOD, (0, 1, 0.6, 1)])
     training = TrainingFacts([50, 50, 50], cross_validated=0.97)

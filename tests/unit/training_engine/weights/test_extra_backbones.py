@@ -1,5 +1,6 @@
 """Any network of timm's as a backbone, by a name and by a file."""
 
+import json
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -21,14 +22,20 @@ from sightsmith_training.engine import hub_download
 from sightsmith_training.engine.backbone_description import describe_backbone
 from sightsmith_training.engine.backbones import build_backbone, load_backbone
 from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone, LocalFile, TimmHub
+from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.embeddings import session_scorer
-from sightsmith_training.engine.exports import export_backbone
-from sightsmith_training.engine.network import PixelBackbone, score_with_network
+from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
+from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
+from sightsmith_training.engine.parity import compare_exports
 from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.extra_backbones import BackboneDescription, ExtraBackbone
 from sightsmith_training.weights.fetching import Fetcher
+from sightsmith_training.weights.files import fetched_extras
 from sightsmith_training.weights.settings import WeightsSettings
+from sightsmith_training.weights.store import WeightsStore
 
+from ..conftest import Run, run_engine
+from ..photos import Project, crops
 from .servers import serving
 
 TRANSFORMER = "test_vit.r160_in1k"
@@ -146,7 +153,7 @@ def test_a_hub_s_weights_are_fetched_once_and_then_need_no_hub(
     backbone = extra.get(fetcher.store)
     assert fetched.entry == again.entry == backbone
     assert backbone.source == TimmHub(TINY)
-    assert (backbone.licence, backbone.features, backbone.features_are_rectified) == ("Apache-2.0", 64, False)
+    assert (backbone.licence, backbone.features) == ("Apache-2.0", 64)
     features = score_with_network(PixelBackbone(load_backbone(backbone, fetcher.store)), pixels_of(2))
     assert features.shape == (2, 64)
     assert features.min() < 0
@@ -170,17 +177,24 @@ def test_what_no_hub_has_is_said_in_words(
     assert (printed, message in errors) == ("", True)
 
 
-def test_a_file_that_the_administrator_replaces_is_taken_anew(tmp_path: Path) -> None:
+@pytest.fixture
+def kept(tmp_path: Path) -> WeightsSettings:
+    """Settings that name a file as a backbone, which has been fetched."""
     file = make_weights(TINY, tmp_path / "mine.safetensors")
     settings = WeightsSettings(weights_dir=tmp_path / "weights", extra_backbones=(f"timm:{TINY}={file}",))
     (extra,) = settings.extras
-    fetcher = Fetcher(settings)
-    with fetcher.store.scratch() as scratch:
+    store = WeightsStore(settings.weights_dir)
+    with store.scratch() as scratch:
         made = scratch / "made"
         made.mkdir()
         shutil.copyfile(file, made / "weights.safetensors")
         extra.keep(DRAFT, made)
-        fetcher.store.add(made)
+        store.add(made)
+    return settings
+
+
+def test_a_file_that_the_administrator_replaces_is_taken_anew(tmp_path: Path, kept: WeightsSettings) -> None:
+    file, fetcher, (extra,) = tmp_path / "mine.safetensors", Fetcher(kept), kept.extras
     first = fetcher.fetch(extra, lambda done, of: None)
     make_weights(TINY, file, seed=1)
     second = fetcher.fetch(extra, lambda done, of: None)
@@ -188,6 +202,48 @@ def test_a_file_that_the_administrator_replaces_is_taken_anew(tmp_path: Path) ->
     assert extra.get(fetcher.store) == second.entry
     assert second.entry.content_name != first.entry.content_name
     assert second.entry.name == "test-convnext-r160-in1k-mine"
+
+
+def test_trainings_try_what_was_fetched_and_do_without_the_rest(
+    kept: WeightsSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    (extra,) = kept.extras
+    settings = kept.model_copy(update={"extra_backbones": (*kept.extra_backbones, "timm:resnet18.a1_in1k")})
+    assert fetched_extras(settings) == [extra.get(WeightsStore(kept.weights_dir))]
+    assert "run 'sightsmith models fetch timm:resnet18.a1_in1k'" in caplog.text
+    for file in kept.weights_dir.rglob("*.safetensors"):
+        file.write_bytes(b"altered")
+    assert fetched_extras(kept) == []
+
+
+def test_it_is_a_candidate_of_a_training(
+    trained: Run, trained_project: Project, kept: WeightsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTSMITH_WEIGHTS_DIR", str(kept.weights_dir))
+    monkeypatch.setenv("SIGHTSMITH_EXTRA_BACKBONES", json.dumps(kept.extra_backbones))
+    folder = trained_project.folder / "extra"
+    result = run_engine(trained_project.spec(crops(trained_project), output_dir=folder), folder / "run").result
+    tried = {tuple(candidate.backbones): candidate for candidate in result.candidates}
+    name, others = kept.extras[0].name, list(trained.result.candidates[-1].backbones)
+    assert tried[(name,)].licences == {name: "Apache-2.0"}
+    assert tried[(*others, name)].licences[name] == "Apache-2.0"
+    assert tried[tuple(others[:1])].scores == trained.result.candidates[0].scores
+
+
+def test_a_classifier_over_features_of_either_sign_is_exported_as_it_is(tmp_path: Path) -> None:
+    backbone = PixelBackbone(
+        build_backbone(draft_of(TINY), make_weights(TINY, tmp_path / "weights.safetensors"))
+    ).eval()
+    random = np.random.default_rng(0)
+    head = Head(random.normal(size=(3, 64)), random.normal(size=3), "softmax")
+    labels, pixels = ["a", "b", "c"], pixels_of(5)
+    write_export(tmp_path, "onnx", compose_classifier([("extra", export_backbone(backbone))], head, labels))
+    network = Classifier([backbone], head)
+    write_export(tmp_path, "torchscript", trace_classifier(network, labels))
+    scores = score_with_network(network, pixels)
+    assert np.isfinite(scores).all()
+    parity = compare_exports(scores, pixels, tmp_path, 1e-4, 1, lambda share: None)
+    assert max(parity.onnx, parity.torchscript) <= 1e-5
 
 
 class Bomb:

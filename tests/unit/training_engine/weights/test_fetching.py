@@ -17,7 +17,7 @@ from sightsmith_training.engine.catalogue import (
     WeightsFile,
 )
 from sightsmith_training.weights.errors import WeightsError
-from sightsmith_training.weights.fetching import Fetched, Fetcher
+from sightsmith_training.weights.fetching import Fetched, Fetcher, ensure_weights
 from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
 
@@ -94,6 +94,29 @@ def test_without_a_registry_the_error_says_what_to_do(fetcher: Fetcher, monkeypa
     with pytest.raises(WeightsError, match=r"(?s)net cannot be fetched.*ECONNREFUSED.*--from-file"):
         fetcher.fetch(NET, lambda done, of: None)
     assert nothing_left(fetcher)
+
+
+def test_a_training_fetches_what_it_cannot_begin_without_unless_it_is_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = WeightsSettings(weights_dir=tmp_path / "weights", fetch_missing_seconds=60)
+    forbidden = settings.model_copy(update={"fetch_missing_weights": False})
+    with pytest.raises(WeightsError, match="run 'sightsmith models fetch net'"):
+        ensure_weights(NET, forbidden)
+    hurried = settings.model_copy(update={"fetch_missing_seconds": 0.1})
+    with serving(npm_registry("@makers/nets", "1.2.3", ARCHIVE, ARCHIVE)) as address:
+        monkeypatch.setenv("NPM_CONFIG_REGISTRY", address)
+        with pytest.raises(WeightsError, match=r"(?s)net cannot be fetched.*took longer than.*--from-file"):
+            ensure_weights(NET, hurried)
+        files = ensure_weights(NET, settings)
+    assert [file.read_bytes() for file in files] == list(FILES.values())
+    assert ensure_weights(NET, forbidden) == files
+
+
+def test_weights_that_cannot_be_kept_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WeightsError, match=r"cannot be kept in .*file/weights"):
+        ensure_weights(NET, WeightsSettings(weights_dir=tmp_path / "file" / "weights"))
 
 
 def test_without_npm_the_error_says_what_to_install(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The search for the best classifier that a budget allows, on the training images alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,12 @@ from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.learning import learning_points
 from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
 from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
-from sightsmith_training.engine.classification.tuning_candidate import RUNGS, TuningCandidate, TuningGround
+from sightsmith_training.engine.classification.tuning_candidate import (
+    RUNGS,
+    TuningCandidate,
+    TuningGround,
+    epoch_seconds,
+)
 from sightsmith_training.engine.contract import DeviceWish, Effort, LearningPoint, Preference
 from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.heads import Features
@@ -72,6 +78,8 @@ class SearchWish:
         load: gives a pretrained backbone by name.
         trials: where networks are tuned.
         device: on what.
+        save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
+        restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
     """
 
     effort: Effort
@@ -82,6 +90,8 @@ class SearchWish:
     load: Callable[[str], nn.Module]
     trials: Trials = field(default_factory=InProcessTrials)
     device: DeviceWish = "auto"
+    save: Callable[[Path], None] = lambda file: None
+    restore: Callable[[Path], None] = lambda file: None
 
 
 @dataclass(frozen=True)
@@ -147,17 +157,36 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         scores=np.mean([calibration.scores(logits) for logits in chosen.logits], axis=0),
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
-        learning=_learning_points(given, wish, folds, probes),
+        learning=_learning_points(given, wish, folds, probes, budget),
         untried=[(each.contender.name, each.dropped) for each in standings if not each.rungs],
     )
 
 
+def tuning_seconds(effort: Effort, costs: Collection[float], images: int, threads: int) -> float:
+    """Expected for fine-tuning if there is time for all of it: the race, and the last training of a winner.
+
+    Args:
+        effort: whether, and on how many splits, networks are fine-tuned.
+        costs: seconds for one image on an ordinary core, of each backbone.
+        images: to learn from.
+        threads: cores to use.
+    """
+    if not _SPLITS[effort]:
+        return 0.0
+    epoch = epoch_seconds(float(np.mean(list(costs))), images, threads)
+    contenders, before, epochs = len(costs) * len(BODY_RATES), 0, 0
+    for rung in RUNGS:
+        epochs += contenders * (rung - before)
+        contenders, before = math.ceil(contenders / 2), rung
+    return epoch * (_SPLITS[effort] * epochs + RUNGS[-1])
+
+
 def _learning_points(
-    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial]
+    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial], budget: Budget
 ) -> list[LearningPoint]:
-    if wish.effort == "fast":
-        return []
     best = max(probes, key=lambda trial: trial.mean)
+    if wish.effort == "fast" or budget.left < best.seconds:
+        return []
     return learning_points(given.features, best, given.truth, folds, wish.seed)
 
 
@@ -238,6 +267,8 @@ def _race(
         wish.threads,
         wish.trials,
         wish.device,
+        wish.save,
+        wish.restore,
     )
     candidates = [
         TuningCandidate(

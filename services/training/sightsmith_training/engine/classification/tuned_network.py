@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.truth import Activation
-from sightsmith_training.engine.heads import EVEN_OUT_OFFSET
+from sightsmith_training.engine.network import even_out
 from sightsmith_training.engine.samples import Pixels
 
 
@@ -38,7 +38,7 @@ class TunedNetwork(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """Maps float32 [images, 3, side, side] to logits [images, labels]."""
-        logits: Tensor = self.head(torch.sqrt(self.backbone(planes) + EVEN_OUT_OFFSET))
+        logits: Tensor = self.head(even_out(self.backbone(planes)))
         return logits
 
     def freeze(self, share: float) -> None:

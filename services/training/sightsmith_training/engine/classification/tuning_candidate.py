@@ -1,5 +1,6 @@
 """Fine-tuning as a contender of successive halving."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,6 +23,7 @@ RUNGS = (3, 6, 12)
 """Epochs at the end of each rung."""
 
 _IMAGES_FOR_A_MEMBER = 2  # Of each batch, at least: with fewer, members would mostly wait for each other.
+_SECONDS_BETWEEN_SAVES = 30.0
 _IMAGES_WORTH_A_GROUP = 20_000  # Seen in a training: processes take seconds to start and to find each other.
 _DEARER_THAN_USE = 14
 """A step of learning on an image, as a multiple of the use of the network: the way back, and slower graphs."""
@@ -41,6 +43,8 @@ class TuningGround:
         threads: cores for each training.
         trials: where it is trained.
         device: on what.
+        save: called with each checkpoint now and then after it was renewed, to keep it elsewhere too.
+        restore: called with a checkpoint before it is looked for, to bring it back from there.
     """
 
     pixels: Pixels
@@ -52,11 +56,24 @@ class TuningGround:
     threads: int
     trials: Trials = field(default_factory=InProcessTrials)
     device: DeviceWish = "auto"
+    save: Callable[[Path], None] = lambda file: None
+    restore: Callable[[Path], None] = lambda file: None
 
     @cached_property
     def shared_pixels(self) -> Pixels:
         """The pixels, where trials find them."""
         return self.trials.share(self.pixels)
+
+
+def epoch_seconds(image_cost: float, images: int, threads: int) -> float:
+    """Expected for an epoch.
+
+    Args:
+        image_cost: seconds for one image when the backbone is used, on an ordinary core.
+        images: to learn from.
+        threads: cores to use.
+    """
+    return image_cost * _DEARER_THAN_USE * images / threads
 
 
 @dataclass(frozen=True)
@@ -159,16 +176,12 @@ class TuningCandidate:
         """Estimated seconds of a rung over all splits."""
         epochs = RUNGS[rung] - self._epochs_before[rung]
         images = sum(len(split.learn) for split in self._ground.splits)
-        return epochs * images * self._epoch_cost
+        return epochs * epoch_seconds(self._image_cost, images, self._ground.threads)
 
     @property
     def final_cost(self) -> float:
         """Estimated seconds of the training on all images that follows if this candidate wins."""
-        return self.recipe.epochs * len(self._ground.truth) * self._epoch_cost
-
-    @property
-    def _epoch_cost(self) -> float:
-        return self._image_cost * _DEARER_THAN_USE / self._ground.threads
+        return self.recipe.epochs * epoch_seconds(self._image_cost, len(self._ground.truth), self._ground.threads)
 
     def train(self, rung: int) -> None:
         """Trains each split to the end of a rung."""
@@ -231,14 +244,32 @@ class TuningCandidate:
     ) -> Tuned:
         """Has the work done where trials are run; what comes back from other machines is kept here."""
         trials = self._ground.trials
+        self._ground.restore(checkpoint)
         if trials.sees_files:
             task = replace(task, checkpoint=checkpoint)
         elif task.state is None:
             task = replace(task, state=read_state(checkpoint))
-        tuned = trials.run(tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=advance)
+        report = self._saving(checkpoint, advance)
+        tuned = trials.run(tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=report)
         if not trials.sees_files:
             write_state(checkpoint, tuned.state)
+        self._ground.save(checkpoint)
         return tuned
+
+    def _saving(self, checkpoint: Path, advance: Callable[[float], None]) -> Callable[[float], None]:
+        """Saves the checkpoint, too, when it was renewed and some time has passed; the file is large."""
+        saved = time.monotonic()
+        before = _changed(checkpoint)
+
+        def report(share: float) -> None:
+            nonlocal saved, before
+            advance(share)
+            now = time.monotonic()
+            if now - saved >= _SECONDS_BETWEEN_SAVES and _changed(checkpoint) != before:
+                self._ground.save(checkpoint)
+                saved, before = now, _changed(checkpoint)
+
+        return report
 
     @cached_property
     def _heads(self) -> list[Head]:
@@ -250,3 +281,8 @@ class TuningCandidate:
 
     def _checkpoint(self, part: str) -> Path:
         return self._ground.checkpoints / f"{self.backbone}-{self.recipe.body_rate:g}-{part}.pt"
+
+
+def _changed(file: Path) -> int:
+    """When a file last changed, in nanoseconds; 0 if it is not there."""
+    return file.stat().st_mtime_ns if file.exists() else 0

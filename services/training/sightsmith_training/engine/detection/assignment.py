@@ -30,14 +30,18 @@ class Assigner:
             boxes: float32, shape [boxes, 4]: left, top, right, bottom in pixels, right of left and bottom below top.
 
         Returns:
-            int64, shape [points]: the position of the point's box, or `NO_BOX`. A point lies inside its box. A box gets
-            no point if no point lies inside it, or others overlap these points more.
+            int64, shape [points]: the position of the point's box, or `NO_BOX`. A point lies inside its box; where none
+            does, because the box is so small, the nearest one finds it. A box gets no point if others overlap all of
+            its points more.
         """
         if not len(boxes):
             return torch.full((len(self._middles),), NO_BOX)
         candidates = self._nearest(boxes)
         overlaps = box_iou(self._squares, boxes).gather(0, candidates)
-        possible = overlaps * self._is_inside(candidates, boxes)
+        inside = self._is_inside(candidates, boxes)
+        # The first candidate is the nearest point of the finest level.
+        inside[0] |= ~inside.any(0)
+        possible = overlaps * inside
         # The paper's limit alone leaves some boxes, near corners above all, without any point to learn them.
         least = torch.minimum(overlaps.mean(0) + overlaps.std(0), possible.amax(0))
         best = torch.zeros(len(self._middles), len(boxes))

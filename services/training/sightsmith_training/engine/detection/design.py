@@ -1,19 +1,24 @@
 """What differs between detectors that are tried, and where the search begins."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sightsmith_training.engine.catalogue import NANODET
-from sightsmith_training.engine.contract import Preference
+from sightsmith_training.engine.contract import DetectorLimits, Preference
 from sightsmith_training.engine.detection.scenes import Labelling, Variety
 from sightsmith_training.engine.detection.tuning import Recipe
 
-_SIDES = (320, 416, 512, 640)
+_SIDES = (320, 416, 512, 640, 800, 960, 1280)
 _ENOUGH_PIXELS = 20  # The finest points are 8 pixels apart; an object should lie at several of them.
+_BEARABLE_PIXELS: Mapping[Preference, float] = {"speed": 8, "balanced": 12, "accuracy": _ENOUGH_PIXELS}
+_USUAL_SIDES: Mapping[Preference, int] = {"speed": 320, "balanced": NANODET.input_side, "accuracy": 512}
+_DEAR_SIDE = 640  # Above this only what is bearable is asked for: an image costs two to ten times the usual.
 _PART = 256
 _CELL = 32  # Pixels; sides are multiples of the coarsest stride.
+_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Design:
     @property
     def milliseconds(self) -> float:
         """For one image on an ordinary core: in proportion to the pixels."""
-        return 1000 * NANODET.cost * (self.side / NANODET.input_side) ** 2
+        return 1000 * seconds_per_image(self.side)
 
     @property
     def variety(self) -> Variety:
@@ -71,20 +76,36 @@ def possible_sides(largest: int) -> list[int]:
 def suitable_side(labellings: Sequence[Labelling], largest: int, preference: Preference) -> int:
     """The side at which nine of ten boxes have enough pixels, as far as there is one.
 
-    Most sets do well with the side of the pretraining; who wishes for speed may get a smaller one.
+    Most sets do well with the side of the pretraining; who wishes for speed may get a smaller one. The network sees the
+    same pixels in the same way wherever they are, so that a large input is as good as overlapping tiles of it.
 
     Args:
         labellings: of the training images.
         largest: side of the squares that the images are at hand as; more is not to be had.
-        preference: speed does with less, accuracy takes more.
+        preference: speed does with fewer pixels, accuracy takes as many as there are.
     """
     sides = possible_sides(largest)
-    wishes: dict[Preference, int] = {"speed": 320, "balanced": NANODET.input_side, "accuracy": 512}
-    needed = _ENOUGH_PIXELS / max(_small_box(labellings), 1e-6)
-    if preference == "speed":
-        needed = min(needed, NANODET.input_side)
-    wanted = max(needed, wishes[preference])
+    small = max(_small_box(labellings), 1e-6)
+    wanted = max(_USUAL_SIDES[preference], _BEARABLE_PIXELS[preference] / small)
+    if preference != "speed":
+        wanted = max(wanted, min(_DEAR_SIDE, _ENOUGH_PIXELS / small))
     return next((side for side in sides if side >= wanted), sides[-1])
+
+
+def larger_side(side: int, largest: int) -> int:
+    """The next larger side up to a largest one; the same where there is none."""
+    return min((other for other in possible_sides(largest) if other > side), default=side)
+
+
+def affordable_side(images: int, limits: DetectorLimits) -> int:
+    """The largest side of squares that so many images may be kept as; images of the usual sides may always be."""
+    within = math.isqrt(limits.decoded_bytes // (_CHANNELS * max(1, images)))
+    return min(limits.largest_side, max(within, _DEAR_SIDE))
+
+
+def seconds_per_image(side: int) -> float:
+    """For one image on an ordinary core: in proportion to the pixels."""
+    return NANODET.cost * (side / NANODET.input_side) ** 2
 
 
 def _small_box(labellings: Sequence[Labelling]) -> float:

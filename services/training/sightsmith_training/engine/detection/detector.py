@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sightsmith_training.engine.detection.decoding import decode_boxes
+from sightsmith_training.engine.detection.decoding import bin_distances, decode_boxes
 from sightsmith_training.engine.detection.network import BINS, NanoDet
 from sightsmith_training.engine.detection.points import points_of
 from sightsmith_training.engine.detection.suppression import survivors
@@ -25,6 +25,7 @@ class Detector(nn.Module):
     """
 
     points: Tensor
+    bins: Tensor
 
     def __init__(self, network: NanoDet, side: int) -> None:
         super().__init__()
@@ -32,6 +33,7 @@ class Detector(nn.Module):
         self.labels = network.labels
         self.network = network
         self.register_buffer("points", points_of(side), persistent=False)
+        self.register_buffer("bins", bin_distances(), persistent=False)
         self.eval()
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,7 +47,7 @@ class Detector(nn.Module):
             float32 [batch, KEPT], 0 to 1, the highest first; labels, int32 [batch, KEPT].
         """
         label_logits, distance_logits = self.network(pixels).split([self.labels, 4 * BINS], -1)
-        boxes = (decode_boxes(distance_logits, self.points) / self.side).clamp(0, 1)
+        boxes = (decode_boxes(distance_logits, self.points, self.bins) / self.side).clamp(0, 1)
         candidates = min(_CANDIDATES, len(self.points) * self.labels)
         scores, places = label_logits.sigmoid().flatten(1).topk(candidates)
         labels = places % self.labels

@@ -1,5 +1,6 @@
 """What all trainings of a search share, and how one of them runs from its start or its last checkpoint to its end."""
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.contract import Effort, Preference
+from sightsmith_training.engine.contract import DeviceWish, Effort, Preference
 from sightsmith_training.engine.detection.design import Design
 from sightsmith_training.engine.detection.detecting import detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
@@ -21,6 +22,7 @@ from sightsmith_training.engine.detection.pace import learning_cost
 from sightsmith_training.engine.detection.resizing import resize_squares
 from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Shares
 from sightsmith_training.engine.detection.tuning import Clock, Tuner
+from sightsmith_training.engine.distribution.places import find_place
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.samples import Pixels
 
@@ -41,6 +43,7 @@ class DetectorInput:
         labels: how many there are.
         sizes: of each image.
         groups: shape [images]; near duplicates have one number. None: there are none.
+        judged: positions of the images to judge by; None: they are to be chosen.
     """
 
     squares: Pixels
@@ -48,6 +51,7 @@ class DetectorInput:
     labels: int
     sizes: Sequence[Size]
     groups: npt.NDArray[np.intp] | None = None
+    judged: Rows | None = None
 
 
 def _ignore(file: Path) -> None:
@@ -67,6 +71,7 @@ class DetectorWish:
         save: called with each file of the folder after it was written, to keep it elsewhere too.
         restore: called with a file of the folder before it is looked for, to bring it back from there.
         pretrained: the COCO weights, see `load_pretrained`; None: the network begins from nothing.
+        device: on what networks learn.
     """
 
     effort: Effort
@@ -75,6 +80,7 @@ class DetectorWish:
     threads: int
     folder: Path
     pretrained: Path | None
+    device: DeviceWish = "auto"
     save: Callable[[Path], None] = _ignore
     restore: Callable[[Path], None] = _ignore
 
@@ -102,6 +108,7 @@ class Ground:
     def __init__(self, given: DetectorInput, wish: DetectorWish) -> None:
         self.given = given
         self.wish = wish
+        self._place = find_place(wish.device)
 
     def start(self) -> NanoDet:
         """The network before it learns."""
@@ -122,7 +129,7 @@ class Ground:
     def _tuner(self, design: Design, steps: int, rows: Rows, decoys: Sequence[Shares] | None = None) -> Tuner:
         """Prepares a training on some of the images."""
         scenes = Scenes(self.given.squares, self.given.labellings, design.variety, self.wish.seed, decoys)
-        tuner = Tuner(self.start(), scenes, design.recipe(steps), self.wish.threads)
+        tuner = Tuner(self.start(), scenes, design.recipe(steps), self.wish.threads, self._place)
         draws = np.zeros(len(scenes), dtype=np.intp)
         draws[rows] = 1
         if decoys is not None:
@@ -166,7 +173,8 @@ class Ground:
 
     def detect(self, network: NanoDet, design: Design, rows: Rows) -> list[Detections]:
         """Runs a network over some of the images, parts of them beside each other."""
-        find = network_finder(Detector(network, design.side))
+        detector = Detector(copy.deepcopy(network), design.side).to(self._place.device)
+        find = network_finder(detector)
 
         def detect_part(part: Rows) -> list[Detections]:
             squares = resize_squares(self.given.squares, part, design.side)

@@ -1,5 +1,6 @@
 """Training images that a detector does not learn from, so that it can be judged by them."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,9 +13,19 @@ from sightsmith_training.engine.detection.scenes import Labelling
 _PARTS = ((60, 6), (24, 4), (6, 3))
 """From so many images with boxes, one in so many is held out: a few images judge badly, but few are to learn from."""
 
+_LEAST_WITH_BOXES = 6
+
+
+LEAST_WITH_BOXES = min(least for least, _ in _PARTS)
+"""With fewer images with boxes, none is held out."""
+
 
 def hold_out(
-    labellings: Sequence[Labelling], labels: int, seed: int, groups: npt.NDArray[np.intp] | None = None
+    labellings: Sequence[Labelling],
+    labels: int,
+    seed: int,
+    groups: npt.NDArray[np.intp] | None = None,
+    most: float = math.inf,
 ) -> Rows:
     """Chooses images to judge by, with about their share of every label and of the background.
 
@@ -23,14 +34,16 @@ def hold_out(
         labels: how many there are.
         seed: decides what labels leave open.
         groups: shape [images]; images of one number (near duplicates) stay on one side. None: every image by itself.
+        most: about how many images may be held out, at least 1, unless too few of them would have boxes.
 
     Returns:
-        Positions, ascending; none where fewer than six images have boxes.
+        Positions, ascending; none where fewer than `LEAST_WITH_BOXES` images have boxes.
     """
     with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
     parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)
     if not parts:
         return np.empty(0, np.intp)
+    parts = max(parts, min(math.ceil(len(labellings) / most), with_boxes // _LEAST_WITH_BOXES))
     units = np.arange(len(labellings)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = np.zeros((int(units.max()) + 1, labels))
     for unit, labelling in zip(units, labellings, strict=True):

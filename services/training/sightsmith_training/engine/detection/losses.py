@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
 from sightsmith_training.engine.detection.assignment import NO_BOX, Assigner
-from sightsmith_training.engine.detection.decoding import decode_boxes
+from sightsmith_training.engine.detection.decoding import bin_distances, decode_boxes
 from sightsmith_training.engine.detection.network import BINS
 from sightsmith_training.engine.detection.points import points_of
 
@@ -37,6 +37,7 @@ class DetectionLoss:
     def __init__(self, side: int, labels: int) -> None:
         self._labels = labels
         self._points = points_of(side)
+        self._bins = bin_distances()
         self._assigner = Assigner(side)
 
     def assign(self, truths: Sequence[Truth]) -> Tensor:
@@ -49,7 +50,7 @@ class DetectionLoss:
         Args:
             answers: of the network, shape [images, points, labels + 4 × BINS].
             truths: of each image.
-            assigned: what `assign` says of them.
+            assigned: what `assign` says of them; like the truths on the processor, wherever the answers are.
             usual: how many points usually have a box, over as many images as make a step. The count of the images at
                 hand would not do: an image with few points would count as much as one with many, and one without any
                 hundreds of times as much.
@@ -58,15 +59,18 @@ class DetectionLoss:
             One number; the losses of the images of a step are to be added.
         """
         label_logits, distance_logits = torch.split(answers, [self._labels, 4 * BINS], -1)
+        # What is to be found is put together on the processor; a GPU gets the few points and boxes that matter.
         image, point = torch.nonzero(assigned != NO_BOX, as_tuple=True)
         qualities = torch.zeros_like(label_logits)
         if not len(image):
             return quality_focal_loss(label_logits, qualities) / usual
         box = assigned[image, point] + _starts(truths)[image]
-        wanted = torch.cat([truth.boxes for truth in truths])[box]
-        labels = torch.cat([truth.labels for truth in truths])[box]
-        points, logits = self._points[point], distance_logits[image, point]
-        found = decode_boxes(logits, points)
+        wanted = torch.cat([truth.boxes for truth in truths])[box].to(answers.device)
+        labels = torch.cat([truth.labels for truth in truths])[box].to(answers.device)
+        points, bins = self._points[point].to(answers.device), self._bins.to(answers.device)
+        image, point = image.to(answers.device), point.to(answers.device)
+        logits = distance_logits[image, point]
+        found = decode_boxes(logits, points, bins)
         qualities[image, point, labels] = box_iou_pairs(found.detach(), wanted)
         loss: Tensor = (
             quality_focal_loss(label_logits, qualities)

@@ -60,7 +60,7 @@ def step_cost(recipe: Recipe) -> float:
 
     It is in proportion to the pixels, and lower for frozen stages: measured, 0.82 for one and 0.73 for two of them.
     """
-    pixels = 1 + recipe.whole * ((recipe.side / recipe.part) ** 2 - 1)
+    pixels = 1 + recipe.whole * ((recipe.last_part / recipe.part) ** 2 - 1)
     return pixels * learning_cost(recipe.frozen)
 
 

@@ -16,7 +16,7 @@ from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.contract import Effort
 from sightsmith_training.engine.detection.decoys import find_decoys
-from sightsmith_training.engine.detection.design import Design, possible_sides, suitable_side
+from sightsmith_training.engine.detection.design import Design, larger_side, seconds_per_image, suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish, Ground, Trained
 from sightsmith_training.engine.detection.held_out import hold_out
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, Judgement, judge
@@ -30,7 +30,10 @@ BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 90.0, "balanced": 330.0, "best
 _TRIALS: Mapping[Effort, int] = {"fast": 1, "balanced": 1, "best": 4}
 _TRIAL_SHARE: Mapping[Effort, float] = {"fast": 1.0, "balanced": 0.25, "best": 0.08}  # Of the time, for each trial.
 _WORTHWHILE = 0.01  # By how much a trial must be better to replace one: less is chance on a few held-out images.
-_LOOKED_AT = 300  # Images that are searched for decoys.
+_LOOKED_AT = 300  # Images that are searched for decoys, at most.
+_LEAST_LOOKED_AT = 24
+_JUDGING_SHARE = 0.1  # Of the time of a trial: judging by many large images would leave none for learning.
+_DECOYS_SHARE = 0.04  # Of all time.
 
 Advance = Callable[[str, float, float | None], None]
 """Called with what is going on (`tuning`, `fitting`), the share of it that is done, and the best mAP50-95 so far."""
@@ -113,7 +116,10 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     ground = Ground(given, wish)
     first = _first_design(given, wish)
     pace = _pace(ground, first, budget)
-    judged = hold_out(given.labellings, given.labels, wish.seed, given.groups)
+    judged = given.judged
+    if judged is None:
+        most = _bearable_images(ground, pace, first, _JUDGING_SHARE * _TRIAL_SHARE[wish.effort])
+        judged = hold_out(given.labellings, given.labels, wish.seed, given.groups, most)
     tried = _try_designs(ground, first, pace, judged, advance) if len(judged) else []
     best = _kept(tried)
     design = best.design if best else first
@@ -147,6 +153,12 @@ def _pace(ground: Ground, design: Design, budget: Budget) -> Pace:
     return Pace.load(file)
 
 
+def _bearable_images(ground: Ground, pace: Pace, design: Design, share: float) -> int:
+    """How many images a detector can look at in a share of the time, but some in any case."""
+    seconds = share * pace.seconds * ground.wish.threads
+    return max(_LEAST_LOOKED_AT, int(seconds / seconds_per_image(design.side)))
+
+
 def _try_designs(ground: Ground, first: Design, pace: Pace, judged: Rows, advance: Advance) -> list[_Tried]:
     """Changes one thing after the other, and keeps each change that helps."""
     count = _TRIALS[ground.wish.effort]
@@ -169,11 +181,10 @@ def _report_part(advance: Advance, start: float, length: float, best: float | No
 
 
 def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
-    sides = possible_sides(ground.given.squares.shape[1])
+    largest = ground.given.squares.shape[1]
 
     def other_side(design: Design) -> Design:
-        larger = [side for side in sides if side > design.side]
-        return replace(design, side=larger[0]) if larger and ground.wish.preference != "speed" else design
+        return design if ground.wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
 
     return [
         lambda design: replace(design, flip=True),
@@ -219,17 +230,18 @@ def _finish(ground: Ground, tried: list[_Tried], design: Design, pace: Pace, adv
     rows = np.arange(len(ground.given.labellings))
     steps = pace.steps(share, design.recipe(LEAST_STEPS), len(rows))
     score = best.record.map_50_95 if best else None
-    decoys = _decoys(ground, best) if best else None
+    decoys = _decoys(ground, best, pace) if best else None
     return ground.train(
         f"final-{design.key}", design, steps, rows, lambda share: advance("fitting", share, score), decoys
     )
 
 
-def _decoys(ground: Ground, tried: _Tried) -> list[Shares]:
+def _decoys(ground: Ground, tried: _Tried, pace: Pace) -> list[Shares]:
     """Of a sample of the images: to look at all of many would take longer than it helps."""
     given = ground.given
     count = len(given.labellings)
-    rows = np.sort(np.random.default_rng(ground.wish.seed).permutation(count)[:_LOOKED_AT])
+    looked_at = min(_LOOKED_AT, _bearable_images(ground, pace, tried.design, _DECOYS_SHARE))
+    rows = np.sort(np.random.default_rng(ground.wish.seed).permutation(count)[:looked_at])
     found = find_decoys(
         ground.detect(tried.trained.network, tried.design, rows),
         [given.labellings[row] for row in rows],

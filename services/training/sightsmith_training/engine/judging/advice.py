@@ -21,6 +21,7 @@ from sightsmith_training.engine.judging.rankings import Ranking
 AdviceCode = Literal[
     "FEW_TEST_IMAGES",
     "TEST_IMAGES_DIFFER",
+    "SCENES_COMPOSED",
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
@@ -38,6 +39,7 @@ _FAR_ABOVE = 0.1
 _SURE = 0.9  # A confidence; told in the text of SUSPICIOUS_LABELS.
 _TRUSTED_WHEN_SURE = 0.8  # Share of the sure predictions that are right.
 _REPEATED = 3  # Fewer mistakes of a kind may be chance.
+_EXCELLENT = 0.95  # A mean average precision of at least this needs no other training images.
 _GOOD = 0.8  # A precision or recall that needs no advice.
 _WORTHWHILE = 0.1  # A gain in precision or recall.
 _KEPT = 0.9  # Share of the one figure that must stay when the other is raised.
@@ -73,11 +75,13 @@ class TrainingFacts:
         images: how many training images carry each label, in the order of the model.
         cross_validated: the headline figure by cross-validation on the training images, if known.
         learning_curve: of the headline figure over the number of all training images, if known.
+        composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
     """
 
     images: Sequence[int]
     cross_validated: float | None = None
     learning_curve: LearningCurve | None = None
+    composed: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def advise(
     rules = (
         _few_test_images,
         _test_images_differ,
+        _scenes_composed,
         _suspicious_labels,
         _labels_alike,
         _more_images,
@@ -155,13 +160,30 @@ def _few_test_images(findings: _Findings) -> Iterator[Advice]:
 
 def _test_images_differ(findings: _Findings) -> Iterator[Advice]:
     expected, headline = findings.training.cross_validated, findings.headline
-    if expected is None or expected <= max(headline.value + _FAR_ABOVE, headline.upper):
+    if findings.training.composed or expected is None or expected <= max(headline.value + _FAR_ABOVE, headline.upper):
         return
     text = (
         f"Cross-validation on the training images promised a {findings.figure} of {expected:.2f}, the test images give "
         f"{headline.value:.2f}: they differ from the training images. Train with images like those of the test."
     )
     yield Advice("TEST_IMAGES_DIFFER", text, images=findings.images(findings.mistakes))
+
+
+def _scenes_composed(findings: _Findings) -> Iterator[Advice]:
+    training, headline = findings.training, findings.headline
+    if not training.composed or headline.value >= _EXCELLENT:
+        return
+    promised = "" if training.cross_validated is None else f"; composed ones give {training.cross_validated:.2f}"
+    text = (
+        f"The model learned from composed scenes, and the test images give a {findings.figure} of "
+        f"{headline.value:.2f}{promised}. Give training images without labels that look like the surroundings in the "
+        "test images, and more pictures of the objects; or boxes on training photographs, which teach most."
+    )
+    single = findings.names(*np.flatnonzero(np.asarray(training.images) == 1).tolist())
+    if single:
+        names = ", ".join(f"'{name}'" for name in single)
+        text += f" There is one picture only of {names}."
+    yield Advice("SCENES_COMPOSED", text, single, findings.images(findings.mistakes))
 
 
 def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:

@@ -1,0 +1,72 @@
+"""What was tuned is kept outside of the training's folder, which goes when the training is killed."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightsmith_training.engine.classification import tuning_candidate
+from sightsmith_training.engine.classification.fine_tuning import Recipe
+from sightsmith_training.engine.classification.folds import plan_folds
+from sightsmith_training.engine.classification.tuning_candidate import TuningCandidate, TuningGround
+
+from .shapes import blank_head, patches, small_backbone
+
+
+class Elsewhere:
+    """Keeps copies of files in another folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.saved: list[str] = []
+
+    def save(self, file: Path) -> None:
+        self.saved.append(file.name)
+        shutil.copyfile(file, self.folder / file.name)
+
+    def restore(self, file: Path) -> None:
+        if not file.exists() and (self.folder / file.name).exists():
+            shutil.copyfile(self.folder / file.name, file)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Elsewhere:
+    (tmp_path / "elsewhere").mkdir()
+    return Elsewhere(tmp_path / "elsewhere")
+
+
+def candidate(folder: Path, elsewhere: Elsewhere) -> TuningCandidate:
+    folder.mkdir()
+    pixels, truth = patches(24)
+    split = plan_folds(truth, 0)[:1]
+    ground = TuningGround(pixels, truth, "softmax", split, folder, 3, 1, save=elsewhere.save, restore=elsewhere.restore)
+    return TuningCandidate("small", 0.001, small_backbone, lambda rows: blank_head(), Recipe(body_rate=0.01), ground)
+
+
+def test_a_race_goes_on_in_an_empty_folder(tmp_path: Path, elsewhere: Elsewhere) -> None:
+    killed, begun_again = candidate(tmp_path / "first", elsewhere), candidate(tmp_path / "second", elsewhere)
+    killed.train(0)
+    begun_again.train(0)
+    # Each epoch knows how long it took: none of them was trained again.
+    assert [tuned.epochs for tuned in begun_again._tuned] == [tuned.epochs for tuned in killed._tuned]
+    assert begun_again.score() == killed.score()
+    begun_again.train(1)
+    _, head, epochs = begun_again.train_on_all(lambda share: None)
+    last = candidate(tmp_path / "third", elsewhere)
+    for rung in (0, 1):
+        last.train(rung)
+    _, last_head, last_epochs = last.train_on_all(lambda share: None)
+    assert last_epochs == epochs
+    np.testing.assert_array_equal(last_head.weights, head.weights)
+
+
+def test_a_long_piece_is_saved_now_and_then(
+    tmp_path: Path, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning_candidate, "_SECONDS_BETWEEN_SAVES", 0.0)
+    tried = candidate(tmp_path / "first", elsewhere)
+    tried.train(0)
+    # After each of the first two epochs, as soon as the next one goes on, and at the end.
+    assert len(elsewhere.saved) == 3
+    assert len(set(elsewhere.saved)) == 1
