@@ -1,10 +1,12 @@
 """Settings of the labeling service, read from the environment (`SIGHTSMITH_…`)."""
 
 import os
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field
 
+from sightsmith.places import AllowedPlaces
 from sightsmith.settings import MEBIBYTE, Settings
 from sightsmith_labeling.embeddings.store import DEFAULT_BACKBONE
 
@@ -113,3 +115,12 @@ class LabelingSettings(Settings):
     review_claim_seconds: float = Field(default=3600.0, gt=0)
     review_item_days: float = Field(default=30.0, gt=0)
     max_compared_review_items: int = Field(default=10_000, ge=1)
+
+    @cached_property
+    def import_places(self) -> AllowedPlaces:
+        """The places that clients may import from.
+
+        Raises:
+            ValueError: if one of the URLs is neither of an object store nor of this machine.
+        """
+        return AllowedPlaces(self.import_sources, "SIGHTSMITH_IMPORT_SOURCES")

@@ -61,7 +61,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             details=ModelDetails(database, settings),
             copying=ModelCopying(database, objects, discarded, labeling),
             deleting=ModelDeleting(database, discarded, inference),
-            files=ModelFiles(models, objects),
+            files=ModelFiles(models, jobs, objects),
             cards=ModelCards(models, labeling),
             evaluations=Evaluations(database),
         )

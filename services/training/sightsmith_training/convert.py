@@ -55,6 +55,9 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         task_reason=job.task_reason or "",
         variants=VARIANTS[job.options.variants],
         max_variant_loss=job.options.max_variant_loss,
+        output_prefix=job.options.output_prefix,
+        report_files=map(report_file_message, job.report_files),
+        report_problems=job.report_problems,
     )
 
 
@@ -107,13 +110,19 @@ def model_message(model: Model) -> model_pb2.Model:
         report_files=map(report_file_message, model.report_files),
         variants=map(_variant, model.variants),
         recommendations=map(_recommendation, model.recommendations),
+        report_problems=model.report_problems,
     )
 
 
 def report_file_message(file: StoredReportFile) -> report_file_pb2.ReportFile:
     """A file of a report."""
     return report_file_pb2.ReportFile(
-        path=file.path, media_type=file.media_type, key=file.key, sha256=file.sha256, size_bytes=file.size_bytes
+        path=file.path,
+        media_type=file.media_type,
+        key=file.key,
+        sha256=file.sha256,
+        size_bytes=file.size_bytes,
+        output_uri=file.output_url,
     )
 
 

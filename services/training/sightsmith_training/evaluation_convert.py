@@ -176,6 +176,7 @@ def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:
         precision_interval=_interval(label.precision_interval),
         recall_interval=_interval(label.recall_interval),
         f1_interval=_interval(label.f1_interval),
+        training_image_count=label.training_images,
     )
 
 

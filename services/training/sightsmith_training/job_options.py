@@ -47,6 +47,7 @@ def options_from_proto(job: TrainingJob) -> TrainingOptions:
         preference=_wish("preference", job.preference, PREFERENCES, "balanced"),
         variants=_wish("variants", job.variants, VARIANTS, "auto"),
         max_variant_loss=_max_variant_loss(job),
+        output_prefix=job.output_prefix,
     )
 
 

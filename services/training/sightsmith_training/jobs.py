@@ -27,6 +27,7 @@ from sightsmith.names import EvaluationJobName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_training.engine.contract import Phase, Task, TrainingOptions
 from sightsmith_training.evaluations.selection import WantedImages
+from sightsmith_training.report_files import StoredReportFile
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import EvaluationJobRow, JobRow, Outbox, TrainingJobRevisionRow, TrainingJobRow
 
@@ -126,6 +127,8 @@ class TrainingJob(Job):
     task: Task | None = None
     task_reason: str | None = None
     model: str | None
+    report_files: list[StoredReportFile] = []
+    report_problems: list[str] = []
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from sightsmith_training.engine.contract import EmbeddingFile, Task, TrainingOpt
 from sightsmith_training.evaluations.selection import WantedImages
 from sightsmith_training.jobs import JobError, JobName, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.models import next_model_number
+from sightsmith_training.report_files import StoredReport
 from sightsmith_training.tables import EvaluationJobRow, JobRow, TrainingJobRow
 
 RowT = TypeVar("RowT", bound=JobRow)
@@ -193,6 +194,17 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
             row = await locked_row(session, self._rows, lease)
             row.task, row.task_reason = task, reason
             await record_change(session, row)
+
+    async def record_report(self, lease: Lease, report: StoredReport) -> None:
+        """Records the files that tell why it fails, which it is about to; only its end tells of them.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
+            row = await locked_row(session, self._rows, lease)
+            row.report_files = [file.model_dump() for file in report.files]
+            row.report_problems = list(report.problems)
 
     async def reserve_model_number(self, lease: Lease) -> int:
         """The number of the model that the job makes; the same one however often it is asked for.

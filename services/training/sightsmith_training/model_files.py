@@ -1,10 +1,11 @@
-"""The files of models, exported ones and those of reports, as they are downloaded."""
+"""The files of models and trainings, exported ones and those of reports, as they are downloaded."""
 
 from collections.abc import AsyncIterator
 
 from sightsmith.errors import InternalError, InvalidArgumentError, NotFoundError, OutOfRangeError
-from sightsmith.names import ModelName
+from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.objects import Objects
+from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.models import Models, StoredArtifact
 from sightsmith_training.report_files import StoredReportFile
 
@@ -12,8 +13,9 @@ from sightsmith_training.report_files import StoredReportFile
 class ModelFiles:
     """Finds and reads files."""
 
-    def __init__(self, models: Models, objects: Objects) -> None:
+    def __init__(self, models: Models, jobs: TrainingJobs, objects: Objects) -> None:
         self._models = models
+        self._jobs = jobs
         self._objects = objects
 
     async def find(self, name: ModelName, model_format: str, path: str, offset: int) -> StoredArtifact:
@@ -36,9 +38,10 @@ class ModelFiles:
                 return artifact
         raise NotFoundError(f"{name}: {model_format} {path[:200]}")
 
-    async def find_of_report(self, name: ModelName, path: str, offset: int) -> StoredReportFile:
-        """Finds a file of a model's report, by its name; otherwise as `find`."""
-        for file in (await self._models.get(name)).report_files:
+    async def find_of_report(self, name: ModelName | TrainingJobName, path: str, offset: int) -> StoredReportFile:
+        """Finds a file of the report of a model, or of a training that failed, by its name; otherwise as `find`."""
+        told = await (self._models.get(name) if isinstance(name, ModelName) else self._jobs.get(name))
+        for file in told.report_files:
             if file.path == path:
                 _check_offset(file, offset)
                 return file

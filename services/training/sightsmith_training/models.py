@@ -76,6 +76,7 @@ class Model:
     report_files: Sequence[StoredReportFile] = ()
     variants: Sequence[ModelVariant] = ()
     recommendations: Sequence[Recommendation] = ()
+    report_problems: Sequence[str] = ()
 
     @property
     def etag(self) -> str:
@@ -151,6 +152,7 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         library_versions=model.library_versions,
         artifacts=[artifact.model_dump() for artifact in model.artifacts],
         report_files=[file.model_dump() for file in model.report_files],
+        report_problems=list(model.report_problems),
         parity=model.parity.model_dump(),
         variants=[variant.model_dump() for variant in model.variants],
         recommendations=[recommendation.model_dump() for recommendation in model.recommendations],
@@ -237,6 +239,7 @@ def model_of(row: ModelRow) -> Model:
         report_files=[StoredReportFile.model_validate(file) for file in row.report_files],
         variants=[ModelVariant.model_validate(variant) for variant in row.variants],
         recommendations=[Recommendation.model_validate(recommendation) for recommendation in row.recommendations],
+        report_problems=row.report_problems,
     )
 
 

@@ -53,7 +53,7 @@ class Publisher:
         artifacts = [
             stored for file in result.artifacts for stored in await self._store(name, file, result, spec.output_dir)
         ]
-        report_files = await self._reports.publish(name, lease.snapshot, spec, result)
+        report = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
             row = await locked_row(session, TrainingJobRow, lease)
             now = utc_now()
@@ -76,7 +76,8 @@ class Publisher:
                 evaluation=result.evaluation,
                 training_seconds=(now - (row.start_time or now)).total_seconds(),
                 create_time=now,
-                report_files=report_files,
+                report_files=report.files,
+                report_problems=report.problems,
             )
             await add_model(session, model, result.predictions)
             row.model = str(name)
@@ -92,7 +93,7 @@ class Publisher:
             UnavailableError: if the database or the object store cannot be reached.
         """
         async with self._database.transaction() as session:
-            number = (await locked_row(session, lease)).model_number
+            number = (await locked_row(session, TrainingJobRow, lease)).model_number
         if number is not None:
             await self._objects.delete_prefix(f"models/{lease.name.project}/{model_id(number)}")
 

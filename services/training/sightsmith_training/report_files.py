@@ -1,16 +1,20 @@
 """Files of the report that comes out of a training."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from pydantic import BaseModel, ConfigDict
 
 
 class StoredReportFile(BaseModel):
-    """A file of a model's report in the object store.
+    """A file of a report in the object store.
 
     Attributes:
         path: its name, such as `report.html`.
         key: in the object store.
         sha256: hexadecimal digest of its bytes.
         size_bytes: its size.
+        output_url: where it was also written for the user; empty if it was not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -19,6 +23,7 @@ class StoredReportFile(BaseModel):
     key: str
     sha256: str
     size_bytes: int
+    output_url: str = ""
 
     @property
     def media_type(self) -> str:
@@ -27,3 +32,11 @@ class StoredReportFile(BaseModel):
             return "text/html; charset=utf-8"
         # Custom Labels calls its JSON Lines `.json`, too.
         return "application/json" if "Summary" in self.path else "application/x-ndjson"
+
+
+@dataclass(frozen=True)
+class StoredReport:
+    """The files of a report, and what is missing and why."""
+
+    files: Sequence[StoredReportFile] = ()
+    problems: Sequence[str] = ()

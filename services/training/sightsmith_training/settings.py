@@ -1,5 +1,6 @@
 """Settings of the training service and its workers."""
 
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -8,6 +9,7 @@ from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
 from sightsmith_training.engine.contract import DeviceWish
+from sightsmith_training.output_places import OutputPlaces
 
 
 class TrainingSettings(Settings):
@@ -27,6 +29,11 @@ class TrainingSettings(Settings):
 
     # How many of the images that a model was judged by are shown in its report, mistakes first.
     report_images: int = Field(default=300, ge=0)
+
+    # Places where users may have result files written, beside their project's own folder in the object store:
+    # `["s3://bucket/folder/"]`; and how long writing them may take.
+    output_roots: tuple[str, ...] = ()
+    output_timeout_seconds: float = Field(default=60.0, gt=0)
 
     # How often files of deleted models that could not be deleted at once are tried again.
     discard_seconds: float = Field(default=60.0, gt=0)
@@ -68,3 +75,12 @@ class TrainingSettings(Settings):
         if unknown := set(names) - set(known):
             raise ValueError(f"there are {', '.join(known)}, and no {', '.join(sorted(unknown))}")
         return names
+
+    @cached_property
+    def output_places(self) -> OutputPlaces:
+        """Where users may have result files written.
+
+        Raises:
+            ValueError: if one of the roots is neither of an object store nor of this machine.
+        """
+        return OutputPlaces(self.output_roots, self.object_store_url)

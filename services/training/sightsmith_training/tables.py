@@ -75,6 +75,9 @@ class TrainingJobRow(JobRow):
     task_reason: Mapped[str | None]
     # Reserved when a model is first published, so that a second try publishes under the same name.
     model_number: Mapped[int | None]
+    # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
+    report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
 class EvaluationJobRow(JobRow):
@@ -146,6 +149,8 @@ class ModelRow(Base):
     artifacts: Mapped[list[dict[str, Any]]]
     # `StoredReportFile`; none for models of old.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
+    # What is missing of them, and why.
+    report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     parity: Mapped[dict[str, Any]]
     # `ModelVariant` and `Recommendation` of the engine's contract; none for models of old.
     variants: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)

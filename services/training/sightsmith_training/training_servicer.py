@@ -27,6 +27,7 @@ class TrainingServicer(services.TrainingServiceServicer):
         self._jobs = jobs
         self._snapshots = snapshots
         self._keepalive_seconds = settings.watch_keepalive_seconds
+        self._output_places = settings.output_places
 
     async def CreateTrainingJob(self, request: api.CreateTrainingJobRequest, context: Context) -> jobs_api.TrainingJob:
         project = ProjectName.parse(request.parent, "parent").project
@@ -37,6 +38,7 @@ class TrainingServicer(services.TrainingServiceServicer):
         seed = _checked_seed(request.training_job.seed)
         request_id = request_id_from_proto(request.request_id)
         options = options_from_proto(request.training_job)
+        self._require_allowed(project, options.output_prefix)
         snapshot = await self._snapshots.find(name)
         return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))
 
@@ -69,6 +71,14 @@ class TrainingServicer(services.TrainingServiceServicer):
             else:
                 continue
             last_sent = time.monotonic()
+
+    def _require_allowed(self, project: str, output_prefix: str) -> None:
+        if not output_prefix:
+            return
+        try:
+            self._output_places.find(project, output_prefix)
+        except ValueError as error:
+            raise InvalidArgumentError.of_field("training_job.output_prefix", str(error)) from None
 
 
 def _checked_seed(seed: int) -> int:

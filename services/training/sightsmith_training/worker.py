@@ -20,6 +20,7 @@ from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limi
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import Lease, Leases
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
@@ -40,7 +41,8 @@ class Worker(JobWorker[Lease]):
         super().__init__(settings, leases, _jobs, _busy)
         self._training_leases = leases
         self._objects = Objects(open_object_store(settings.object_store_url))
-        self._reports = ReportPublishing(self._objects, settings.report_images)
+        outputs = ReportOutputs(settings.output_places, settings.output_timeout_seconds)
+        self._reports = ReportPublishing(self._objects, outputs, settings.report_images)
         self._publisher = Publisher(database, self._objects, leases, self._reports)
         self._processes = SpareProcess(settings.work_dir)
 
@@ -71,6 +73,8 @@ class Worker(JobWorker[Lease]):
         spec = await beat.beside(self._specify(lease, folder / _OUTPUT))
         outcome = await beat.beside(self._run_engine(lease, spec, beat))
         if isinstance(outcome, Failure):
+            report = await beat.beside(self._reports.publish_failure(lease.name, spec, outcome))
+            await self._training_leases.record_report(lease, report)
             return outcome
         beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
         await beat.beside(self._publisher.publish(lease, outcome, spec))

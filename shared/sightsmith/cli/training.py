@@ -16,6 +16,7 @@ from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
     MaxVariantLossOption,
+    OutputPrefixOption,
     PreferOption,
     Preferred,
     TaskOption,
@@ -57,6 +58,7 @@ def train_command(
     prefer: PreferOption = Preferred.BALANCED,
     variants: VariantsOption = WishedVariants.AUTO,
     max_variant_loss: MaxVariantLossOption = None,
+    output_prefix: OutputPrefixOption = "",
     with_unlabelled: Annotated[
         bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
     ] = False,
@@ -67,7 +69,7 @@ def train_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
-        wished = wishes(task, effort, budget, prefer, variants, max_variant_loss)
+        wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix)
         job = client.train(project, snapshot.name, seed, wished)
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
@@ -164,6 +166,10 @@ def follow_training(client: Client, job: TrainingJob, output: Output) -> Trainin
         for change in client.watch(job.name):
             _show(progress, task, change)
             job = change
+    if job.report_files:
+        name = TrainingJobName.parse(job.name)
+        told = f"sightsmith models report {name.project} --training {name.training_job}"
+        output.console.print(f"What is wrong with which image: {told}")
     return client.succeeded(job)
 
 

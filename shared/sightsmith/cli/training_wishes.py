@@ -58,6 +58,14 @@ VariantsOption = Annotated[
 MaxVariantLossOption = Annotated[
     float | None, typer.Option(help="How much macro-F1 or mAP a variant may lose; 0.01 if left out.", min=0, max=1)
 ]
+OutputPrefixOption = Annotated[
+    str,
+    typer.Option(
+        "--output-prefix",
+        help="Also write the result files of Custom Labels there: s3://BUCKET/FOLDER or file:///FOLDER, where the "
+        "server allows it, or a path in the project's own folder for outputs.",
+    ),
+]
 
 _TASKS = {
     WishedTask.AUTO: Model.TASK_UNSPECIFIED,
@@ -74,9 +82,11 @@ def wishes(
     prefer: Preferred,
     variants: WishedVariants = WishedVariants.AUTO,
     max_variant_loss: float | None = None,
+    output_prefix: str = "",
 ) -> TrainingJob:
     """A training job in which nothing but the wishes is said."""
     job = TrainingJob(
+        output_prefix=output_prefix,
         task=_TASKS[task],
         effort=TrainingJob.Effort.Value(f"EFFORT_{effort.upper()}"),
         preference=TrainingJob.Preference.Value(f"PREFERENCE_{prefer.upper()}"),

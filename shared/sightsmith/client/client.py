@@ -204,7 +204,7 @@ class Client:
             project: id of the project.
             snapshot: `projects/{project}/snapshots/{snapshot}`.
             seed: decides everything random; at least 0.
-            wishes: task, effort, budget and preference; everything is decided without them.
+            wishes: task, effort, budget, preference and `output_prefix`; everything is decided without them.
         """
         job = training_job_pb2.TrainingJob(snapshot=snapshot, seed=seed)
         if wishes is not None:
@@ -226,6 +226,11 @@ class Client:
             ),
             lambda page: page.training_jobs,
         )
+
+    def training_job(self, name: str) -> training_job_pb2.TrainingJob:
+        """A training, by `projects/{project}/trainingJobs/{training_job}`."""
+        with calling():
+            return self.training.GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name=name))
 
     def watch(self, job: str, after_revision: int = 0) -> Iterator[training_job_pb2.TrainingJob]:
         """Every change of a training after a revision, up to its end; reconnects when a connection breaks.
@@ -257,9 +262,7 @@ class Client:
         for change in self.watch(job):
             if change.state in _JOB_ENDED:
                 return self.succeeded(change)
-        with calling():
-            ended = self.training.GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name=job))
-        return self.succeeded(ended)
+        return self.succeeded(self.training_job(job))
 
     @staticmethod
     def succeeded(job: training_job_pb2.TrainingJob) -> training_job_pb2.TrainingJob:

@@ -14,7 +14,7 @@ from sightsmith.client.file_download import OnBytes, download_file
 
 
 class Reports:
-    """Gets the reports of models. `model` is `projects/{project}/models/{model}`.
+    """Gets the reports of models, `projects/{project}/models/{model}`, and of trainings that failed.
 
     Every method raises `SightsmithError` with the reason that the service gave.
     """
@@ -22,12 +22,12 @@ class Reports:
     def __init__(self, channel: grpc.Channel) -> None:
         self._stub = ReportServiceStub(channel)
 
-    def download(self, model: str, file: ReportFile, target: Path, on_bytes: OnBytes | None = None) -> None:
+    def download(self, name: str, file: ReportFile, target: Path, on_bytes: OnBytes | None = None) -> None:
         """Writes a file of a report, which is there only if it is whole.
 
         Args:
-            model: whose report it is.
-            file: one of the model's `report_files`.
+            name: whose report it is: the name of a model, or of a training job.
+            file: one of its `report_files`.
             target: the file to write; its folder must be there.
             on_bytes: told of the bytes as they come.
 
@@ -36,7 +36,7 @@ class Reports:
         """
 
         def chunks(offset: int) -> Iterator[bytes]:
-            request = pb.DownloadReportFileRequest(name=model, path=file.path, offset=offset)
+            request = pb.DownloadReportFileRequest(name=name, path=file.path, offset=offset)
             return (part.chunk for part in self._stub.DownloadReportFile(request))
 
         download_file(target, file.sha256, file.size_bytes, chunks, on_bytes)

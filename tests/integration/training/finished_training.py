@@ -23,13 +23,16 @@ from sightsmith_training.engine.contract import (
     Parity,
     Recommendation,
     SpecEntry,
+    TrainingOptions,
     TrainingResult,
     TrainingSpec,
 )
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.models import Model
+from sightsmith_training.output_places import OutputPlaces
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.snapshots import TrainableSnapshot
 from tests.integration.training.neighbours import Neighbours
@@ -73,18 +76,21 @@ class Workshop:
     neighbours: Neighbours
     folder: Path
     report_images: int = 300
+    output_roots: Sequence[str] = ()
 
-    async def publish(self, project: str, answers: Answers) -> Model:
+    async def publish(self, project: str, answers: Answers, output_prefix: str = "") -> Model:
         """Publishes a training of which this came."""
         entries = await self._entries(answers.images)
         snapshot = await self._snapshot(project, entries)
         leases = Leases(self.database, lease_seconds=60, max_attempts=2)
-        await TrainingJobs(self.database).create(project, snapshot, 7, None)
+        options = TrainingOptions(output_prefix=output_prefix)
+        await TrainingJobs(self.database).create(project, snapshot, 7, None, options)
         lease = await leases.claim()
         assert lease is not None
-        reports = ReportPublishing(self.objects, self.report_images)
+        outputs = ReportOutputs(OutputPlaces(self.output_roots, self.object_store_url), timeout_seconds=10)
+        reports = ReportPublishing(self.objects, outputs, self.report_images)
         publisher = Publisher(self.database, self.objects, leases, reports)
-        return await publisher.publish(lease, self._result(answers, entries), self._spec(entries))
+        return await publisher.publish(lease, self._result(answers, entries), self._spec(entries, options))
 
     async def _entries(self, images: Sequence[ImagePrediction]) -> list[SpecEntry]:
         """A training image and an unreadable one, and the judged images: every other has a thumbnail."""
@@ -132,7 +138,7 @@ class Workshop:
         self.neighbours.snapshots[name] = Snapshot(name=name, manifest_key=key, manifest_sha256=sha256)
         return TrainableSnapshot(name, key, sha256)
 
-    def _spec(self, entries: Sequence[SpecEntry]) -> TrainingSpec:
+    def _spec(self, entries: Sequence[SpecEntry], options: TrainingOptions) -> TrainingSpec:
         return TrainingSpec(
             entries=list(entries),
             object_store_url=self.object_store_url,
@@ -140,6 +146,7 @@ class Workshop:
             backbone_prefix="backbones",
             output_dir=self.folder,
             seed=7,
+            options=options,
         )
 
     def _export(self, export_format: ExportFormat) -> ExportedFile:

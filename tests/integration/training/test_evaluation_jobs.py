@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from click.testing import Result
 from google.protobuf import json_format
-from sightsmith.api.training.v1.evaluation_job_pb2 import EvaluationJob
 
 from sightsmith.api.labeling.v1.annotation_pb2 import BoundingBox
 from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.api.labeling.v1.snapshot_pb2 import LabelledBox, Snapshot, SnapshotEntry, SnapshotLabelCount
 from sightsmith.api.training.v1 import model_service_pb2 as pb
+from sightsmith.api.training.v1.evaluation_job_pb2 import EvaluationJob
 from sightsmith.api.training.v1.evaluation_pb2 import Evaluation
 from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.client import Client, SightsmithError

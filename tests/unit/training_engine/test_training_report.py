@@ -8,6 +8,8 @@ import pytest
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects, open_object_store
 from sightsmith_training.engine.contract import TrainingResult
+from sightsmith_training.output_places import OutputPlaces
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 
 from .conftest import Run
@@ -19,9 +21,11 @@ async def report(trained: Run, trained_project: Project) -> dict[str, Path]:
     """The files, by their names without project and version."""
     spec = trained_project.spec(crops(trained_project))
     store = open_object_store(spec.object_store_url)
-    publishing = ReportPublishing(Objects(store), most_thumbnails=300)
-    files = await publishing.publish(ModelName("p", "v1"), "projects/p/snapshots/1", spec, trained.result)
-    return {file.path.partition("-")[0]: trained_project.store / file.key for file in files}
+    outputs = ReportOutputs(OutputPlaces([], spec.object_store_url), timeout_seconds=10)
+    publishing = ReportPublishing(Objects(store), outputs, most_thumbnails=300)
+    report = await publishing.publish(ModelName("p", "v1"), "projects/p/snapshots/1", spec, trained.result)
+    assert not report.problems
+    return {file.path.partition("-")[0]: trained_project.store / file.key for file in report.files}
 
 
 def read(path: Path) -> list[dict]:

@@ -6,9 +6,9 @@ from typing import Any
 from sightsmith.api.labeling.v1 import import_export_service_pb2, import_job_pb2, uploaded_file_pb2
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DatasetName, ProjectName, UploadedFileName
+from sightsmith.places import AllowedPlaces
 from sightsmith_labeling.convert import timestamp
 from sightsmith_labeling.formats.convert import format_from_proto, format_to_proto
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.request import ExistingImages, ImportRequest
 from sightsmith_labeling.imports.uploaded_files import FileHeader, UploadedFile
 from sightsmith_labeling.jobs.convert import error_to_proto, progress_to_proto, state_to_proto

@@ -17,10 +17,10 @@ from sightsmith.database import Database, utc_now
 from sightsmith.errors import UnavailableError
 from sightsmith.images import ImageError
 from sightsmith.logs import get_logger
+from sightsmith.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.images import ImageState, Problem
 from sightsmith_labeling.imports.incoming import Size, StoredBytes, size_note
 from sightsmith_labeling.imports.object_tree import NO_PERMISSION
-from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.intake import Intake
 from sightsmith_labeling.tables import ImageRow
 

@@ -25,7 +25,6 @@ from sightsmith_labeling.imports.convert import (
     upload_header,
     uploaded_file_to_proto,
 )
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.report import report_chunks
 from sightsmith_labeling.imports.request import IMPORT_JOBS, ImportRequest
 from sightsmith_labeling.imports.uploaded_files import UploadedFiles, uploaded_files
@@ -54,7 +53,7 @@ class ImportExportServicer(ImportExportServiceServicer):
         self._datasets = datasets
         self._labels = labels
         self._objects = objects
-        self._places = AllowedPlaces(settings.import_sources)
+        self._places = settings.import_places
         self._max_rejected_fraction = settings.max_rejected_fraction
         self._export_days = settings.export_days
 

@@ -13,6 +13,7 @@ from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DatasetName, UploadedFileName
 from sightsmith.objects import Objects
+from sightsmith.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.datasets import Datasets
 from sightsmith_labeling.formats.file_trees import FolderTree, ReportingTree, open_tree
 from sightsmith_labeling.formats.records import ReadLimits
@@ -20,7 +21,6 @@ from sightsmith_labeling.formats.tree_index import TreeLimits
 from sightsmith_labeling.imports.dataset_source import DatasetSource
 from sightsmith_labeling.imports.object_tree import ObjectTree, access_code, unreadable
 from sightsmith_labeling.imports.own_images import OwnImages
-from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.imports.reading import FilesSource, OpenTree, Record
 from sightsmith_labeling.imports.request import ImportRequest
 from sightsmith_labeling.imports.uploaded_files import UploadedFiles

@@ -6,8 +6,8 @@ from typing import Any
 from sightsmith.api.labeling.v1 import job_pb2, validation_job_pb2, validation_service_pb2
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ProjectName, UploadedFileName
+from sightsmith.places import AllowedPlaces
 from sightsmith_labeling.convert import timestamp
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.jobs.convert import error_to_proto, progress_to_proto, state_to_proto
 from sightsmith_labeling.jobs.job import Job
 from sightsmith_labeling.validation.request import ManifestSource, RuleSet, ValidationFile, ValidationRequest

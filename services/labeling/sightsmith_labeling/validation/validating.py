@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from sightsmith.database import Database
 from sightsmith.names import UploadedFileName
 from sightsmith.objects import Objects
+from sightsmith.places import AllowedPlaces
 from sightsmith_labeling.datasets import Split
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.sources import download
 from sightsmith_labeling.imports.uploaded_files import UploadedFiles
 from sightsmith_labeling.jobs.job import JobName

@@ -11,9 +11,9 @@ from sightsmith.errors import FailedPreconditionError, NotFoundError
 from sightsmith.names import ProjectName, UploadedFileName
 from sightsmith.objects import Objects
 from sightsmith.paging import PageRequest
+from sightsmith.places import AllowedPlaces
 from sightsmith.rpc import Context
 from sightsmith.rpc.repeatable_requests import request_id_from_proto
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.uploaded_files import UploadedFiles, uploaded_files
 from sightsmith_labeling.jobs.convert import finding_to_proto, severity_from_proto
 from sightsmith_labeling.jobs.job import JobState
@@ -102,4 +102,4 @@ def validation_servicer(settings: LabelingSettings, database: Database, objects:
     """What answers about validations."""
     jobs = Jobs(database, settings.watch_interval_seconds, settings.watch_keepalive_seconds)
     files = uploaded_files(settings, database, objects)
-    return ValidationServicer(jobs, files, AllowedPlaces(settings.import_sources), objects)
+    return ValidationServicer(jobs, files, settings.import_places, objects)

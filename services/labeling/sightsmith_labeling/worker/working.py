@@ -16,7 +16,6 @@ from sightsmith_labeling.exports.exporting import ExportJobs
 from sightsmith_labeling.exports.request import EXPORT_JOBS, export_key
 from sightsmith_labeling.imports.fetcher import Fetcher, FetchLimits
 from sightsmith_labeling.imports.importing import ImportJobs
-from sightsmith_labeling.imports.places import AllowedPlaces
 from sightsmith_labeling.imports.sources import ImportSources
 from sightsmith_labeling.imports.uploaded_files import uploaded_files
 from sightsmith_labeling.intake import Intake, IntakeLimits
@@ -44,7 +43,7 @@ class BackgroundLoop(Protocol):
 def job_kinds(settings: LabelingSettings, database: Database, objects: Objects, intake: Intake) -> Sequence[JobKind]:
     """The kinds of jobs that the worker runs."""
     inference = service_channel(settings.inference_target, settings)
-    places = AllowedPlaces(settings.import_sources)
+    places = settings.import_places
     files = uploaded_files(settings, database, objects)
     return (
         SuggestionJobs(database, objects, inference, settings.max_message_bytes),
@@ -58,7 +57,7 @@ def background_loops(
     settings: LabelingSettings, database: Database, objects: Objects, intake: Intake
 ) -> Sequence[BackgroundLoop]:
     """What the worker does beside the jobs."""
-    places = AllowedPlaces(settings.import_sources)
+    places = settings.import_places
     fetch_limits = FetchLimits(settings.fetch_concurrency, settings.fetch_timeout_seconds, settings.max_image_bytes + 1)
     return (
         Embedder(settings, database),

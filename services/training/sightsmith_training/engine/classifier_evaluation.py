@@ -68,11 +68,12 @@ def evaluate(matches: ClassificationMatches, evaluated_on: EvaluatedOn, training
     accuracy = classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
     return Evaluation(
         evaluated_on=evaluated_on,
+        cross_validated=training.cross_validated,
         accuracy=accuracy.value,
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,
         macro_f1=figures.macro.f1,
-        per_label=label_evaluations(figures.labels, intervals.labels),
+        per_label=label_evaluations(figures.labels, intervals.labels, training),
         confusion_matrix=confusion_matrix(matches).tolist() if single else [],
         images=len(matches.images),
         mean_average_precision=figures.mean_average_precision,

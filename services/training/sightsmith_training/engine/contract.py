@@ -133,6 +133,7 @@ class TrainingOptions(_Frozen):
         variants: which variants of the ONNX model are tried.
         max_variant_loss: how much lower than the model's the macro-F1 of a variant may be, or a detector's mean average
             precision (IoU 0.50 … 0.95).
+        output_prefix: where the worker is to write result files, too; empty for nowhere.
     """
 
     task: TaskWish = "auto"
@@ -141,6 +142,7 @@ class TrainingOptions(_Frozen):
     preference: Preference = "balanced"
     variants: VariantWish = "auto"
     max_variant_loss: Share = 0.01
+    output_prefix: str = ""
 
     @property
     def tries_variants(self) -> bool:
@@ -380,6 +382,8 @@ class LabelEvaluation(_Frozen):
         precision_interval: of the precision.
         recall_interval: of the recall.
         f1_interval: of the F1.
+        training_images: how many images that the model learned from carry it; 0 where that is not known, as in
+            evaluations of old.
     """
 
     label: str
@@ -395,6 +399,7 @@ class LabelEvaluation(_Frozen):
     precision_interval: Interval | None = None
     recall_interval: Interval | None = None
     f1_interval: Interval | None = None
+    training_images: int = 0
 
 
 class Advice(_Frozen):
@@ -453,6 +458,8 @@ class Evaluation(_Frozen):
         advice: what would help, the most important first.
         detection: what only detectors have; None for classifiers.
         learning_curve: scores of models that learned from parts of the training images, few images first.
+        cross_validated: the headline figure on training images that the model did not learn from, before it was judged
+            by these; None if it is not known.
     """
 
     evaluated_on: EvaluatedOn
@@ -470,6 +477,7 @@ class Evaluation(_Frozen):
     advice: list[Advice] = []
     detection: DetectionEvaluation | None = None
     learning_curve: list[LearningPoint] = []
+    cross_validated: Share | None = None
 
 
 class ImagePrediction(_Frozen):

@@ -63,11 +63,12 @@ def evaluate_detector(matches: DetectionMatches, evaluated_on: EvaluatedOn, trai
     coco = figures.coco["all"]
     return Evaluation(
         evaluated_on=evaluated_on,
+        cross_validated=training.cross_validated,
         accuracy=_images_without_mistake(matches),
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,
         macro_f1=figures.macro.f1,
-        per_label=label_evaluations(figures.labels, intervals.labels),
+        per_label=label_evaluations(figures.labels, intervals.labels, training),
         confusion_matrix=matches.confusion.tolist(),
         images=len(matches.images),
         mean_average_precision=coco.ap50,

@@ -28,13 +28,17 @@ def advice_on(
 
 
 def label_evaluations(
-    figures: Sequence[LabelFigures | DetectedLabelFigures], intervals: Sequence[LabelIntervals]
+    figures: Sequence[LabelFigures | DetectedLabelFigures],
+    intervals: Sequence[LabelIntervals],
+    training: TrainingFacts,
 ) -> list[LabelEvaluation]:
     """Figures of each label, with how sure they are."""
-    return [_label_evaluation(*pair) for pair in zip(figures, intervals, strict=True)]
+    return [_label_evaluation(*of_label) for of_label in zip(figures, intervals, training.images, strict=True)]
 
 
-def _label_evaluation(figures: LabelFigures | DetectedLabelFigures, intervals: LabelIntervals) -> LabelEvaluation:
+def _label_evaluation(
+    figures: LabelFigures | DetectedLabelFigures, intervals: LabelIntervals, training_images: int
+) -> LabelEvaluation:
     average_precision = figures.coco.ap50 if isinstance(figures, DetectedLabelFigures) else figures.average_precision
     return LabelEvaluation(
         label=figures.label,
@@ -50,4 +54,5 @@ def _label_evaluation(figures: LabelFigures | DetectedLabelFigures, intervals: L
         precision_interval=bounds(intervals.precision),
         recall_interval=bounds(intervals.recall),
         f1_interval=bounds(intervals.f1),
+        training_images=training_images,
     )

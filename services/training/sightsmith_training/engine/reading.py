@@ -17,8 +17,6 @@ from sightsmith_training.engine.contract import SpecEntry, Violation
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.samples import Pixels
 
-_NAMED = 100
-
 
 @dataclass(frozen=True)
 class UnusableImage:
@@ -135,7 +133,7 @@ def too_many_unusable(unusable: Sequence[UnusableImage], images: int, limit: flo
     return TrainingError(
         "TOO_MANY_UNUSABLE_IMAGES",
         f"more than {limit:.0%} of {images} images cannot be used; the first: {first.entry.image} {first.problem}",
-        [Violation(field=image.entry.image, description=image.problem) for image in unusable[:_NAMED]],
+        [Violation(field=image.entry.image, description=image.problem) for image in unusable],
         unusable=len(unusable),
         images=images,
         max_unusable_fraction=limit,

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from sightsmith_training.engine.contract import ImagePrediction, SpecBox
 from sightsmith_training.engine.judging.comparison import Comparison, compare_classifiers, compare_detectors
-from sightsmith_training.engine.judging.detection_matches import DetectionMatches
+from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_at
 from sightsmith_training.engine.judging.matches import ClassificationMatches
-from sightsmith_training.evaluations.judged_images import JudgedImage
+from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
 from sightsmith_training.evaluations.judged_model import JudgedModel
+from sightsmith_training.evaluations.matching import Matches
 
 _IOUS = (0.5, 0.75)
 _SEED = 0
@@ -75,13 +76,15 @@ def compare(baseline: JudgedModel, candidate: JudgedModel) -> ModelComparison:
     labels = sorted({*baseline.rules.labels, *candidate.rules.labels})
     old = replace(baseline, answers=[_with_truth_of(before[image], after[image]) for image in common]).among(labels)
     new = replace(candidate, answers=[after[image] for image in common]).among(labels)
+    old_matches, new_matches = old.matches(), new.matches()
+    judged = judged_by(old_matches, old.answers), judged_by(new_matches, new.answers)
     return ModelComparison(
-        pairs=[ImagePair(*pair) for pair in zip(old.judged, new.judged, strict=True)],
+        pairs=[ImagePair(*pair) for pair in zip(*judged, strict=True)],
         baseline_only=len(before) - len(common),
         candidate_only=len(after) - len(common),
         relabelled=sum(_truth(before[image]) != _truth(after[image]) for image in common),
         differing_labels=sorted({*baseline.rules.labels} ^ {*candidate.rules.labels}),
-        figures=list(_figures(old, new)),
+        figures=list(_figures((old.name, new.name), old_matches, new_matches)),
     )
 
 
@@ -98,12 +101,11 @@ def _with_truth_of(answer: ImagePrediction, other: ImagePrediction) -> ImagePred
     return answer.model_copy(update={"true_labels": other.true_labels, "true_boxes": other.true_boxes})
 
 
-def _figures(baseline: JudgedModel, candidate: JudgedModel) -> Iterator[Comparison]:
-    names = baseline.name, candidate.name
-    for iou in _IOUS if baseline.rules.finds_boxes else _IOUS[:1]:
-        match baseline.matches(iou), candidate.matches(iou):
-            case DetectionMatches() as old, DetectionMatches() as new:
-                yield compare_detectors(names, old, new, _SEED)
-            case ClassificationMatches() as old, ClassificationMatches() as new:
-                yield compare_classifiers(names, old, new, _SEED, "macro-F1")
-                yield compare_classifiers(names, old, new, _SEED, "accuracy")
+def _figures(names: tuple[str, str], baseline: Matches, candidate: Matches) -> Iterator[Comparison]:
+    match baseline, candidate:
+        case DetectionMatches() as old, DetectionMatches() as new:
+            for iou in _IOUS:
+                yield compare_detectors(names, match_at(old, iou), match_at(new, iou), _SEED)
+        case ClassificationMatches() as old, ClassificationMatches() as new:
+            yield compare_classifiers(names, old, new, _SEED, "macro-F1")
+            yield compare_classifiers(names, old, new, _SEED, "accuracy")

@@ -1,6 +1,6 @@
 """The figures of an evaluation at other thresholds than it was made with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from sightsmith_training.engine.classifier_evaluation import evaluate
@@ -8,9 +8,10 @@ from sightsmith_training.engine.contract import Advice, EvaluatedOn, Evaluation
 from sightsmith_training.engine.detector_evaluation import evaluate_detector
 from sightsmith_training.engine.judging.advice import AdviceCode, TrainingFacts
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
+from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.evaluations.matching import Matches
 
-# For these more must be known of the training than is kept after it. What was said at its end stays.
+# For these more must be known of the training than evaluations of old tell. What was said at its end stays.
 _ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "SCENES_COMPOSED", "MORE_IMAGES", "SPLIT_LABEL"}
 _CODES = get_args(AdviceCode)
 
@@ -22,10 +23,7 @@ def evaluate_anew(matches: Matches, evaluated_on: EvaluatedOn) -> Evaluation:
         matches: of at least one image, at the thresholds that are to hold.
         evaluated_on: which images these are.
     """
-    unknown = TrainingFacts(images=[0] * len(matches.labels))
-    if isinstance(matches, DetectionMatches):
-        return evaluate_detector(matches, evaluated_on, unknown)
-    return evaluate(matches, evaluated_on, unknown)
+    return _evaluate(matches, evaluated_on, TrainingFacts(images=[0] * len(matches.labels)))
 
 
 def evaluate_again(evaluation: Evaluation, matches: Matches) -> Evaluation:
@@ -35,11 +33,32 @@ def evaluate_again(evaluation: Evaluation, matches: Matches) -> Evaluation:
         evaluation: as it was.
         matches: of the same images, at the thresholds that are to hold.
     """
-    fresh = evaluate_anew(matches, evaluation.evaluated_on)
-    kept = [advice for advice in evaluation.advice if advice.code in _ABOUT_TRAINING]
+    training = _training_facts(evaluation, matches.labels)
+    fresh = _evaluate(matches, evaluation.evaluated_on, training)
+    is_known = all(training.images)
+    kept = [advice for advice in evaluation.advice if advice.code in _ABOUT_TRAINING and not is_known]
     return fresh.model_copy(
         update={"advice": _in_order([*fresh.advice, *kept]), "learning_curve": evaluation.learning_curve}
     )
+
+
+def _evaluate(matches: Matches, evaluated_on: EvaluatedOn, training: TrainingFacts) -> Evaluation:
+    if isinstance(matches, DetectionMatches):
+        return evaluate_detector(matches, evaluated_on, training)
+    return evaluate(matches, evaluated_on, training)
+
+
+def _training_facts(evaluation: Evaluation, labels: Sequence[str]) -> TrainingFacts:
+    """What an evaluation tells of the training: of one of old, that no label had an image."""
+    known = {label.label: label.training_images for label in evaluation.per_label}
+    images = [known.get(label, 0) for label in labels]
+    if not all(images):
+        return TrainingFacts(images)
+    points = evaluation.learning_curve
+    curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
+    # A model of composed scenes that is not told so is too good for any advice that depends on it.
+    composed = any(advice.code == "SCENES_COMPOSED" for advice in evaluation.advice)
+    return TrainingFacts(images, evaluation.cross_validated, curve, composed)
 
 
 def _in_order(advice: Iterable[Advice]) -> list[Advice]:

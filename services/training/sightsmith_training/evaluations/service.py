@@ -133,7 +133,7 @@ def _require_comparable(baseline: JudgedModel, candidate: JudgedModel) -> None:
 
 
 def _compare(baseline: JudgedModel, candidate: JudgedModel) -> "ModelComparison":
-    # Not at the start of the service, because what tells significance takes a second to load.
+    # Not at the start of the service, because what tells significance takes a third of a second to load.
     from sightsmith_training.evaluations.comparing import compare
 
     return compare(baseline, candidate)

@@ -5,7 +5,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, literal, select, update
+from sqlalchemy import column, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith_training.engine.contract import ImagePrediction
@@ -15,6 +16,10 @@ from sightsmith_training.evaluations.matching import Rules
 from sightsmith_training.tables import EvaluatedImageRow, EvaluationRow
 
 _ANSWER = ("image", "source", "width", "height", "true_labels", "true_boxes", "scores", "detections")
+# What depends on the rules.
+_VERDICT = ("rank", "predicted_labels", "confidence", "true_positives", "false_positives", "false_negatives")
+_TOLD = [column(name, EvaluatedImageRow.__table__.c[name].type) for name in ("image", *_VERDICT)]
+_ROWS_AT_ONCE = 1000
 
 
 async def add_images(
@@ -31,9 +36,16 @@ async def add_images(
 
 async def change_verdicts(session: AsyncSession, evaluation_id: uuid.UUID, judged: Sequence[JudgedImage]) -> None:
     """Writes what the answers mean by other rules than before."""
-    rows = [{"evaluation_id": evaluation_id, "image": one.answer.image, **_verdict(one)} for one in judged]
-    if rows:
-        await session.execute(update(EvaluatedImageRow), rows)
+    for begin in range(0, len(judged), _ROWS_AT_ONCE):
+        rows = [{"image": one.answer.image, **_verdict(one)} for one in judged[begin : begin + _ROWS_AT_ONCE]]
+        # One statement for many rows: thousands of statements take seconds, and hold the model's lock meanwhile.
+        told = func.jsonb_to_recordset(literal(rows, JSONB)).table_valued(*_TOLD).render_derived(with_types=True)
+        await session.execute(
+            update(EvaluatedImageRow)
+            .where(EvaluatedImageRow.evaluation_id == evaluation_id, EvaluatedImageRow.image == told.c.image)
+            .values({name: told.c[name] for name in _VERDICT}),
+            execution_options={"synchronize_session": False},
+        )
 
 
 def copy_of(original: EvaluationRow) -> EvaluationRow:
@@ -66,7 +78,7 @@ def answer_of(row: EvaluatedImageRow) -> ImagePrediction:
 
 
 def _verdict(judged: JudgedImage) -> dict[str, Any]:
-    """The columns that depend on the rules."""
+    """The columns of `_VERDICT`."""
     return {
         "rank": judged.rank,
         "predicted_labels": judged.predicted_labels,

@@ -64,7 +64,7 @@ async def change_thresholds(session: AsyncSession, row: ModelRow, wanted: Thresh
 def _judge_again(
     evaluation: Evaluation, rules: Rules, answers: Sequence[ImagePrediction]
 ) -> tuple[Evaluation, list[JudgedImage]]:
-    # Not at the start of the service, because what makes intervals takes a second to load.
+    # Not at the start of the service, because what makes intervals takes a third of a second to load.
     from sightsmith_training.evaluations.figures import evaluate_again
 
     matches = match(rules, answers)

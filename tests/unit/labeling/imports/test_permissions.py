@@ -13,12 +13,12 @@ from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.images import ImageLimits
 from sightsmith.objects import Objects
+from sightsmith.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.formats.records import FormatError
 from sightsmith_labeling.formats.tree_index import TreeLimits
 from sightsmith_labeling.images import Problem
 from sightsmith_labeling.imports.fetcher import Fetcher, FetchLimits
 from sightsmith_labeling.imports.object_tree import ObjectTree, access_code
-from sightsmith_labeling.imports.places import AllowedPlaces, Place, store_of
 from sightsmith_labeling.imports.sources import download
 from sightsmith_labeling.intake import Intake, IntakeLimits
 
@@ -66,7 +66,7 @@ def test_a_bucket_that_may_not_be_listed_has_a_code(closed_bucket: Place) -> Non
 
 async def test_an_image_that_may_not_be_read_has_a_code(closed_bucket: Place, tmp_path: Path) -> None:
     intake = Intake(Objects(LocalStore(tmp_path)), IntakeLimits(ImageLimits(), thumbnail_side=64, processes=1))
-    places = AllowedPlaces(["s3://closed/"])
+    places = AllowedPlaces(["s3://closed/"], "SIGHTSMITH_IMPORT_SOURCES")
     fetcher = Fetcher(Database("postgresql+psycopg://nowhere/none"), intake, places, FetchLimits(1, 5.0, 1000))
     outcome = await fetcher._fetch("s3://closed/1.jpg", asyncio.Semaphore(1))
     assert isinstance(outcome, Problem)

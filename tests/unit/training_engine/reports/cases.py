@@ -8,6 +8,7 @@ from PIL import Image
 
 from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, SpecBox, SpecEntry
 from sightsmith_training.engine.evaluation import bounds, label_evaluations
+from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_detections
@@ -36,14 +37,14 @@ def classified(seed: int, images: int = 12, labels: int = 3, *, single_label: bo
     return match_labels(labelled, names(labels), scores, np.full(labels, 0.5), single_label=single_label)
 
 
-def detected(seed: int, images: int = 12, labels: int = 3) -> DetectionMatches:
+def detected(seed: int, images: int = 12, labels: int = 3, iou: float = 0.5) -> DetectionMatches:
     random = np.random.default_rng(seed)
     labelled = [
         _labelled(number, boxes=(boxes := _boxes(random)), box_labels=random.integers(0, labels, len(boxes)))
         for number in range(images)
     ]
     answers = [_answer(random, image, labels) for image in labelled]
-    return match_detections(labelled, names(labels), answers, np.full(labels, 0.5))
+    return match_detections(labelled, names(labels), answers, np.full(labels, 0.5), iou)
 
 
 def data_for(matches: Matches, **changes) -> TrainingData:
@@ -104,7 +105,7 @@ def evaluation_of(matches: Matches, **changes) -> Evaluation:
         "macro_recall": figures.macro.recall,
         "macro_f1": figures.macro.f1,
         "macro_f1_interval": bounds(intervals.macro_f1),
-        "per_label": label_evaluations(figures.labels, intervals.labels),
+        "per_label": label_evaluations(figures.labels, intervals.labels, TrainingFacts([9] * len(matches.labels))),
         "confusion_matrix": [],
         "images": len(matches.images),
         "calibration_error": 0.1,

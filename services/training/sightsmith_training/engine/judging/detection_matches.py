@@ -1,7 +1,7 @@
 """What a detector says of images beside the boxes labelled on them: the one set of matches behind all its figures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +206,13 @@ def match_detections(
             0
         ],
     )
+
+
+def match_at(matches: DetectionMatches, iou: float) -> DetectionMatches:
+    """The same boxes matched at another IoU, which is not less than `COUNTING_IOU`: who overlaps whom is known."""
+    nothing = np.zeros((1, len(matches.truths.labels)), dtype=np.bool_)
+    partners = match_same_label(matches.detections, matches.truths, matches.pairs, np.array([iou]), nothing)[0]
+    return replace(matches, iou=iou, partners=partners)
 
 
 def match_same_label(

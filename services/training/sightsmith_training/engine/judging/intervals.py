@@ -7,10 +7,10 @@ of one. Wilson's score interval (1927) does, but takes predictions for independe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
 
 from sightsmith_training.engine.judging.arrays import Floats
 from sightsmith_training.engine.judging.counts import Counts, ratio
@@ -110,7 +110,7 @@ def wilson(shares: Floats, trials: Floats) -> tuple[Floats, Floats]:
     Returns:
         The lower and the upper bounds.
     """
-    z = norm.ppf((1 + CONFIDENCE) / 2)
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     weight = z**2 / (trials + z**2)
     centre = (1 - weight) * shares + weight / 2
     half = np.sqrt((1 - weight) * weight * shares * (1 - shares) + weight**2 / 4)
@@ -137,7 +137,7 @@ def _mean_average_precision_interval(matches: DetectionMatches, seed: int, resam
 
 def _headline_interval(headline: Headline, lower: Floats, upper: Floats, seed: int, resamples: int) -> Interval:
     value = headline(np.ones((1, headline.images)))
-    drawn = bootstrap(headline, headline.images, seed, resamples)
+    drawn = bootstrap(headline.for_draws, headline.images, seed, resamples)
     return _wider(value, drawn[:, None], lower, upper)[0]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from sightsmith_training.engine.judging.arrays import Floats
 
@@ -52,6 +51,9 @@ def fit_learning_curve(images: Sequence[float], scores: Sequence[float]) -> Lear
     sizes, reached = np.asarray(images, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if len(np.unique(sizes)) < _LEAST_SIZES:
         return None
+    # Not at the start of those who only read curves: it takes a third of a second to load.
+    from scipy.optimize import least_squares
+
     # Measured in the smallest size, so that the numbers to be fitted are all of about 1.
     unit = float(sizes.min())
 

@@ -1,6 +1,6 @@
 """What is written about a finished training: Custom Labels' six files, and a page for people."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -96,31 +96,42 @@ class FinishedTraining:
         yield "libraries", ", ".join(f"{name} {version}" for name, version in sorted(result.library_versions.items()))
 
 
-def write_training_report(
-    folder: Path, training: FinishedTraining, thumbnail: Thumbnail, most_thumbnails: int
-) -> list[Path]:
-    """Writes seven files, all from the same matches.
+def result_file_writers(folder: Path, training: FinishedTraining) -> Mapping[str, Callable[[], list[Path]]]:
+    """What writes Custom Labels' six files, all from the same matches, in two parts by what they are called.
+
+    One part does not need the other. Each returns its files, and raises OSError if they cannot be written.
 
     Args:
         folder: an existing folder.
         training: what they tell of.
+    """
+    matches, result, model = training.matches, training.result, str(training.model)
+    return {
+        "manifest files": lambda: write_manifest_files(folder, training.data),
+        "evaluation files": lambda: write_evaluation_files(
+            folder, training.data, matches, result.evaluation, model, training.end_time
+        ),
+    }
+
+
+def write_page(folder: Path, training: FinishedTraining, thumbnail: Thumbnail, most_thumbnails: int) -> Path:
+    """Writes the page for people, from the same matches as the other files.
+
+    Args:
+        folder: an existing folder.
+        training: what it tells of.
         thumbnail: makes a small JPEG of an image that `training.shown(most_thumbnails)` lists.
-        most_thumbnails: how many judged images the page shows; those with mistakes come first.
+        most_thumbnails: how many judged images it shows; those with mistakes come first.
 
     Returns:
-        The files.
+        The file.
 
     Raises:
-        OSError: if they cannot be written.
+        OSError: if it cannot be written.
     """
-    data, model = training.data, str(training.model)
     page = folder / PAGE
     write_html_report(page, training.page, thumbnail, most_thumbnails)
-    return [
-        *write_manifest_files(folder, data),
-        *write_evaluation_files(folder, data, training.matches, training.result.evaluation, model, training.end_time),
-        page,
-    ]
+    return page
 
 
 def _tried(candidate: Candidate, is_chosen: bool) -> TriedCandidate:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "training_0011"
+revision = "training_0010"
 down_revision = "training_0009"
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from sightsmith.errors import InvalidArgumentError
-from sightsmith_labeling.imports.places import AllowedPlaces, Place
+from sightsmith.places import AllowedPlaces, Place
 
-PLACES = AllowedPlaces(["s3://shop/images/", "s3://open"])
+SETTING = "SIGHTSMITH_IMPORT_SOURCES"
+PLACES = AllowedPlaces(["s3://shop/images/", "s3://open"], SETTING)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +40,10 @@ def test_everything_else_is_refused(url: str) -> None:
 
 
 def test_nothing_is_allowed_unless_the_operator_says_so() -> None:
-    with pytest.raises(ValueError, match="SIGHTSMITH_IMPORT_SOURCES"):
-        AllowedPlaces([]).find("s3://shop/1.jpg")
+    with pytest.raises(ValueError, match=SETTING):
+        AllowedPlaces([], SETTING).find("s3://shop/1.jpg")
     with pytest.raises(ValueError, match="must look like"):
-        AllowedPlaces(["/data"])
+        AllowedPlaces(["/data"], SETTING)
 
 
 def test_a_folder_is_left_by_no_link_and_no_code(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_folder_is_left_by_no_link_and_no_code(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").touch()
     (inside / "1.jpg").touch()
     (inside / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    places = AllowedPlaces([f"{inside.as_uri()}/"])
+    places = AllowedPlaces([f"{inside.as_uri()}/"], SETTING)
     assert places.find(f"{inside.as_uri()}/1.jpg") == Place("file", "", str(inside / "1.jpg")[1:])
     for url in ("link.jpg", "..%2Fsecret.jpg", "%2e%2e/secret.jpg", "../secret.jpg"):
         with pytest.raises(ValueError, match=r"leads out|must have no"):

@@ -1,4 +1,4 @@
-"""Places outside Sightsmith that clients may import from: only what the operator allows is ever opened."""
+"""Places outside Sightsmith that clients may name: only what the operator allows is ever read or written."""
 
 import os
 from collections.abc import Sequence
@@ -65,13 +65,18 @@ class Place:
 class AllowedPlaces:
     """The places that the operator allows."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], setting: str) -> None:
         """Reads the places.
 
+        Args:
+            urls: of the places; everything below them is allowed, too.
+            setting: by which they were given, for those who must ask for more.
+
         Raises:
-            ValueError: if one of the URLs is not of a kind that can be imported from.
+            ValueError: if one of the URLs is neither of an object store nor of this machine.
         """
         self._allowed = tuple(Place.parse(url) for url in urls)
+        self._setting = setting
 
     @property
     def stores(self) -> frozenset[str]:
@@ -97,9 +102,7 @@ class AllowedPlaces:
         """
         place = Place.parse(url)
         if not any(place.is_below(allowed) for allowed in self._allowed):
-            raise ValueError(
-                f"{url[:200]} is not below a place that SIGHTSMITH_IMPORT_SOURCES of this server allows to import from"
-            )
+            raise ValueError(f"{url[:200]} is not below a place that {self._setting} of this server allows")
         if place.scheme == "file":
             self._require_no_way_out(place, url)
         return place
@@ -109,7 +112,7 @@ class AllowedPlaces:
         real = os.path.realpath(f"/{place.key}")
         folders = (os.path.realpath(f"/{allowed.key}") for allowed in self._allowed if allowed.scheme == "file")
         if not any(real == folder or real.startswith(_as_folder(folder)) for folder in folders):
-            raise ValueError(f"{url[:200]} leads out of the folders that this server allows to import from")
+            raise ValueError(f"{url[:200]} leads out of the folders that {self._setting} of this server allows")
 
 
 @lru_cache(maxsize=_BUCKETS_OPEN)
