@@ -89,12 +89,18 @@ async def client(
 
 
 @pytest.fixture(scope="session")
-async def main(client: InferenceClient) -> str:
-    """A deployment of `alpha` by ONNX Runtime, which tests leave as they find it."""
+async def deployed(client: InferenceClient) -> str:
+    """A deployment of `alpha` by ONNX Runtime."""
     await client.create("main", model=ALPHA)
     await client.wait_running("main", ALPHA)
-    await client.wait_predicting("main", png(7))
     return "main"
+
+
+@pytest.fixture
+async def main(client: InferenceClient, deployed: str) -> str:
+    """A deployment of `alpha` that answers. Tests leave it as they find it, but for what they kill coming back."""
+    await client.wait_predicting(deployed, png(7))
+    return deployed
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from sightsmith.objects import Objects
 from sightsmith.settings import Settings
 from sightsmith_training.jobs import JobError, JobState, TrainingJobs
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
+from sightsmith_training.output_places import OutputPlaces
 from sightsmith_training.publishing import Publisher
+from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
@@ -30,8 +32,9 @@ async def lease(jobs: TrainingJobs, leases: Leases, project: str, snapshot_of: S
 
 
 @pytest.fixture
-def publisher(database: Database, objects: Objects, leases: Leases) -> Publisher:
-    return Publisher(database, objects, leases, ReportPublishing(objects, 0))
+def publisher(database: Database, objects: Objects, leases: Leases, server_settings: Settings) -> Publisher:
+    outputs = ReportOutputs(OutputPlaces([], server_settings.object_store_url), timeout_seconds=10)
+    return Publisher(database, objects, leases, ReportPublishing(objects, outputs, 0))
 
 
 async def test_files_of_a_model_that_does_not_come_to_be_are_deleted(

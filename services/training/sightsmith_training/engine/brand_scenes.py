@@ -86,7 +86,11 @@ def compose_brand_scenes(job: Job, wanted: DetectionSamples, advance: Callable[[
     backgrounds = others.pixels[: sum(entry.split == "train" for entry in others.entries)]
     materials = _divide(_logos(pictures, samples.labels), backgrounds, job.spec.seed)
     squares, labellings = _compose(
-        job, materials, len(samples.labels), side, lambda share: advance(_READING + (1 - _READING) * share)
+        job,
+        materials,
+        scene_count(job, len(samples.labels)),
+        side,
+        lambda share: advance(_READING + (1 - _READING) * share),
     )
     given = DetectorInput(
         squares=squares,
