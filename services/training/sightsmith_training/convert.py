@@ -201,6 +201,7 @@ def _candidate(candidate: Candidate) -> model_pb2.Candidate:
         parameters=candidate.parameters,
         search_duration=_duration(candidate.seconds),
         milliseconds_per_image=candidate.milliseconds_per_image,
+        network_share=candidate.network_share,
         dropped_reason=candidate.dropped,
     )
 

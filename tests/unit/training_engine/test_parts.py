@@ -43,6 +43,18 @@ def test_progress_never_goes_back_and_ends_at_the_end() -> None:
     assert list(meter.seconds) == ["reading", "embedding"]
 
 
+def test_what_is_new_is_told_at_once_until_the_phase_ends() -> None:
+    sent: list[Progress] = []
+    meter = ProgressMeter({"searching": 1.0, "fitting": 1.0}, sent.append)
+    meter.enter("searching")
+    meter.note("a probe", {})
+    meter.note("a probe", {"macro_f1": 0.5})
+    meter.note("another probe", {"macro_f1": 0.6})
+    meter.enter("fitting")
+    told = [(message.activity, message.metrics) for message in sent]
+    assert told == [("", {}), ("a probe", {}), ("another probe", {"macro_f1": 0.6}), ("", {})]
+
+
 def test_what_was_in_vain_takes_no_percentage_back() -> None:
     sent: list[Progress] = []
     meter = ProgressMeter({"reading": 1.0, "searching": 8.0, "checking": 1.0}, sent.append)

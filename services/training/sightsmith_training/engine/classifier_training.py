@@ -238,6 +238,7 @@ class _ClassifierTraining:
                 device=device,
                 save=checkpoints.save,
                 restore=checkpoints.restore,
+                note=self._meter.note,
             )
             budget = Budget(self._job.seconds_left - kept_back_seconds)
             return search(given, wish, budget, partial(self._tell, samples))
@@ -318,14 +319,18 @@ class _ClassifierTraining:
         curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
         facts = TrainingFacts(samples.truth[: samples.training].sum(axis=0).tolist(), found.chosen.mean, curve)
         evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
+        chosen = _candidate(found.chosen, self._backbones)
+        chosen = chosen.model_copy(update={"network_share": found.network_share})
         result = TrainingResult(
             task=self._job.decision.task,
             task_reason=self._job.decision.reason,
             labels=samples.labels,
             thresholds=thresholds.tolist(),
             image_side=IMAGE_SIDE,
-            chosen=_candidate(found.chosen, self._backbones),
-            candidates=[_candidate(trial, self._backbones) for trial in found.trials],
+            chosen=chosen,
+            candidates=[
+                chosen if trial is found.chosen else _candidate(trial, self._backbones) for trial in found.trials
+            ],
             seed=self._spec.seed,
             training_images=samples.training,
             test_images=samples.test,

@@ -269,6 +269,8 @@ class Candidate(_Frozen):
         seconds: that trying it took.
         milliseconds_per_image: on an ordinary core; 0 if it was not told.
         dropped: why it was not chosen, in plain words; empty for the chosen one.
+        network_share: share of the time of the last training's steps that was spent in the network, and not on reading
+            and altering images; None where the network was not trained, and for those that were not chosen.
         licences: SPDX identifiers of the licences of pretrained weights, by backbone; empty in results of old.
     """
 
@@ -284,6 +286,7 @@ class Candidate(_Frozen):
     seconds: float = 0.0
     milliseconds_per_image: float = 0.0
     dropped: str = ""
+    network_share: Share | None = None
     licences: dict[str, str] = {}
 
 
@@ -585,13 +588,24 @@ class Answers(_Frozen):
 
 
 class Progress(_Frozen):
-    """Where the job stands. `percent` covers the whole job and never falls; `best_score` is the best candidate's."""
+    """Where the job stands.
+
+    Attributes:
+        phase: what is done.
+        percent: of the whole job; it never falls.
+        remaining_seconds: to its end; None while that cannot be told.
+        best_score: the best candidate's.
+        activity: what exactly is done, for people; may be empty.
+        metrics: figures of the candidate at hand, by name.
+    """
 
     kind: Literal["progress"] = "progress"
     phase: Phase
     percent: float = Field(ge=0, le=100)
     remaining_seconds: float | None = None
     best_score: float | None = None
+    activity: str = ""
+    metrics: dict[str, float] = {}
 
 
 class Failure(_Frozen):

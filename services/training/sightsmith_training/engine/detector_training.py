@@ -164,14 +164,16 @@ class _DetectorTraining:
             found.judgement.map_50 if found.judgement else None,
             composed=self._job.decision.composes_scenes,
         )
+        chosen = _candidate(found.chosen) if found.chosen else _untried(found)
+        chosen = chosen.model_copy(update={"network_share": found.network_share})
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
             labels=samples.labels,
             thresholds=found.thresholds.tolist(),
             image_side=found.side,
-            chosen=_candidate(found.chosen) if found.chosen else _untried(found),
-            candidates=[_candidate(trial) for trial in found.trials],
+            chosen=chosen,
+            candidates=[chosen if trial is found.chosen else _candidate(trial) for trial in found.trials],
             seed=self._spec.seed,
             training_images=samples.training,
             test_images=samples.test,
@@ -219,6 +221,7 @@ class _DetectorTraining:
             device=self._spec.device,
             save=checkpoints.save,
             restore=checkpoints.restore,
+            note=self._meter.note,
         )
         judged = _judging_seconds(samples, self._side, self._job.threads)
         kept_back = _EXPORT_SECONDS + judged + _variant_seconds(samples, self._side, self._job)

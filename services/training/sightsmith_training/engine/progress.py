@@ -9,6 +9,14 @@ _SECONDS_BETWEEN_MESSAGES = 0.25
 _SHARE_NEEDED_FOR_AN_ESTIMATE = 0.02
 
 
+Note = Callable[[str, Mapping[str, float]], None]
+"""Called with what exactly is done, for people, and with figures of it by name."""
+
+
+def no_note(activity: str, metrics: Mapping[str, float]) -> None:
+    """For those who want no notes."""
+
+
 class ProgressMeter:
     """Adds up phases of known relative cost and tells how far the job is.
 
@@ -32,6 +40,8 @@ class ProgressMeter:
         self._finished_cost = 0.0
         self._share = 0.0
         self._best_score: float | None = None
+        self._activity = ""
+        self._metrics: dict[str, float] = {}
         self._told_before = 0.0
         self._started = self._phase_started = time.monotonic() if started is None else started
         self._sent = -_SECONDS_BETWEEN_MESSAGES
@@ -63,15 +73,22 @@ class ProgressMeter:
         if phase != self._phase:
             self._finished_cost += self._costs[self._phase]
         self._phase, self._share = phase, 0.0
+        self._activity, self._metrics = "", {}
         self._tell()
+
+    def note(self, activity: str, metrics: Mapping[str, float]) -> None:
+        """Says what exactly is done in the current phase, with figures by name."""
+        is_news = activity != self._activity
+        self._activity, self._metrics = activity, dict(metrics)
+        # Something new may take long, so it is told at once.
+        self._tell_now_and_then(is_news)
 
     def advance(self, share: float, best_score: float | None = None) -> None:
         """Says how much of the current phase is done, 0 to 1; a step back is ignored."""
         self._share = min(1.0, max(self._share, share))
         if best_score is not None:
             self._best_score = best_score
-        if time.monotonic() - self._sent >= _SECONDS_BETWEEN_MESSAGES:
-            self._tell()
+        self._tell_now_and_then()
 
     def finish(self) -> None:
         """Ends the last phase."""
@@ -90,6 +107,10 @@ class ProgressMeter:
         cost = self._finished_cost + self._share * self._costs[self._phase]
         return min(1.0, cost / sum(self._costs.values()))
 
+    def _tell_now_and_then(self, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._sent >= _SECONDS_BETWEEN_MESSAGES:
+            self._tell()
+
     def _tell(self) -> None:
         self._sent = time.monotonic()
         done = self._done
@@ -102,6 +123,8 @@ class ProgressMeter:
                 percent=round(100 * (self._told_before + (1 - self._told_before) * done), 1),
                 remaining_seconds=remaining,
                 best_score=self._best_score,
+                activity=self._activity,
+                metrics=self._metrics,
             )
         )
 

@@ -10,6 +10,7 @@ from sightsmith_training.engine.classification import tuning_candidate
 from sightsmith_training.engine.classification.fine_tuning import Recipe
 from sightsmith_training.engine.classification.folds import plan_folds
 from sightsmith_training.engine.classification.tuning_candidate import TuningCandidate, TuningGround
+from sightsmith_training.engine.progress import Note, no_note
 
 from .shapes import blank_head, patches, small_backbone
 
@@ -36,12 +37,25 @@ def elsewhere(tmp_path: Path) -> Elsewhere:
     return Elsewhere(tmp_path / "elsewhere")
 
 
-def candidate(folder: Path, elsewhere: Elsewhere) -> TuningCandidate:
+def candidate(folder: Path, elsewhere: Elsewhere, note: Note = no_note) -> TuningCandidate:
     folder.mkdir()
     pixels, truth = patches(24)
     split = plan_folds(truth, 0)[:1]
-    ground = TuningGround(pixels, truth, "softmax", split, folder, 3, 1, save=elsewhere.save, restore=elsewhere.restore)
+    kept = {"save": elsewhere.save, "restore": elsewhere.restore}
+    ground = TuningGround(pixels, truth, "softmax", split, folder, 3, 1, note=note, **kept)
     return TuningCandidate("small", 0.001, small_backbone, lambda rows: blank_head(), Recipe(body_rate=0.01), ground)
+
+
+def test_it_tells_what_is_trained_and_how_it_went(tmp_path: Path, elsewhere: Elsewhere) -> None:
+    notes = []
+    candidate(tmp_path / "told", elsewhere, lambda *note: notes.append(note)).train(0)
+    (before, nothing), (after, figures) = notes
+    assert before == after
+    assert before.startswith("fine_tuning small (body_rate 0.01): to epoch 3, ")
+    assert nothing == {}
+    assert figures["epoch"] == 3
+    assert figures["loss"] > 0
+    assert 0 < figures["network_share"] <= 1
 
 
 def test_a_race_goes_on_in_an_empty_folder(tmp_path: Path, elsewhere: Elsewhere) -> None:

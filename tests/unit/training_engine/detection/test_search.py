@@ -57,6 +57,15 @@ def test_a_trial_is_judged_and_the_last_training_sees_all_images(whole):
     assert any("pretrained" in note for note in found.notes)
 
 
+def test_it_tells_what_is_trained_and_how_it_goes(tmp_path):
+    notes = []
+    _search(tmp_path, effort="fast", note=lambda *note: notes.append(note))
+    ((activity, figures),) = notes
+    assert activity == f"nanodet-g {_SIDE} px, 0 stages frozen: step 10 of 10"
+    assert figures["step"] == 10
+    assert figures["loss"] > 0
+
+
 def test_fast_keeps_what_was_judged(tmp_path):
     _search(tmp_path, effort="fast")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["pace.json", f"trial-{_SIDE}-0.pt"]

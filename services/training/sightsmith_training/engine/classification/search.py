@@ -28,6 +28,7 @@ from sightsmith_training.engine.classification.tuning_candidate import (
 from sightsmith_training.engine.contract import DeviceWish, Effort, LearningPoint, Preference
 from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.heads import Features
+from sightsmith_training.engine.progress import Note, no_note
 from sightsmith_training.engine.samples import Pixels
 
 BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 10.0, "balanced": 300.0, "best": 1800.0}
@@ -80,6 +81,7 @@ class SearchWish:
         device: on what.
         save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
         restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
+        note: called with what is tried, and with its figures.
     """
 
     effort: Effort
@@ -92,6 +94,7 @@ class SearchWish:
     device: DeviceWish = "auto"
     save: Callable[[Path], None] = lambda file: None
     restore: Callable[[Path], None] = lambda file: None
+    note: Note = no_note
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,12 @@ class Found:
     curves: list[Epoch]
     learning: list[LearningPoint]
     untried: list[tuple[str, str]]
+
+    @property
+    def network_share(self) -> float | None:
+        """Share of the time of the last training's steps that went into the network; None for frozen networks."""
+        seconds = sum(epoch.seconds for epoch in self.curves)
+        return sum(epoch.seconds * epoch.network_share for epoch in self.curves) / seconds if seconds else None
 
     @property
     def trade_off(self) -> list[tuple[str, float, float]]:
@@ -209,6 +218,7 @@ def _try_probes(
         if trials and _expected_seconds(trials, backbones) > allowed.left:
             break
         best = max((trial.mean for trial in trials), default=None)
+        wish.note(f"probe of {' + '.join(backbones)}", {} if best is None else {"macro_f1": trials[-1].mean})
         trials += try_probe(
             backbones,
             given.features,
@@ -269,6 +279,7 @@ def _race(
         wish.device,
         wish.save,
         wish.restore,
+        wish.note,
     )
     candidates = [
         TuningCandidate(

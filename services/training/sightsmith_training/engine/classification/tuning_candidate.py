@@ -17,6 +17,7 @@ from sightsmith_training.engine.classification.truth import Activation, Logits, 
 from sightsmith_training.engine.distribution.checkpoints import State, read_state, write_state
 from sightsmith_training.engine.distribution.devices import DeviceWish
 from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
+from sightsmith_training.engine.progress import Note, no_note
 from sightsmith_training.engine.samples import Pixels
 
 RUNGS = (3, 6, 12)
@@ -45,6 +46,7 @@ class TuningGround:
         device: on what.
         save: called with each checkpoint now and then after it was renewed, to keep it elsewhere too.
         restore: called with a checkpoint before it is looked for, to bring it back from there.
+        note: called with what is trained, and with its figures after each piece.
     """
 
     pixels: Pixels
@@ -58,6 +60,7 @@ class TuningGround:
     device: DeviceWish = "auto"
     save: Callable[[Path], None] = lambda file: None
     restore: Callable[[Path], None] = lambda file: None
+    note: Note = no_note
 
     @cached_property
     def shared_pixels(self) -> Pixels:
@@ -166,6 +169,7 @@ class TuningCandidate:
         self._ground = ground
         self._epochs_before: list[int] = [0, *RUNGS]
         self._tuned: list[Tuned] = []
+        self._figures: dict[str, float] = {}
 
     @property
     def name(self) -> str:
@@ -249,11 +253,15 @@ class TuningCandidate:
             task = replace(task, checkpoint=checkpoint)
         elif task.state is None:
             task = replace(task, state=read_state(checkpoint))
+        activity = f"{self.name}: to epoch {task.until}, {len(task.learn)} images"
+        self._ground.note(activity, self._figures)
         report = self._saving(checkpoint, advance)
         tuned = trials.run(tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=report)
         if not trials.sees_files:
             write_state(checkpoint, tuned.state)
         self._ground.save(checkpoint)
+        self._figures = _figures(tuned.epochs)
+        self._ground.note(activity, self._figures)
         return tuned
 
     def _saving(self, checkpoint: Path, advance: Callable[[float], None]) -> Callable[[float], None]:
@@ -281,6 +289,15 @@ class TuningCandidate:
 
     def _checkpoint(self, part: str) -> Path:
         return self._ground.checkpoints / f"{self.backbone}-{self.recipe.body_rate:g}-{part}.pt"
+
+
+def _figures(epochs: Sequence[Epoch]) -> dict[str, float]:
+    """Of the last epoch."""
+    if not epochs:
+        return {}
+    last = epochs[-1]
+    held_out = {} if last.held_out_loss is None else {"held_out_loss": last.held_out_loss}
+    return {"epoch": len(epochs), "loss": last.loss, "network_share": last.network_share, **held_out}
 
 
 def _changed(file: Path) -> int:

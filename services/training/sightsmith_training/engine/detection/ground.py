@@ -24,6 +24,7 @@ from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Share
 from sightsmith_training.engine.detection.tuning import Clock, Tuner
 from sightsmith_training.engine.distribution.places import find_place
 from sightsmith_training.engine.judging.answers import Detections
+from sightsmith_training.engine.progress import Note, no_note
 from sightsmith_training.engine.samples import Pixels
 
 _STEPS_TOLD = 20  # Between two points of the curve.
@@ -72,6 +73,7 @@ class DetectorWish:
         restore: called with a file of the folder before it is looked for, to bring it back from there.
         pretrained: the COCO weights, see `load_pretrained`; None: the network begins from nothing.
         device: on what networks learn.
+        note: called with what is trained, its step and its loss.
     """
 
     effort: Effort
@@ -83,6 +85,7 @@ class DetectorWish:
     device: DeviceWish = "auto"
     save: Callable[[Path], None] = _ignore
     restore: Callable[[Path], None] = _ignore
+    note: Note = no_note
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,8 @@ class Ground:
         started = saved = time.monotonic()
         while tuner.steps_done < steps:
             tuner.train(_STEPS_TOLD)
+            figures = {"step": tuner.steps_done, "loss": tuner.losses[tuner.steps_done]}
+            self.wish.note(f"{design.name}: step {tuner.steps_done} of {steps}", figures)
             advance(tuner.steps_done / steps)
             if tuner.steps_done >= steps or time.monotonic() - saved >= _SECONDS_BETWEEN_CHECKPOINTS:
                 tuner.save(file)
