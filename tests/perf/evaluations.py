@@ -24,7 +24,8 @@ from sightsmith.errors import SightsmithError
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.settings import Settings
 from sightsmith.stack import Stack, StackSettings
-from sightsmith_training.engine.contract import DetectedBox, Evaluation, ImagePrediction, SpecBox
+from sightsmith_training.engine.evaluation_result import DetectedBox, Evaluation, ImagePrediction
+from sightsmith_training.engine.specification import SpecBox
 from sightsmith_training.evaluations.figures import evaluate_again
 from sightsmith_training.evaluations.matching import Rules, match
 from sightsmith_training.tables import MIGRATIONS, SCHEMA

@@ -9,7 +9,7 @@ from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, NotFoundError
 from sightsmith.names import EvaluationName
 from sightsmith.objects import Objects
-from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes
 from sightsmith_training.engine.reports.overlay import draw_overlay
 from sightsmith_training.evaluations.matching import Rules, match

@@ -14,7 +14,7 @@ from sightsmith.api.training.v1 import (
     model_pb2,
 )
 from sightsmith.names import EvaluationCurvesName, ModelName
-from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, Interval, LabelEvaluation
+from sightsmith_training.engine.evaluation_result import DetectionEvaluation, Evaluation, Interval, LabelEvaluation
 from sightsmith_training.engine.judging.curves import CurvePoint
 from sightsmith_training.engine.reports.image_outcomes import Box
 from sightsmith_training.evaluations.curves import Curves

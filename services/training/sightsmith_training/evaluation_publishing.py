@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
 from sightsmith.names import EvaluationName
-from sightsmith_training.engine.contract import Answers, Evaluation
+from sightsmith_training.engine.contract import Answers
+from sightsmith_training.engine.evaluation_result import Evaluation
 from sightsmith_training.evaluations.matching import Rules, match
 from sightsmith_training.evaluations.selection import SelectedImages
 from sightsmith_training.evaluations.storing import add_images

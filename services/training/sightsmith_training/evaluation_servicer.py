@@ -14,7 +14,7 @@ from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
 from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith_training.convert import evaluation_job_message
-from sightsmith_training.engine.contract import Split
+from sightsmith_training.engine.specification import Split
 from sightsmith_training.evaluation_convert import evaluation_message
 from sightsmith_training.evaluation_jobs import EvaluationJobs
 from sightsmith_training.evaluations.selection import WantedImages

@@ -12,8 +12,9 @@ from sqlalchemy import select
 
 from sightsmith.database import Database
 from sightsmith.objects import Objects, open_object_store
-from sightsmith_training.engine.contract import AnsweringSpec, Answers, Failure, TrainingResult
+from sightsmith_training.engine.contract import Answers, Failure, TrainingResult
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import AnsweringSpec
 from sightsmith_training.evaluation_publishing import EvaluationPublishing
 from sightsmith_training.evaluations.selection import SelectedImages, select_images
 from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits

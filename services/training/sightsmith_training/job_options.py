@@ -6,7 +6,7 @@ from typing import TypeVar
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.errors import InvalidArgumentError
-from sightsmith_training.engine.contract import Effort, Preference, TaskWish, TrainingOptions, VariantWish
+from sightsmith_training.engine.specification import Effort, Preference, TaskWish, TrainingOptions, VariantWish
 
 TASKS: Mapping[TaskWish, Model.Task.ValueType] = {
     "auto": Model.TASK_UNSPECIFIED,

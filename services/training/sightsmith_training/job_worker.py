@@ -14,8 +14,9 @@ from prometheus_client import Counter, Gauge
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
-from sightsmith_training.engine.contract import Answers, EngineSpec, Failure, Progress, TrainingResult
+from sightsmith_training.engine.contract import Answers, Failure, Progress, TrainingResult
 from sightsmith_training.engine.faults import failure_of
+from sightsmith_training.engine.specification import EngineSpec
 from sightsmith_training.jobs import JobError, JobProgress
 from sightsmith_training.leases import JobLease, JobLeases, LeaseLostError
 from sightsmith_training.settings import TrainingSettings

@@ -25,7 +25,8 @@ from sightsmith.errors import AlreadyExistsError, NotFoundError, OutOfRangeError
 from sightsmith.events.outbox import tell
 from sightsmith.names import EvaluationJobName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sightsmith_training.engine.contract import Phase, Task, TrainingOptions
+from sightsmith_training.engine.contract import Phase
+from sightsmith_training.engine.specification import Task, TrainingOptions
 from sightsmith_training.evaluations.selection import WantedImages
 from sightsmith_training.report_files import StoredReportFile
 from sightsmith_training.snapshots import TrainableSnapshot

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
 from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
-from sightsmith_training.engine.contract import EmbeddingFile, Task, TrainingOptions
+from sightsmith_training.engine.specification import EmbeddingFile, Task, TrainingOptions
 from sightsmith_training.evaluations.selection import WantedImages
 from sightsmith_training.jobs import JobError, JobName, JobProgress, JobState, end_job, record_change, wake_workers
 from sightsmith_training.models import next_model_number

@@ -15,16 +15,9 @@ from sightsmith.database import Database
 from sightsmith.errors import AbortedError, NotFoundError
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.paging import PageRequest, page_of
-from sightsmith_training.engine.contract import (
-    Candidate,
-    Evaluation,
-    ExportFormat,
-    ImagePrediction,
-    ModelVariant,
-    Parity,
-    Recommendation,
-    Task,
-)
+from sightsmith_training.engine.contract import Candidate, ExportFormat, ModelVariant, Parity, Recommendation
+from sightsmith_training.engine.evaluation_result import Evaluation, ImagePrediction
+from sightsmith_training.engine.specification import Task
 from sightsmith_training.evaluations.matching import Rules
 from sightsmith_training.evaluations.storing import add_images
 from sightsmith_training.model_listing import ALL_MODELS, ModelFilter, ModelOrder, listed_models

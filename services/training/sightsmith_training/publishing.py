@@ -8,7 +8,8 @@ from sightsmith.database import Database, utc_now
 from sightsmith.events.outbox import tell
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
-from sightsmith_training.engine.contract import ExportedFile, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import ExportedFile, TrainingResult
+from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.jobs import JobState, end_job
 from sightsmith_training.leases import Lease, Leases, locked_row
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id

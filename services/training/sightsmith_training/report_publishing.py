@@ -14,7 +14,8 @@ from sightsmith.errors import UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.objects import Objects
-from sightsmith_training.engine.contract import Failure, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import Failure, TrainingResult
+from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.evaluations.matching import Rules, match
 from sightsmith_training.report_files import StoredReport, StoredReportFile
 from sightsmith_training.report_outputs import ReportOutputs

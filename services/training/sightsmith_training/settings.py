@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
-from sightsmith_training.engine.contract import DeviceWish
+from sightsmith_training.engine.specification import DeviceWish
 from sightsmith_training.output_places import OutputPlaces
 
 

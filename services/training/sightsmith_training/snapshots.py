@@ -16,7 +16,7 @@ from sightsmith.errors import FailedPreconditionError, FieldViolation, InternalE
 from sightsmith.names import SnapshotName
 from sightsmith.objects import Objects
 from sightsmith.rpc.channel import error_of
-from sightsmith_training.engine.contract import EmbeddingFile, SpecBox, SpecEntry
+from sightsmith_training.engine.specification import EmbeddingFile, SpecBox, SpecEntry
 
 _TIMEOUT_SECONDS = 30.0
 _NAMED_LABELS = 10

@@ -8,7 +8,7 @@ from PIL import Image
 
 from sightsmith.images import ImageError, ImageLimits, inspect_and_shrink
 from sightsmith.objects import Objects, thumbnail_key
-from sightsmith_training.engine.contract import SpecEntry
+from sightsmith_training.engine.specification import SpecEntry
 
 _AT_ONCE = 16
 _SIDE = 320

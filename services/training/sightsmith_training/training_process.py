@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import mkdtemp
 
-from sightsmith_training.engine.contract import MESSAGE, EngineSpec, Failure, Message, Progress
+from sightsmith_training.engine.contract import MESSAGE, Failure, Message, Progress
 from sightsmith_training.engine.faults import says_out_of_memory
+from sightsmith_training.engine.specification import EngineSpec
 
 _TERMINATE_SECONDS = 3.0
 # A result carries every score of every judged image in one line.

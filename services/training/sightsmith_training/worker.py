@@ -12,8 +12,9 @@ from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
-from sightsmith_training.engine.contract import Answers, DetectorLimits, Failure, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import Answers, Failure, TrainingResult
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import DetectorLimits, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
 from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits

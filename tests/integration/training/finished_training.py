@@ -18,15 +18,13 @@ from sightsmith_training.engine.contract import (
     Candidate,
     ExportedFile,
     ExportFormat,
-    ImagePrediction,
     ModelVariant,
     Parity,
     Recommendation,
-    SpecEntry,
-    TrainingOptions,
     TrainingResult,
-    TrainingSpec,
 )
+from sightsmith_training.engine.evaluation_result import ImagePrediction
+from sightsmith_training.engine.specification import SpecEntry, TrainingOptions, TrainingSpec
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.models import Model

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sightsmith_training.engine.contract import DetectedBox, Evaluation, ImagePrediction, SpecBox, Task
+from sightsmith_training.engine.evaluation_result import DetectedBox, Evaluation, ImagePrediction
+from sightsmith_training.engine.specification import SpecBox, Task
 from sightsmith_training.evaluations.figures import evaluate_again
 from sightsmith_training.evaluations.matching import Rules, match
 from tests.integration.training.trained_model import Answers

@@ -13,8 +13,8 @@ from sightsmith.api.training.v1.evaluation_pb2 import EvaluatedImage, Evaluation
 from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
-from sightsmith_training.engine.contract import SpecBox
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
+from sightsmith_training.engine.specification import SpecBox
 from tests.integration.training.judged_answers import DATASET, LABELS, boxes, one_label, several_labels
 from tests.integration.training.trained_model import Answers
 from tests.unit.training_engine.judging.coco import coco_evaluation

@@ -13,7 +13,7 @@ from sightsmith.api.training.v1.evaluation_pb2 import EvaluatedImage
 from sightsmith.api.training.v1.model_pb2 import LabelThreshold, Model
 from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
-from sightsmith_training.engine.contract import Advice
+from sightsmith_training.engine.evaluation_result import Advice
 from tests.integration.training.judged_answers import LABELS, boxes, judged, one_label, several_labels
 from tests.integration.training.trained_model import Answers
 

@@ -16,7 +16,7 @@ from sightsmith.database import Database
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
 from sightsmith.settings import Settings
-from sightsmith_training.engine.contract import SpecEntry, TrainingOptions
+from sightsmith_training.engine.specification import SpecEntry, TrainingOptions
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.settings import TrainingSettings

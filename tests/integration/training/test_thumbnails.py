@@ -8,7 +8,7 @@ from PIL import Image
 
 from sightsmith.images import ImageLimits
 from sightsmith.objects import Objects, image_key, open_object_store, thumbnail_key
-from sightsmith_training.engine.contract import SpecEntry
+from sightsmith_training.engine.specification import SpecEntry
 from sightsmith_training.thumbnails import fetch_thumbnails
 from tests.integration.training.finished_training import jpeg
 

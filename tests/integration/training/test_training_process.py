@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import Failure, TrainingSpec
+from sightsmith_training.engine.contract import Failure
+from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.training_process import SpareProcess, TrainingProcess, TrainingProcessKilledError
 
 

@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from sightsmith.database import Database, utc_now
 from sightsmith.names import ModelName, TrainingJobName
 from sightsmith.objects import Objects
-from sightsmith_training.engine.contract import (
-    Candidate,
-    Evaluation,
-    ImagePrediction,
-    LabelEvaluation,
-    Parity,
-    Recommendation,
-    Task,
-)
+from sightsmith_training.engine.contract import Candidate, Parity, Recommendation
+from sightsmith_training.engine.evaluation_result import Evaluation, ImagePrediction, LabelEvaluation
+from sightsmith_training.engine.specification import Task
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id, next_model_number
 from sightsmith_training.triton_config import triton_config, triton_model_name
 

@@ -4,7 +4,7 @@ from google.protobuf.duration_pb2 import Duration
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.errors import InvalidArgumentError
-from sightsmith_training.engine.contract import TrainingOptions
+from sightsmith_training.engine.specification import TrainingOptions
 from sightsmith_training.job_options import options_from_proto
 
 

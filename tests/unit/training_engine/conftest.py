@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import MESSAGE, Failure, Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import MESSAGE, Failure, Progress, TrainingResult
+from sightsmith_training.engine.specification import TrainingSpec
 
 from .photos import Project, crops
 

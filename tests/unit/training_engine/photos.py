@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 from sklearn.datasets import load_sample_images
 
-from sightsmith_training.engine.contract import SpecEntry, Split, TrainingOptions, TrainingSpec
+from sightsmith_training.engine.specification import SpecEntry, Split, TrainingOptions, TrainingSpec
 
 _CROP = 200
 

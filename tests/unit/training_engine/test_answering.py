@@ -13,18 +13,9 @@ import pytest
 
 from sightsmith.images import decode_square
 from sightsmith_training.engine.answering import answer
-from sightsmith_training.engine.contract import (
-    INPUT_NAME,
-    MESSAGE,
-    AnsweringSpec,
-    Answers,
-    Failure,
-    Progress,
-    SpecBox,
-    SpecEntry,
-    Task,
-)
+from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, Answers, Failure, Progress
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import AnsweringSpec, SpecBox, SpecEntry, Task
 from tests.tiny_models import COLOURS, HALVES, SIDE, colour_classifier, picture, red_half_detector
 
 PICTURES = [

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sightsmith_labeling.embeddings.store import DEFAULT_BACKBONE
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE, backbones_to_try
 from sightsmith_training.engine.catalogue import CATALOGUE
-from sightsmith_training.engine.contract import TrainingOptions
+from sightsmith_training.engine.specification import TrainingOptions
 from sightsmith_training.settings import TrainingSettings
 
 KNOWN = st.sets(st.sampled_from([backbone.content_name for backbone in CATALOGUE] + ["another-network"]))

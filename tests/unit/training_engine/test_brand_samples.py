@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sightsmith_training.engine.brand_samples import require_pictures, select_brand_samples
-from sightsmith_training.engine.contract import SpecEntry
 from sightsmith_training.engine.detection_samples import DetectionSamples
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecEntry
 
 from .test_detection_samples import CAT, DOG, entry
 

@@ -13,7 +13,6 @@ from sightsmith_training.engine import brand_scenes
 from sightsmith_training.engine.brand_samples import select_brand_samples
 from sightsmith_training.engine.brand_scenes import BrandMaterial, compose_brand_scenes
 from sightsmith_training.engine.catalogue import NANODET
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Split, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.detection import pace, search
 from sightsmith_training.engine.detection.composing import Logos, compose_scene
 from sightsmith_training.engine.detection.detecting import detect, network_finder
@@ -23,6 +22,7 @@ from sightsmith_training.engine.detection.network import NanoDet, load_pretraine
 from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Variety
 from sightsmith_training.engine.detection.tuning import Recipe, Tuner
 from sightsmith_training.engine.job import Job
+from sightsmith_training.engine.specification import SpecBox, SpecEntry, Split, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.engine.training import train
 from sightsmith_training.weights.errors import WeightsError

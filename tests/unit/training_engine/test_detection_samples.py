@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Split
 from sightsmith_training.engine.detection_samples import select_detection_samples
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecBox, SpecEntry, Split
 
 
 def box(label: str, left: float, top: float, width: float, height: float) -> SpecBox:

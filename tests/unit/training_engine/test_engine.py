@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from sightsmith.images import decode_square
-from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Candidate, Progress, TrainingOptions
+from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, OUTPUT_NAME, Candidate, Progress
 from sightsmith_training.engine.exports import load_traced
+from sightsmith_training.engine.specification import TrainingOptions
 
 from .conftest import Run, run_engine, start_engine
 from .photos import Project, crops

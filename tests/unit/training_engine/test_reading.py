@@ -10,9 +10,9 @@ from obstore.store import LocalStore
 from PIL import Image
 
 from sightsmith.images import DEFAULT_LIMITS, decode_square
-from sightsmith_training.engine.contract import SpecEntry
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.reading import ReadImages, new_pixels, read_images
+from sightsmith_training.engine.specification import SpecEntry
 
 SIDE = 16
 

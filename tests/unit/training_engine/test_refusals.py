@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import Failure, SpecBox, SpecEntry, TrainingOptions, TrainingSpec, Violation
+from sightsmith_training.engine.contract import Failure, Violation
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.samples import select_samples
+from sightsmith_training.engine.specification import SpecBox, SpecEntry, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.training import train
 
 from .conftest import run_engine

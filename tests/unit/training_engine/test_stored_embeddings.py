@@ -9,8 +9,8 @@ from obstore.store import LocalStore
 
 from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.catalogue import CATALOGUE
-from sightsmith_training.engine.contract import EmbeddingFile
 from sightsmith_training.engine.embeddings import BackboneCache, embed
+from sightsmith_training.engine.specification import EmbeddingFile
 from sightsmith_training.engine.stored_embeddings import StoredEmbeddings, record_type
 
 from .conftest import Run, run_engine

@@ -1,7 +1,7 @@
 import pytest
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Split, TaskWish
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecBox, SpecEntry, Split, TaskWish
 from sightsmith_training.engine.tasks import decide_task, image_labels
 
 ONE, TWO = ["cat"], ["cat", "dog"]

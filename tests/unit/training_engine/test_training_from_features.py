@@ -9,8 +9,9 @@ from obstore.store import LocalStore
 from sightsmith.images import decode_square
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import IMAGE_SIDE
-from sightsmith_training.engine.contract import EmbeddingFile, SpecEntry, TrainingOptions, TrainingResult
+from sightsmith_training.engine.contract import TrainingResult
 from sightsmith_training.engine.embeddings import BackboneCache, embed
+from sightsmith_training.engine.specification import EmbeddingFile, SpecEntry, TrainingOptions
 from sightsmith_training.engine.stored_embeddings import record_type
 
 from .conftest import Run, run_engine

@@ -19,17 +19,8 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from sightsmith_training.engine.contract import (
-    SPEC,
-    AnsweringSpec,
-    Answers,
-    EngineSpec,
-    Failure,
-    Message,
-    Progress,
-    TrainingResult,
-    Violation,
-)
+from sightsmith_training.engine.contract import Answers, Failure, Message, Progress, TrainingResult, Violation
+from sightsmith_training.engine.specification import SPEC, AnsweringSpec, EngineSpec
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _PARENT_GONE = 3

@@ -9,12 +9,14 @@ import numpy as np
 import obstore
 from obstore.store import ObjectStore, from_url
 
-from sightsmith_training.engine.contract import AnsweringSpec, Answers, ImagePrediction, Progress, SpecEntry, Violation
+from sightsmith_training.engine.contract import Answers, Progress, Violation
 from sightsmith_training.engine.detection.detecting import detect, onnx_finder
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.progress import ProgressMeter
 from sightsmith_training.engine.reading import UnusableImage, read_image, too_many_unusable
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import AnsweringSpec, SpecEntry
 from sightsmith_training.engine.stored_detections import as_stored, detected_boxes
 from sightsmith_training.engine.variants.running import open_model
 

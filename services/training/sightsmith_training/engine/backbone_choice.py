@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from sightsmith_training.engine.catalogue import CATALOGUE, Backbone
-from sightsmith_training.engine.contract import TrainingOptions
+from sightsmith_training.engine.specification import TrainingOptions
 
 EMBEDDING_BACKBONE = CATALOGUE[1]
 """Images are embedded by this one, unless the settings say otherwise; quick trainings learn from it alone.

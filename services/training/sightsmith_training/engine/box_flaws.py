@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from sightsmith_training.engine.contract import SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecEntry
 
 
 def box_flaws(entry: SpecEntry) -> Iterator[Violation]:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 
 
 def select_brand_samples(entries: Sequence[SpecEntry], max_unusable_fraction: float) -> DetectionSamples:

@@ -8,7 +8,6 @@ import numpy as np
 
 from sightsmith_training.engine.brand_samples import require_pictures
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.contract import SpecEntry
 from sightsmith_training.engine.detection.composing import Logos, compose_scene
 from sightsmith_training.engine.detection.design import suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput
@@ -17,6 +16,7 @@ from sightsmith_training.engine.detection_samples import DetectionSamples
 from sightsmith_training.engine.job import Job, budget_seconds
 from sightsmith_training.engine.reading import ReadImages, UnusableImage, new_pixels
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import SpecEntry
 
 _LARGEST_SIDE = 640
 _PICTURE_SIDE = 256  # Pixels; few logos are larger on a scene.

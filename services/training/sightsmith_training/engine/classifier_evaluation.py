@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.contract import EvaluatedOn, Evaluation, ImagePrediction
 from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations
+from sightsmith_training.engine.evaluation_result import EvaluatedOn, Evaluation, ImagePrediction
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.judging.classification_metrics import classification_figures, confusion_matrix

@@ -35,7 +35,6 @@ from sightsmith_training.engine.contract import (
     Parity,
     Phase,
     Progress,
-    SpecEntry,
     TrainingResult,
     Violation,
 )
@@ -52,6 +51,7 @@ from sightsmith_training.engine.parity import are_equal, compare_exports, requir
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage, read_images
 from sightsmith_training.engine.samples import Pixels, Samples, select_samples
+from sightsmith_training.engine.specification import SpecEntry
 from sightsmith_training.engine.variants.exporting import (
     MOST_COMPARED_IMAGES,
     ExportedVariants,

@@ -1,28 +1,14 @@
-"""What goes into the engine and what comes out of it: one JSON file in, JSON Lines out.
+"""What comes out of the engine, as JSON Lines; `specification.py` tells what goes in.
 
 The worker imports this module too, so it needs neither torch nor gRPC.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
-from sightsmith.images import ImageLimits
-
-Split = Literal["train", "test"]
-Task = Literal["classification", "multi_label_classification", "detection"]
-"""What a model does: one label an image, any number of labels an image, or labels with boxes."""
-
-TaskWish = Literal["auto", "classification", "multi_label_classification", "detection"]
-Effort = Literal["fast", "balanced", "best"]
-"""How much is tried: frozen networks only; fine-tuning for minutes; fine-tuning for as long as it helps."""
-
-DeviceWish = Literal["auto", "cpu"]
-"""Every GPU that can be seen, or none of them."""
-
-Preference = Literal["balanced", "speed", "accuracy"]
-"""What decides between candidates that are about equally good."""
+from sightsmith_training.engine.evaluation_result import Evaluation, ImagePrediction
+from sightsmith_training.engine.specification import FROZEN, Share, Task
 
 Phase = Literal["reading", "embedding", "searching", "fitting", "evaluating", "exporting", "checking", "publishing"]
 """The steps of a job in their order. The worker adds the last one, `publishing`; the engine never reports it."""
@@ -46,18 +32,8 @@ VariantFormat = Literal["onnx_fp16", "onnx_int8"]
 """ONNX models in sixteen-bit floating point or eight-bit integers, which may lose a little."""
 
 ExportFormat = Literal[FullFormat, VariantFormat]
-
-VariantWish = Literal["auto", "none", "all"]
-"""Which variants to try: those that are worth their time, which a `fast` training has not; none; all."""
-
 RecommendedRuntime = Literal["onnxruntime-cpu", "onnxruntime-cuda", "tensorrt", "pytorch"]
 """What may run an export."""
-
-EvaluatedOn = Literal["test", "cross_validation", "unseen"]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-MAX_UNUSABLE_FRACTION = 0.2
-"""Share of the images that may be missing, altered or unreadable, where nothing else is said."""
 
 INPUT_NAME = "INPUT__0"
 """The input of every exported graph: uint8 RGB pixels of shape [batch, side, side, 3]."""
@@ -77,179 +53,7 @@ VARIANT_PATHS: dict[VariantFormat, str] = {
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SpecBox(_Frozen):
-    """A labelled box, in pixels of the upright image from its top left corner; fractions are kept."""
-
-    label: str
-    left: float = Field(ge=0)
-    top: float = Field(ge=0)
-    width: float
-    height: float
-
-
-class DetectedBox(SpecBox):
-    """A box that a detector gave, and how sure it is of it."""
-
-    confidence: Share
-
-
-class SpecEntry(_Frozen):
-    """One image of the snapshot.
-
-    Attributes:
-        image: resource name of the image.
-        sha256: hexadecimal digest of the encoded bytes, checked when they are read.
-        key: where the bytes lie in the object store.
-        split: which part of the snapshot the image belongs to.
-        labels: of the whole image.
-        source: where the image came from; passed through to the predictions.
-        boxes: of the objects on it.
-        width: of the upright image in pixels; 0 in snapshots of old.
-        height: of the upright image in pixels; 0 in snapshots of old.
-    """
-
-    image: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    key: str = Field(min_length=1)
-    split: Split
-    labels: list[str] = []
-    source: str = ""
-    boxes: list[SpecBox] = []
-    width: int = Field(default=0, ge=0)
-    height: int = Field(default=0, ge=0)
-
-
-class TrainingOptions(_Frozen):
-    """What the user may wish for; everything is decided without it.
-
-    Attributes:
-        task: what the model is to do.
-        effort: how much is tried.
-        budget_seconds: time for the whole training, in place of what the effort stands for.
-        preference: what decides between candidates that are about equally good.
-        variants: which variants of the ONNX model are tried.
-        max_variant_loss: how much lower than the model's the macro-F1 of a variant may be, or a detector's mean average
-            precision (IoU 0.50 … 0.95).
-        output_prefix: where the worker is to write result files, too; empty for nowhere.
-    """
-
-    task: TaskWish = "auto"
-    effort: Effort = "balanced"
-    budget_seconds: float | None = Field(default=None, gt=0)
-    preference: Preference = "balanced"
-    variants: VariantWish = "auto"
-    max_variant_loss: Share = 0.01
-    output_prefix: str = ""
-
-    @property
-    def tries_variants(self) -> bool:
-        """Whether variants of the ONNX model are to be tried."""
-        return self.variants == "all" or (self.variants == "auto" and self.effort != "fast")
-
-
-class DetectorLimits(_Frozen):
-    """How much a detector may take to find very small objects.
-
-    Attributes:
-        largest_side: of its square input, in pixels.
-        decoded_bytes: disk space for decoded images; where it is scarce, images that are larger than usual are not.
-    """
-
-    largest_side: int = Field(default=1280, ge=320)
-    decoded_bytes: int = Field(default=16 * 1024**3, ge=0)
-
-
-class EmbeddingFile(_Frozen):
-    """Embeddings that came with the snapshot: a `.npy` file of records, see `stored_embeddings.py`.
-
-    Attributes:
-        backbone: content name of the backbone that made them.
-        key: of the file in the object store.
-        sha256: hexadecimal digest of the file.
-    """
-
-    backbone: str
-    key: str = Field(min_length=1)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class TrainingSpec(_Frozen):
-    """Everything the engine needs to know. The same specification and seed give the same model.
-
-    Attributes:
-        entries: the images of the snapshot.
-        object_store_url: `file:///…` or `s3://…`; credentials for S3 come from the environment.
-        checkpoint_prefix: key prefix of this job's intermediate results, from which a killed job goes on.
-        backbone_prefix: key prefix under which exported frozen backbones are kept for all jobs.
-        output_dir: folder on this machine that receives the artifacts.
-        seed: decides everything random.
-        options: what the user wishes for.
-        parity_tolerance: largest allowed difference of a score between the trained network and an export.
-        threads: cores to use; 0 means all of them.
-        device: on what networks are tuned.
-        ray_address: of the Ray cluster on which they are, as `ray.init` takes it; empty for none.
-        min_images_per_label: training images that each label needs.
-        image_limits: what an image may be at most; the service has already checked this when it was uploaded.
-        max_unusable_fraction: share of the images that may be missing, altered or unreadable.
-        detector_limits: how much a detector may take.
-        embedding_files: features that need not be computed again, at most one file a backbone.
-    """
-
-    kind: Literal["training"] = "training"
-    entries: list[SpecEntry]
-    object_store_url: str
-    checkpoint_prefix: str
-    backbone_prefix: str
-    output_dir: Path
-    seed: int = Field(ge=0, lt=2**32)
-    parity_tolerance: float = Field(default=1e-4, ge=0)
-    threads: int = Field(default=0, ge=0)
-    device: DeviceWish = "auto"
-    ray_address: str = ""
-    min_images_per_label: int = Field(default=3, ge=2)
-    image_limits: ImageLimits = ImageLimits()
-    max_unusable_fraction: float = Field(default=MAX_UNUSABLE_FRACTION, ge=0, le=1)
-    detector_limits: DetectorLimits = DetectorLimits()
-    embedding_files: list[EmbeddingFile] = []
-    options: TrainingOptions = TrainingOptions()
-
-
-class AnsweringSpec(_Frozen):
-    """Which images a finished model is to answer.
-
-    Attributes:
-        entries: the images; of a detector with the boxes, of a classifier with the labels that are there.
-        object_store_url: as of a training.
-        model_key: of the exported ONNX file in the object store.
-        model_sha256: hexadecimal digest of the file.
-        task: what the model does.
-        labels: in the order of its outputs.
-        image_side: width and height in pixels of the square that it takes.
-        threads: cores to use; 0 means half of them, because trainings run beside.
-        image_limits: as of a training.
-        max_unusable_fraction: as of a training.
-    """
-
-    kind: Literal["answering"] = "answering"
-    entries: list[SpecEntry]
-    object_store_url: str
-    model_key: str
-    model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    task: Task
-    labels: list[str]
-    image_side: int = Field(ge=1)
-    threads: int = Field(default=0, ge=0)
-    image_limits: ImageLimits = ImageLimits()
-    max_unusable_fraction: float = Field(default=MAX_UNUSABLE_FRACTION, ge=0, le=1)
-
-
-EngineSpec = TrainingSpec | AnsweringSpec
-
-SPEC: TypeAdapter[EngineSpec] = TypeAdapter(Annotated[EngineSpec, Field(discriminator="kind")])
-"""Reads a specification; the places of its problems begin with its kind."""
+    model_config = FROZEN
 
 
 class Candidate(_Frozen):
@@ -361,162 +165,6 @@ class Parity(_Frozen):
     tolerance: float
 
 
-class Interval(_Frozen):
-    """Between which bounds a figure would lie for 95 of 100 other sets of as many images."""
-
-    lower: Share
-    upper: Share
-
-
-class LabelEvaluation(_Frozen):
-    """One label's figures.
-
-    Attributes:
-        label: its name.
-        precision: share of its predictions that are right; 0 where there are none.
-        recall: share of its images on which it is predicted; 0 where there are none.
-        f1: harmonic mean of the two.
-        images: how many evaluated images truly carry it.
-        threshold: the score from which on it is predicted.
-        true_positives: images that carry it and on which it is predicted.
-        false_positives: images that do not carry it and on which it is predicted.
-        false_negatives: images that carry it and on which it is not predicted.
-        average_precision: over all thresholds; None where no image carries it.
-        precision_interval: of the precision.
-        recall_interval: of the recall.
-        f1_interval: of the F1.
-        training_images: how many images that the model learned from carry it; 0 where that is not known, as in
-            evaluations of old.
-    """
-
-    label: str
-    precision: Share
-    recall: Share
-    f1: Share
-    images: int
-    threshold: Share = 0.0
-    true_positives: int = 0
-    false_positives: int = 0
-    false_negatives: int = 0
-    average_precision: Share | None = None
-    precision_interval: Interval | None = None
-    recall_interval: Interval | None = None
-    f1_interval: Interval | None = None
-    training_images: int = 0
-
-
-class Advice(_Frozen):
-    """One thing that would help: what kind it is, what to do, and the labels and images that it is about."""
-
-    code: str
-    text: str
-    labels: list[str] = []
-    images: list[str] = []
-
-
-class DetectionEvaluation(_Frozen):
-    """The figures of COCO's evaluation, for at most 100 detections a label and image.
-
-    Attributes:
-        iou: overlap (intersection over union) at which a detection counts as right in precision, recall and F1.
-        map_50: mean over the labels of the average precision at an overlap of 0.5.
-        map_50_95: the same, mean over the overlaps 0.5, 0.55 … 0.95.
-        average_recall: mean over the labels and the same overlaps of the highest recall (`AR@100`).
-        map_interval: of `map_50`.
-    """
-
-    iou: Share
-    map_50: Share | None
-    map_50_95: Share | None
-    average_recall: Share | None
-    map_interval: Interval | None = None
-
-
-class LearningPoint(_Frozen):
-    """The score out of fold of models that learned from so many images."""
-
-    images: int
-    score: Share
-
-
-class Evaluation(_Frozen):
-    """How well the model does.
-
-    Attributes:
-        evaluated_on: `test`, or `cross_validation` (out-of-fold predictions of the training images, averaged over the
-            repetitions) where the snapshot has no test images, or `unseen` images of any snapshot, which the model did
-            not learn from.
-        accuracy: share of images for which exactly their labels are the most likely ones.
-        macro_precision: mean over the labels that have images here.
-        macro_recall: mean over the same labels.
-        macro_f1: mean over the same labels.
-        per_label: in the order of `TrainingResult.labels`.
-        confusion_matrix: counts; row = true label, column = predicted label, the last of each standing for none. Empty
-            where images may carry several labels.
-        images: how many were evaluated; 0 in evaluations of old.
-        mean_average_precision: mean over the same labels as above.
-        accuracy_interval: of the accuracy.
-        macro_f1_interval: of the macro-F1.
-        calibration_error: how far confidences are from the share that is right, 0 to 1.
-        advice: what would help, the most important first.
-        detection: what only detectors have; None for classifiers.
-        learning_curve: scores of models that learned from parts of the training images, few images first.
-        cross_validated: the headline figure on training images that the model did not learn from, before it was judged
-            by these; None if it is not known.
-    """
-
-    evaluated_on: EvaluatedOn
-    accuracy: Share
-    macro_precision: Share
-    macro_recall: Share
-    macro_f1: Share
-    per_label: list[LabelEvaluation]
-    confusion_matrix: list[list[int]]
-    images: int = 0
-    mean_average_precision: Share | None = None
-    accuracy_interval: Interval | None = None
-    macro_f1_interval: Interval | None = None
-    calibration_error: float | None = None
-    advice: list[Advice] = []
-    detection: DetectionEvaluation | None = None
-    learning_curve: list[LearningPoint] = []
-    cross_validated: Share | None = None
-
-
-class ImagePrediction(_Frozen):
-    """What the model says of one evaluated image.
-
-    Attributes:
-        image: resource name of the image.
-        source: where it came from.
-        true_labels: what it carries, in the order of the names; the model may not know all of it.
-        predicted_labels: what it was given, the surest first.
-        confidence: of the surest label; 0 where a detector finds nothing.
-        scores: in the order of `TrainingResult.labels`; empty for detectors.
-        width: of the upright image in pixels; 0 if it is not known.
-        height: likewise.
-        true_boxes: what is labelled on it; empty for classifiers.
-        detections: every box the detector gives with a confidence that people may ask for, the surest first; those
-            below their threshold too, so that thresholds can be changed later.
-    """
-
-    image: str
-    source: str
-    true_labels: list[str]
-    predicted_labels: list[str]
-    confidence: Share
-    scores: list[float]
-    width: int = 0
-    height: int = 0
-    true_boxes: list[SpecBox] = []
-    detections: list[DetectedBox] = []
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it was given exactly what it carries."""
-        return set(self.true_labels) == set(self.predicted_labels)
-
-
 class Violation(_Frozen):
     """One thing to put right. `field` is an image, a label (`labels['NAME']`) or a field of the specification."""
 
@@ -619,6 +267,5 @@ class Failure(_Frozen):
 
 
 Message = Progress | Failure | TrainingResult | Answers
-
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 """Reads one line of the engine's standard output."""

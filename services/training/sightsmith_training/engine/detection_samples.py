@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sightsmith_training.engine.box_flaws import box_flaws, too_many_flawed
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.detection.scenes import Labelling
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.samples import check_counts
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.contract import (
-    DetectionEvaluation,
-    EvaluatedOn,
-    Evaluation,
-    ImagePrediction,
-    SpecBox,
-)
 from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations
+from sightsmith_training.engine.evaluation_result import DetectionEvaluation, EvaluatedOn, Evaluation, ImagePrediction
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_detections
@@ -22,6 +16,7 @@ from sightsmith_training.engine.judging.intervals import detection_intervals
 from sightsmith_training.engine.judging.mistakes import find_mistakes
 from sightsmith_training.engine.judging.reliability import detection_reliability
 from sightsmith_training.engine.judging.thresholds import best_thresholds
+from sightsmith_training.engine.specification import SpecBox
 from sightsmith_training.engine.stored_detections import detected_boxes
 
 if TYPE_CHECKING:  # It comes with torch, which the service, computing figures again, does without.

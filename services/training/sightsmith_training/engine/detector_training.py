@@ -17,9 +17,7 @@ from sightsmith_training.engine.contract import (
     Parity,
     Phase,
     Progress,
-    SpecEntry,
     TrainingResult,
-    TrainingSpec,
     Violation,
 )
 from sightsmith_training.engine.detection.design import (
@@ -45,6 +43,7 @@ from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import SpecEntry, TrainingSpec
 from sightsmith_training.engine.stored_detections import as_stored
 from sightsmith_training.engine.variants.exporting import (
     MOST_COMPARED_IMAGES,

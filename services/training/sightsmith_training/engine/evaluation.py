@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sightsmith_training.engine.contract import Advice, Interval, LabelEvaluation
+from sightsmith_training.engine.evaluation_result import Advice, Interval, LabelEvaluation
 from sightsmith_training.engine.judging.advice import TrainingFacts, advise
 from sightsmith_training.engine.judging.classification_metrics import LabelFigures
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches

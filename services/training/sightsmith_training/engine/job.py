@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from obstore.store import ObjectStore, from_url
 
 from sightsmith_training.engine.classification.search import BUDGET_SECONDS
-from sightsmith_training.engine.contract import Effort, SpecEntry, Task, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.reading import ReadImages, read_images
+from sightsmith_training.engine.specification import Effort, SpecEntry, Task, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.tasks import TaskDecision
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")

@@ -13,9 +13,10 @@ import obstore
 from obstore.store import ObjectStore
 
 from sightsmith.images import ImageError, ImageLimits, decode_square, decode_square_with_opacity
-from sightsmith_training.engine.contract import SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import SpecEntry
 
 
 @dataclass(frozen=True)

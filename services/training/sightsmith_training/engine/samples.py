@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.classification.truth import Activation, Truth
-from sightsmith_training.engine.contract import SpecEntry, Task, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecEntry, Task
 from sightsmith_training.engine.tasks import image_labels
 
 Pixels = npt.NDArray[np.uint8]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sightsmith_training.engine.contract import DetectedBox
+from sightsmith_training.engine.evaluation_result import DetectedBox
 from sightsmith_training.engine.judging.answers import Detections
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import obstore
 from obstore.store import ObjectStore
 
-from sightsmith_training.engine.contract import EmbeddingFile
 from sightsmith_training.engine.heads import Features
+from sightsmith_training.engine.specification import EmbeddingFile
 
 _log = logging.getLogger(__name__)
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sightsmith_training.engine.contract import SpecEntry, Task, TaskWish, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecEntry, Task, TaskWish
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import torch
 
 from sightsmith_training.engine.classifier_training import train_classifier
-from sightsmith_training.engine.contract import Progress, TrainingResult, TrainingSpec
+from sightsmith_training.engine.contract import Progress, TrainingResult
 from sightsmith_training.engine.detector_training import train_detector
 from sightsmith_training.engine.job import Job
+from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sightsmith_training.engine.contract import ImagePrediction, SpecBox
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.comparison import Comparison, compare_classifiers, compare_detectors
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_at
 from sightsmith_training.engine.judging.matches import ClassificationMatches
+from sightsmith_training.engine.specification import SpecBox
 from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
 from sightsmith_training.evaluations.judged_model import JudgedModel
 from sightsmith_training.evaluations.matching import Matches

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from sightsmith_training.engine.classifier_evaluation import evaluate
-from sightsmith_training.engine.contract import Advice, EvaluatedOn, Evaluation
 from sightsmith_training.engine.detector_evaluation import evaluate_detector
+from sightsmith_training.engine.evaluation_result import Advice, EvaluatedOn, Evaluation
 from sightsmith_training.engine.judging.advice import AdviceCode, TrainingFacts
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve

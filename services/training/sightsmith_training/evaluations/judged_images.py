@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.matches import Outcome
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes, Judged
 from sightsmith_training.evaluations.matching import Matches, Rules, match

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.detection_matches import COUNTING_IOU
 from sightsmith_training.evaluations.judged_images import JudgedImage, judge
 from sightsmith_training.evaluations.matching import Matches, Rules, match

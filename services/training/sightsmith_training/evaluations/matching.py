@@ -6,12 +6,13 @@ from typing import Self
 
 import numpy as np
 
-from sightsmith_training.engine.contract import ImagePrediction, SpecBox, Task
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.answers import Boxes, Detections, LabelledImage, Positions
 from sightsmith_training.engine.judging.arrays import Floats
 from sightsmith_training.engine.judging.detection_matches import COUNTING_IOU, DetectionMatches, match_detections
 from sightsmith_training.engine.judging.matches import ClassificationMatches, match_labels
 from sightsmith_training.engine.judging.thresholds import UNKNOWN_THRESHOLD
+from sightsmith_training.engine.specification import SpecBox, Task
 
 Matches = ClassificationMatches | DetectionMatches
 

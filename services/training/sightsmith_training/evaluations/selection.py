@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from sightsmith_training.engine.box_flaws import box_flaws, too_many_flawed
-from sightsmith_training.engine.contract import MAX_UNUSABLE_FRACTION, SpecEntry, Split, Task, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import MAX_UNUSABLE_FRACTION, SpecEntry, Split, Task
 from sightsmith_training.engine.tasks import image_labels
 
 

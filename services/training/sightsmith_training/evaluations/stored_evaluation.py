@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.errors import NotFoundError
 from sightsmith.names import EvaluationName, ModelName
-from sightsmith_training.engine.contract import Evaluation
+from sightsmith_training.engine.evaluation_result import Evaluation
 from sightsmith_training.evaluations.selection import JudgedSelection
 from sightsmith_training.models import Model, model_id, model_row
 from sightsmith_training.tables import EvaluationRow, ModelRow

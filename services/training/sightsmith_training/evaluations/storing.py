@@ -9,7 +9,7 @@ from sqlalchemy import column, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sightsmith_training.engine.contract import ImagePrediction
+from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.matches import Outcome
 from sightsmith_training.evaluations.judged_images import JudgedImage, judge
 from sightsmith_training.evaluations.matching import Rules

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.errors import FieldViolation
-from sightsmith_training.engine.contract import Evaluation, ImagePrediction
+from sightsmith_training.engine.evaluation_result import Evaluation, ImagePrediction
 from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
 from sightsmith_training.evaluations.matching import Rules, match
 from sightsmith_training.evaluations.storing import answers_of, change_verdicts

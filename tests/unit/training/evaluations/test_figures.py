@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sightsmith_training.engine.classifier_evaluation import evaluate
-from sightsmith_training.engine.contract import Evaluation, LearningPoint
 from sightsmith_training.engine.detector_evaluation import evaluate_detector
+from sightsmith_training.engine.evaluation_result import Evaluation, LearningPoint
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightsmith_training.engine.contract import DetectedBox, ImagePrediction, SpecBox
+from sightsmith_training.engine.evaluation_result import DetectedBox, ImagePrediction
+from sightsmith_training.engine.specification import SpecBox
 from sightsmith_training.evaluations.judged_images import judge
 from sightsmith_training.evaluations.matching import Rules, match
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 from sightsmith_training.evaluations.selection import WantedImages, labels_on, select_images
 
 LABELS = ("cat", "dog")

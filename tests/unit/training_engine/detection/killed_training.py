@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sightsmith_training.engine import progress
-from sightsmith_training.engine.contract import Progress, TrainingSpec
+from sightsmith_training.engine.contract import Progress
 from sightsmith_training.engine.detection import ground, pace, search
 from sightsmith_training.engine.detection.tuning import Tuner
+from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.engine.training import train
 
 pace.LEAST_STEPS = search.LEAST_STEPS = 10

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightsmith_training.engine.contract import DetectorLimits
 from sightsmith_training.engine.detection.design import (
     Design,
     affordable_side,
@@ -15,6 +14,7 @@ from sightsmith_training.engine.detection.design import (
 )
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
 from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.specification import DetectorLimits
 
 
 def _boxes(side):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import Failure, SpecBox, SpecEntry, Split, TrainingOptions
+from sightsmith_training.engine.contract import Failure
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.specification import SpecBox, SpecEntry, Split, TrainingOptions
 from sightsmith_training.engine.training import train
 from tests.drawn_scenes import SIDE, draw_scenes
 

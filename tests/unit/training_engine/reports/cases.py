@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, SpecBox, SpecEntry
 from sightsmith_training.engine.evaluation import bounds, label_evaluations
+from sightsmith_training.engine.evaluation_result import DetectionEvaluation, Evaluation
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
@@ -18,6 +18,7 @@ from sightsmith_training.engine.judging.matches import ClassificationMatches, ma
 from sightsmith_training.engine.reports.custom_labels import TrainingData
 from sightsmith_training.engine.reports.image_outcomes import Matches
 from sightsmith_training.engine.reports.report import Report
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 
 NOW = datetime(2026, 1, 5, 11, tzinfo=UTC)
 WIDTH, HEIGHT = 320, 240

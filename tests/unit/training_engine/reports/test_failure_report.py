@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import Failure, SpecBox, SpecEntry, Violation
+from sightsmith_training.engine.contract import Failure, Violation
 from sightsmith_training.engine.reports.failure_report import FailedTraining, write_failure_report
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 from tests.unit.training_engine.reports.cases import NOW
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightsmith_training.engine.contract import Advice, LearningPoint
+from sightsmith_training.engine.evaluation_result import Advice, LearningPoint
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
 from sightsmith_training.engine.judging.matches import match_labels
 from sightsmith_training.engine.judging.mistakes import find_mistakes

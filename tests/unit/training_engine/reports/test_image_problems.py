@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.detection_samples import select_detection_samples
 from sightsmith_training.engine.reports.aws_files import write_manifest_files
 from sightsmith_training.engine.reports.custom_labels import TrainingData
 from sightsmith_training.engine.reports.image_problems import image_problems
 from sightsmith_training.engine.samples import select_samples
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 from tests.unit.training_engine.reports.cases import NOW
 
 

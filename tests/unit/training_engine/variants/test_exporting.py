@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 
-from sightsmith_training.engine.contract import TrainingOptions, TrainingSpec
 from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job
+from sightsmith_training.engine.specification import TrainingOptions, TrainingSpec
 from sightsmith_training.engine.tasks import TaskDecision
 from sightsmith_training.engine.variants.exporting import (
     ExportedVariants,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry
 from sightsmith_training.engine.detection_samples import select_detection_samples
 from sightsmith_training.engine.samples import select_samples
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 from sightsmith_training.engine.variants.judges import classifier_judge, detector_judge
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sightsmith_training.engine.classification.heads import activate
 from sightsmith_training.engine.classification.scores import log_loss, macro_f1, standard_error_of_gain
 from sightsmith_training.engine.classification.truth import Activation, Logits, Rows, Truth
-from sightsmith_training.engine.contract import Preference
+from sightsmith_training.engine.specification import Preference
 
 Kind = Literal["probe", "fine_tuning"]
 

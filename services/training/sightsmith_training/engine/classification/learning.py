@@ -10,7 +10,7 @@ from sightsmith_training.engine.classification.heads import activate
 from sightsmith_training.engine.classification.probes import fit_probe, join_features
 from sightsmith_training.engine.classification.scores import macro_f1
 from sightsmith_training.engine.classification.truth import Probabilities, Rows, Truth
-from sightsmith_training.engine.contract import LearningPoint
+from sightsmith_training.engine.evaluation_result import LearningPoint
 from sightsmith_training.engine.heads import Features
 
 _PARTS = 4  # The training images are divided into so many; a probe learns from one of them, from two, and so on.

@@ -25,11 +25,12 @@ from sightsmith_training.engine.classification.tuning_candidate import (
     TuningGround,
     epoch_seconds,
 )
-from sightsmith_training.engine.contract import DeviceWish, Effort, LearningPoint, Preference
 from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
+from sightsmith_training.engine.evaluation_result import LearningPoint
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.progress import Note, no_note
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import DeviceWish, Effort, Preference
 
 BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 10.0, "balanced": 300.0, "best": 1800.0}
 """What the efforts stand for: the whole job, export included."""

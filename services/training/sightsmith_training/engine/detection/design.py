@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightsmith_training.engine.catalogue import NANODET
-from sightsmith_training.engine.contract import DetectorLimits, Preference
 from sightsmith_training.engine.detection.scenes import Labelling, Variety
 from sightsmith_training.engine.detection.tuning import Recipe
+from sightsmith_training.engine.specification import DetectorLimits, Preference
 
 _SIDES = (320, 416, 512, 640, 800, 960, 1280)
 _ENOUGH_PIXELS = 20  # The finest points are 8 pixels apart; an object should lie at several of them.

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.contract import DeviceWish, Effort, Preference
 from sightsmith_training.engine.detection.design import Design
 from sightsmith_training.engine.detection.detecting import detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
@@ -26,6 +25,7 @@ from sightsmith_training.engine.distribution.places import find_place
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.progress import Note, no_note
 from sightsmith_training.engine.samples import Pixels
+from sightsmith_training.engine.specification import DeviceWish, Effort, Preference
 
 _STEPS_TOLD = 20  # Between two points of the curve.
 _STEPS_MEASURED = 3

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.contract import Effort
 from sightsmith_training.engine.detection.decoys import find_decoys
 from sightsmith_training.engine.detection.design import Design, larger_side, seconds_per_image, suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish, Ground, Trained
@@ -23,6 +22,7 @@ from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, Judg
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace
 from sightsmith_training.engine.detection.scenes import Shares
+from sightsmith_training.engine.specification import Effort
 
 BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 90.0, "balanced": 330.0, "best": 1700.0}
 """What the efforts stand for in a search for detectors; export and evaluation come on top."""

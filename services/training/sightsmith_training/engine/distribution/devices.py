@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sightsmith_training.engine.contract import DeviceWish as DeviceWish
+from sightsmith_training.engine.specification import DeviceWish as DeviceWish
 
 _FIRST_WITH_BFLOAT16 = (8, 0)
 _FIRST_WITH_FAST_FLOAT16 = (7, 0)

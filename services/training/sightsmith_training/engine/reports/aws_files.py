@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from sightsmith_training.engine.contract import Evaluation
+from sightsmith_training.engine.evaluation_result import Evaluation
 from sightsmith_training.engine.reports.custom_labels import Json, TrainingData, encoded
 from sightsmith_training.engine.reports.evaluation_lines import EvaluationLines
 from sightsmith_training.engine.reports.evaluation_summary import evaluation_summary

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sightsmith_training.engine.contract import SpecEntry, Split
+from sightsmith_training.engine.specification import SpecEntry, Split
 
 CLASSIFICATION = "groundtruth/image-classification"
 DETECTION = "groundtruth/object-detection"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from sightsmith_training.engine.contract import Evaluation, LabelEvaluation
+from sightsmith_training.engine.evaluation_result import Evaluation, LabelEvaluation
 from sightsmith_training.engine.judging.counts import mean_of_present, ratio
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.matches import ClassificationMatches

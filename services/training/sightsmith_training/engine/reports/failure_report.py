@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sightsmith_training.engine.contract import Failure, FailureReason, SpecEntry, Split, TaskWish
+from sightsmith_training.engine.contract import Failure, FailureReason
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.reports.aws_files import write_manifest_files
 from sightsmith_training.engine.reports.custom_labels import Problem, TrainingData, UseCase
 from sightsmith_training.engine.reports.image_problems import image_problems
+from sightsmith_training.engine.specification import SpecEntry, Split, TaskWish
 from sightsmith_training.engine.tasks import TaskDecision, decide_task
 
 # In Custom Labels' words. Everything else that can go wrong is none of the data's.

@@ -4,10 +4,10 @@ import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sightsmith_training.engine.contract import SpecEntry
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes, Judged, Matches
 from sightsmith_training.engine.reports.words import LOOKS, Look
+from sightsmith_training.engine.specification import SpecEntry
 
 Thumbnail = Callable[[SpecEntry], bytes]
 """Makes a small JPEG of the whole upright image."""

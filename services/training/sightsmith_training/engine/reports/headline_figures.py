@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sightsmith_training.engine.contract import DetectionEvaluation, Evaluation, Interval
+from sightsmith_training.engine.evaluation_result import DetectionEvaluation, Evaluation, Interval
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sightsmith_training.engine.contract import LabelEvaluation, LearningPoint
+from sightsmith_training.engine.evaluation_result import LabelEvaluation, LearningPoint
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.learning_curve import LearningCurve, fit_learning_curve
 from sightsmith_training.engine.judging.rankings import Ranking

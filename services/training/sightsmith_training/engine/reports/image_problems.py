@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from sightsmith_training.engine.contract import SpecEntry, Task, Violation
+from sightsmith_training.engine.contract import Violation
 from sightsmith_training.engine.reports.custom_labels import Problem
+from sightsmith_training.engine.specification import SpecEntry, Task
 from sightsmith_training.engine.tasks import image_labels
 
 # A violation of one box names it as in `projects/p/datasets/d/images/i.boxes[2]`.

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sightsmith_training.engine.contract import SpecBox, SpecEntry
 from sightsmith_training.engine.reports.custom_labels import (
     CLASSIFICATION,
     DETECTION,
@@ -14,6 +13,7 @@ from sightsmith_training.engine.reports.custom_labels import (
     date,
     pixels,
 )
+from sightsmith_training.engine.specification import SpecBox, SpecEntry
 
 
 class ManifestLines:

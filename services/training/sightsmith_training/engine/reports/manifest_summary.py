@@ -1,7 +1,7 @@
 """How many images of a snapshot were used, in the form of Custom Labels' manifest summary."""
 
-from sightsmith_training.engine.contract import SpecEntry, Split
 from sightsmith_training.engine.reports.custom_labels import Json, TrainingData
+from sightsmith_training.engine.specification import SpecEntry, Split
 
 
 def manifest_summary(data: TrainingData) -> Json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from sightsmith_training.engine.contract import LearningPoint
+from sightsmith_training.engine.evaluation_result import LearningPoint
 from sightsmith_training.engine.judging.curves import precision_recall_curve, threshold_curve
 from sightsmith_training.engine.judging.learning_curve import LearningCurve
 from sightsmith_training.engine.judging.rankings import Ranking

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sightsmith_training.engine.contract import Evaluation, SpecEntry
+from sightsmith_training.engine.evaluation_result import Evaluation
 from sightsmith_training.engine.reports.image_outcomes import Matches
 from sightsmith_training.engine.reports.pictures import TriedCandidate
+from sightsmith_training.engine.specification import SpecEntry
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sightsmith.names import ModelName
-from sightsmith_training.engine.contract import Candidate, SpecEntry, Task, TrainingResult
+from sightsmith_training.engine.contract import Candidate, TrainingResult
 from sightsmith_training.engine.reports.aws_files import write_evaluation_files, write_manifest_files
 from sightsmith_training.engine.reports.custom_labels import TrainingData
 from sightsmith_training.engine.reports.gallery import Thumbnail, gallery_order
@@ -16,6 +16,7 @@ from sightsmith_training.engine.reports.image_outcomes import Matches
 from sightsmith_training.engine.reports.image_problems import image_problems
 from sightsmith_training.engine.reports.pictures import TriedCandidate
 from sightsmith_training.engine.reports.report import Report
+from sightsmith_training.engine.specification import SpecEntry, Task
 
 PAGE = "report.html"
 _SCORES: dict[Task, str] = {
