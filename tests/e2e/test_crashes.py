@@ -34,14 +34,16 @@ def test_a_running_training_is_cancelled(sightsmith: Command, client: Client, sh
     job = client.train(
         shop.project, client.model(shop.model).snapshot, seed=2, wishes=TrainingJob(effort=TrainingJob.EFFORT_FAST)
     )
-    asked = 0.0
+    is_asked, seen = False, {}
     for change in client.watch(job.name):
-        if not asked and change.state == TrainingJob.STATE_RUNNING:
-            asked = time.monotonic()
+        seen.setdefault(change.state, time.monotonic())
+        if not is_asked and change.state == TrainingJob.STATE_RUNNING:
+            is_asked = True
             done = sightsmith("cancel", shop.project, job.name.rpartition("/")[2], "--json")
             assert done.code == 0, done.errors
         job = change
     assert job.state == TrainingJob.STATE_CANCELLED
+    assert seen[TrainingJob.STATE_CANCELLED] - seen[TrainingJob.STATE_CANCELLING] < 5
     assert not job.model
 
 

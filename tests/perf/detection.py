@@ -21,7 +21,7 @@ def measure(archive: Path) -> Measured:
         _import(client, archive)
         snapshot = client.snapshots.take(PROJECT, include_unlabelled=True)
         model, seconds = train(client, snapshot, TrainingJob.EFFORT_BALANCED)
-        found = client.evaluation(model.name).summary.detection
+        found = client.evaluation(model.name).detection
         return {
             "training.logos_balanced_seconds": seconds,
             "training.logos_balanced_map50": found.map_50,
