@@ -104,11 +104,11 @@ def _data(snapshot: Snapshot | None) -> Iterator[str]:
 def _making(model: Model, licences: Mapping[str, str]) -> Iterator[str]:
     yield f"Candidates that were compared, on the training images alone: {len(model.candidates)}. The first was chosen."
     yield _table(
-        ("pretrained networks", "strength", "cross-validated score", "deviation"),
+        ("candidate", "pretrained networks", "cross-validated score", "deviation"),
         (
             (
+                _plain(candidate.display_name),
                 _plain(", ".join(candidate.backbones)),
-                f"{candidate.strength:g}",
                 f"{candidate.score_mean:.3f}",
                 f"{candidate.score_deviation:.3f}",
             )

@@ -46,13 +46,13 @@ def test_labels_cannot_break_the_page() -> None:
 
 def test_the_candidates_stand_with_their_scores_and_the_licences_of_the_chosen_weights() -> None:
     candidates = [
-        Candidate(backbones=["lite0", "own"], strength=0.5, score_mean=0.8125, score_deviation=0.0125),
-        Candidate(backbones=["lite9"], strength=10),
+        Candidate(display_name="two", backbones=["lite0", "own"], score_mean=0.8125, score_deviation=0.0125),
+        Candidate(display_name="one", backbones=["lite9"]),
     ]
     found = page(Model(candidates=candidates, seed=5, library_versions={"b": "2", "a": "1"}))
-    assert "| lite0, own | 0.5 | 0.812 | 0.013 |" in found
+    assert "| two | lite0, own | 0.812 | 0.013 |" in found
     assert "| lite0 | Apache-2.0 |\n| own | not known |" in found
-    assert "| lite9 |" not in found.replace("| lite9 | 10", "")
+    assert "| lite9 |" not in found.replace("| one | lite9 |", "")
     assert "| a | 1 |\n| b | 2 |" in found
 
 
