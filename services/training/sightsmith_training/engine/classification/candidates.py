@@ -136,7 +136,9 @@ def with_reasons(trials: Sequence[Trial], chosen: Trial) -> list[Trial]:
     """The trials, each that was not kept with a reason."""
 
     def reason(trial: Trial) -> str:
-        if trial is chosen or trial.dropped:
+        if trial is chosen:
+            return ""  # Whatever the race said of it.
+        if trial.dropped:
             return trial.dropped
         if trial.milliseconds > chosen.milliseconds:
             return "not enough better than the chosen one for what it costs"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -103,7 +103,7 @@ class Found:
     """The outcome.
 
     Attributes:
-        chosen: the trial that was kept.
+        chosen: the trial that was kept: one of `trials`, the very same object.
         trials: everything that was tried, in the order of trial.
         backbones: names and, where it was fine-tuned, the network that takes the place of the pretrained one.
         head: fitted on all images, calibrated.
@@ -152,15 +152,16 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
     probes = _try_probes(given, wish, folds, budget, advance)
     standings = _race(given, wish, folds, _by_promise(probes), budget, partial(advance, "tuning"))
     tuned = {id(each): each.contender.trial(each.seconds, each.dropped) for each in standings if each.rungs}
-    chosen = choose([*probes, *tuned.values()], wish.preference, wish.seed)
+    tried = [*probes, *tuned.values()]
+    chosen = choose(tried, wish.preference, wish.seed)
     winner = next((each.contender for each in standings if tuned.get(id(each)) is chosen), None)
     fitting = partial(advance, "fitting")
     backbones, head, curves = _train_on_all(given, chosen, winner, _with_score(fitting, chosen.mean))
     calibration = fit_calibration(_stacked(chosen), np.tile(chosen.truth, (len(chosen.logits), 1)), given.activation)
-    kept = replace(chosen, dropped="")
+    trials = with_reasons(tried, chosen)
     return Found(
-        chosen=kept,
-        trials=[kept if trial is chosen else trial for trial in with_reasons([*probes, *tuned.values()], chosen)],
+        chosen=next(told for trial, told in zip(tried, trials, strict=True) if trial is chosen),
+        trials=trials,
         backbones=backbones,
         head=calibration.apply_to(head),
         judged=chosen.judged,
