@@ -69,6 +69,7 @@ def evaluate(matches: ClassificationMatches, evaluated_on: EvaluatedOn, training
     return Evaluation(
         evaluated_on=evaluated_on,
         cross_validated=training.cross_validated,
+        training_images=training.all_images,
         accuracy=accuracy.value,
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,

@@ -317,7 +317,8 @@ class _ClassifierTraining:
         matches = (test if samples.test else out_of_fold).matches(thresholds)
         points = found.learning
         curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
-        facts = TrainingFacts(samples.truth[: samples.training].sum(axis=0).tolist(), found.chosen.mean, curve)
+        by_label = samples.truth[: samples.training].sum(axis=0).tolist()
+        facts = TrainingFacts(by_label, found.chosen.mean, curve, all_images=samples.training)
         evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
         chosen = _candidate(found.chosen, self._backbones)
         chosen = chosen.model_copy(update={"network_share": found.network_share})

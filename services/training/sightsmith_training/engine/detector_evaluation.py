@@ -59,6 +59,7 @@ def evaluate_detector(matches: DetectionMatches, evaluated_on: EvaluatedOn, trai
     return Evaluation(
         evaluated_on=evaluated_on,
         cross_validated=training.cross_validated,
+        training_images=training.all_images,
         accuracy=_images_without_mistake(matches),
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,

@@ -118,6 +118,7 @@ class Evaluation(_Frozen):
         calibration_error: how far confidences are from the share that is right, 0 to 1.
         advice: what would help, the most important first.
         detection: what only detectors have; None for classifiers.
+        training_images: how many the model learned from; 0 if that is not known.
         learning_curve: scores of models that learned from parts of the training images, few images first.
         cross_validated: the headline figure on training images that the model did not learn from, before it was judged
             by these; None if it is not known.
@@ -137,6 +138,7 @@ class Evaluation(_Frozen):
     calibration_error: float | None = None
     advice: list[Advice] = []
     detection: DetectionEvaluation | None = None
+    training_images: int = 0
     learning_curve: list[LearningPoint] = []
     cross_validated: Share | None = None
 

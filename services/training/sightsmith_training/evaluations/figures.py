@@ -58,7 +58,10 @@ def _training_facts(evaluation: Evaluation, labels: Sequence[str]) -> TrainingFa
     curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
     # A model of composed scenes that is not told so is too good for any advice that depends on it.
     composed = any(advice.code == "SCENES_COMPOSED" for advice in evaluation.advice)
-    return TrainingFacts(images, evaluation.cross_validated, curve, composed)
+    # One of old tells only how many the largest part of the curve had, which is most of them.
+    largest_part = max((point.images for point in points), default=0)
+    all_images = evaluation.training_images or largest_part
+    return TrainingFacts(images, evaluation.cross_validated, curve, composed, all_images)
 
 
 def _in_order(advice: Iterable[Advice]) -> list[Advice]:

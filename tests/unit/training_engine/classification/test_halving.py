@@ -22,14 +22,17 @@ class Racer:
     quality: float
     estimated: float
     real: float
+    found: int = 0  # Rungs that an earlier process did.
     trained: list[int] = field(default_factory=list)
 
     def cost(self, rung: int) -> float:
         return self.estimated * 2**rung
 
-    def train(self, rung: int) -> None:
+    def train(self, rung: int) -> float:
         self.trained.append(rung)
-        self.clock.seconds += self.real * 2**rung
+        seconds = self.real * 2**rung
+        self.clock.seconds += 0 if rung < self.found else seconds
+        return seconds
 
     def score(self) -> float:
         return self.quality
@@ -82,3 +85,10 @@ def test_progress_rises_to_the_end_and_tells_the_best_score() -> None:
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1
+
+
+def test_rungs_that_are_found_done_do_not_make_the_next_ones_look_free() -> None:
+    clock = Clock()
+    (standing,) = halve([Racer(clock, 1, 10, 10, found=1)], 2, Budget(50, clock.now), reserve=lambda _: 40)
+    assert clock.seconds == 0
+    assert standing.dropped == "no time was left for rung 2"

@@ -107,7 +107,7 @@ def test_boxes_of_labels_that_look_alike_are_named() -> None:
 
 def test_images_are_asked_for_where_they_help_most() -> None:
     matches = classifier([(0, 0, 0.9, 50), (1, 1, 0.9, 5), (1, 0, 0.6, 5), (2, 2, 0.9, 6), (2, 0, 0.6, 4)])
-    training = TrainingFacts([200, 40, 12], learning_curve=LearningCurve(0.95, 2, 0.5))
+    training = TrainingFacts([200, 40, 12], learning_curve=LearningCurve(0.95, 2, 0.5), all_images=252)
     first, second = given_advice(matches, "MORE_IMAGES", training=training)
     assert first.text == (
         "12 more images of 'label 2' would help most: it has 12 training images, and is found in 6 of 10 cases. "
@@ -118,9 +118,18 @@ def test_images_are_asked_for_where_they_help_most() -> None:
     assert first.images == tuple(f"image {index:04}" for index in range(66, 70))
 
 
+def test_images_are_counted_once_whatever_labels_they_carry() -> None:
+    matches = classifier([*GOOD[:2], (2, 0, 0.6, 4)])
+    curve = LearningCurve(0.95, 1, 0.5)
+    training = TrainingFacts([100, 100, 100], learning_curve=curve, all_images=100)
+    (advice,) = given_advice(matches, "MORE_IMAGES", training=training)
+    assert f"by about {curve.gain_of_doubling(100):.2f}." in advice.text
+    assert f"{curve.gain_of_doubling(100):.2f}" != f"{curve.gain_of_doubling(300):.2f}"
+
+
 @pytest.mark.parametrize(
     "training",
-    [TrainingFacts([20, 20, 90]), TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1))],
+    [TrainingFacts([20, 20, 90]), TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1), all_images=52)],
     ids=["has many", "flat curve"],
 )
 def test_images_are_not_asked_for_where_they_would_not_help(training: TrainingFacts) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,9 @@ Kind = Literal["probe", "fine_tuning"]
 
 _SLACK: Mapping[Preference, float] = {"speed": 1.0, "balanced": 0.5, "accuracy": 0.0}
 """How many standard errors of score a cheaper candidate may lack."""
+
+_CHANCE = 0.05
+"""Of replacing a probe by fine-tunings that are all just as good."""
 
 
 @dataclass(frozen=True)
@@ -101,23 +105,31 @@ def choose(trials: Sequence[Trial], preference: Preference, seed: int) -> Trial:
     them wins: the one-standard-error rule (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3).
     Who wishes for speed gets it in full, who wishes for accuracy not at all, everybody else by half.
 
-    What was fine-tuned replaces the best probe only if it is better by more than the standard error of the gain; and,
-    where speed is wished for, not if it is slower.
+    What was fine-tuned replaces that probe only if it is better by more than luck would make the luckiest of as many as
+    were tried: each gain has to pass a one-sided test at a level that is shared among all of them (Bonferroni's
+    inequality; Dunn, "Multiple Comparisons among Means", 1961). Only those that were judged by most images count, for
+    the others were passed over on the way. Where speed is wished for, nothing slower replaces the probe.
 
     Args:
         trials: at least one probe; all probes judged the same images.
         preference: the user's wish.
         seed: of the bootstrap.
     """
-    chosen = _choose_probe([trial for trial in trials if trial.kind == "probe"], preference, seed)
-    best_gain = 0.0
-    probe = chosen
-    for trial in (trial for trial in trials if trial.kind == "fine_tuning"):
+    probe = _choose_probe([trial for trial in trials if trial.kind == "probe"], preference, seed)
+    tuned = [trial for trial in trials if trial.kind == "fine_tuning"]
+    most = max((len(trial.judged) for trial in tuned), default=0)
+    chosen, best_gain = probe, 0.0
+    for trial in (trial for trial in tuned if len(trial.judged) == most):
         better, error = gain(trial, probe, seed)
         too_slow = preference == "speed" and trial.milliseconds > probe.milliseconds
-        if better > max(error, best_gain) and not too_slow:
+        if better > max(_luck(len(tuned)) * error, best_gain) and not too_slow:
             chosen, best_gain = trial, better
     return chosen
+
+
+def _luck(candidates: int) -> float:
+    """Standard errors by which the luckiest of so many equals is better, seldom more."""
+    return NormalDist().inv_cdf(1 - _CHANCE / candidates)
 
 
 def _choose_probe(probes: Sequence[Trial], preference: Preference, seed: int) -> Trial:
@@ -136,7 +148,9 @@ def with_reasons(trials: Sequence[Trial], chosen: Trial) -> list[Trial]:
     """The trials, each that was not kept with a reason."""
 
     def reason(trial: Trial) -> str:
-        if trial is chosen or trial.dropped:
+        if trial is chosen:
+            return ""  # Whatever the race said of it.
+        if trial.dropped:
             return trial.dropped
         if trial.milliseconds > chosen.milliseconds:
             return "not enough better than the chosen one for what it costs"

@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from sightsmith_training.engine.classification.truth import Rows, Truth
 
-_MAX_FOLDS = 5
+MAX_FOLDS = 5
+"""Of a repetition."""
+
 _FEW_IMAGES = 1000
 _REPETITIONS_OF_FEW, _REPETITIONS_OF_MANY = 3, 1
 
@@ -40,8 +42,8 @@ def plan_folds(truth: Truth, seed: int, groups: npt.NDArray[np.intp] | None = No
     np.add.at(counts, units, truth)
     sizes = np.bincount(units).astype(np.float64)
     carriers = (counts > 0).sum(axis=0)
-    rarest = int(carriers[carriers > 0].min(initial=_MAX_FOLDS))
-    folds = min(max(2, min(_MAX_FOLDS, rarest)), len(units))
+    rarest = int(carriers[carriers > 0].min(initial=MAX_FOLDS))
+    folds = min(max(2, min(MAX_FOLDS, rarest)), len(units))
     repetitions = _REPETITIONS_OF_FEW if len(truth) <= _FEW_IMAGES else _REPETITIONS_OF_MANY
     return [
         fold

@@ -15,8 +15,12 @@ class Contender(Protocol):
     def cost(self, rung: int) -> float:
         """Estimated seconds of a rung; only as good as a guess."""
 
-    def train(self, rung: int) -> None:
-        """Trains to the end of a rung; rungs count from 0 and come in order."""
+    def train(self, rung: int) -> float:
+        """Trains to the end of a rung; rungs count from 0 and come in order.
+
+        Returns:
+            Seconds of the rung's work, also of what an earlier process did and this one only found.
+        """
 
     def score(self) -> float:
         """How good it is after its last rung, the higher the better."""
@@ -136,9 +140,10 @@ class _Race(Generic[C]):
 
     def _train(self, standing: Standing[C], rung: int) -> None:
         started = self._budget.now()
-        standing.contender.train(rung)
+        worked = standing.contender.train(rung)
         score = standing.contender.score()
-        seconds = self._budget.now() - started
+        # A rung that was found done takes no time, which says nothing about how long the next one takes.
+        seconds = max(worked, self._budget.now() - started)
         with self._lock:
             standing.score = score
             standing.seconds += seconds

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from torch import nn
 from sightsmith_training.engine.classification.calibration import CalibrationGain, calibration_gain, fit_calibration
 from sightsmith_training.engine.classification.candidates import Trial, choose, with_reasons
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
-from sightsmith_training.engine.classification.folds import Fold, plan_folds
+from sightsmith_training.engine.classification.folds import MAX_FOLDS, Fold, plan_folds
+from sightsmith_training.engine.classification.further_folds import judge_leader
 from sightsmith_training.engine.classification.halving import Budget, Standing, halve
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.learning import learning_points
@@ -38,7 +39,8 @@ BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 10.0, "balanced": 300.0, "best
 BODY_RATES = (2e-4, 1e-4, 5e-4)
 """In the order of trial: the middle one fits most sets, the last one now and then ruins a network."""
 
-_SPLITS: Mapping[Effort, int] = {"fast": 0, "balanced": 1, "best": 3}
+_SPLITS: Mapping[Effort, int] = {"fast": 0, "balanced": 1, "best": 3}  # To race on.
+_SHARE_OF_RACE = 0.6  # Of the time for fine-tuning, about; then its leader is judged on the other splits.
 _SHARE_FOR_PROBES = 0.4  # Of the time left; the joined backbones come last and are what is left out.
 _TUNING_STRENGTH = 0.3  # Of the head from which fine-tuning starts.
 
@@ -103,7 +105,7 @@ class Found:
     """The outcome.
 
     Attributes:
-        chosen: the trial that was kept.
+        chosen: the trial that was kept: one of `trials`, the very same object.
         trials: everything that was tried, in the order of trial.
         backbones: names and, where it was fine-tuned, the network that takes the place of the pretrained one.
         head: fitted on all images, calibrated.
@@ -150,17 +152,21 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
     """
     folds = _plan(given, wish)
     probes = _try_probes(given, wish, folds, budget, advance)
-    standings = _race(given, wish, folds, _by_promise(probes), budget, partial(advance, "tuning"))
+    splits, further = _splits(folds, wish)
+    standings = _race(given, wish, splits, _by_promise(probes), budget, _part_of_tuning(advance, 0.0, _SHARE_OF_RACE))
+    best_probe = max(probes, key=lambda trial: trial.mean)
+    judge_leader(standings, best_probe, further, budget, _part_of_tuning(advance, _SHARE_OF_RACE, 1 - _SHARE_OF_RACE))
     tuned = {id(each): each.contender.trial(each.seconds, each.dropped) for each in standings if each.rungs}
-    chosen = choose([*probes, *tuned.values()], wish.preference, wish.seed)
+    tried = [*probes, *tuned.values()]
+    chosen = choose(tried, wish.preference, wish.seed)
     winner = next((each.contender for each in standings if tuned.get(id(each)) is chosen), None)
     fitting = partial(advance, "fitting")
     backbones, head, curves = _train_on_all(given, chosen, winner, _with_score(fitting, chosen.mean))
     calibration = fit_calibration(_stacked(chosen), np.tile(chosen.truth, (len(chosen.logits), 1)), given.activation)
-    kept = replace(chosen, dropped="")
+    trials = with_reasons(tried, chosen)
     return Found(
-        chosen=kept,
-        trials=[kept if trial is chosen else trial for trial in with_reasons([*probes, *tuned.values()], chosen)],
+        chosen=next(told for trial, told in zip(tried, trials, strict=True) if trial is chosen),
+        trials=trials,
         backbones=backbones,
         head=calibration.apply_to(head),
         judged=chosen.judged,
@@ -173,7 +179,7 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
 
 
 def tuning_seconds(effort: Effort, costs: Collection[float], images: int, threads: int) -> float:
-    """Expected for fine-tuning if there is time for all of it: the race, and the last training of a winner.
+    """Expected for fine-tuning if there is time for all of it: the race, the second look, the last training.
 
     Args:
         effort: whether, and on how many splits, networks are fine-tuned.
@@ -188,7 +194,8 @@ def tuning_seconds(effort: Effort, costs: Collection[float], images: int, thread
     for rung in RUNGS:
         epochs += contenders * (rung - before)
         contenders, before = math.ceil(contenders / 2), rung
-    return epoch * (_SPLITS[effort] * epochs + RUNGS[-1])
+    further = MAX_FOLDS - _SPLITS[effort]
+    return epoch * (_SPLITS[effort] * epochs + further * RUNGS[-1] + RUNGS[-1])
 
 
 def _learning_points(
@@ -248,6 +255,17 @@ def _report_part(advance: Advance, start: float, length: float, best: float | No
     return lambda share: advance("probing", start + length * share, best)
 
 
+def _part_of_tuning(advance: Advance, start: float, length: float) -> Callable[[float, float | None], None]:
+    return lambda share, best: advance("tuning", start + length * share, best)
+
+
+def _splits(folds: Sequence[Fold], wish: SearchWish) -> tuple[Sequence[Fold], Sequence[Fold]]:
+    """Those to race on, and those for a second look at the leader."""
+    first = [fold for fold in folds if fold.repetition == 0]
+    raced = _SPLITS[wish.effort]
+    return first[:raced], first[raced:]
+
+
 def _by_promise(probes: Sequence[Trial]) -> list[str]:
     """The backbones that were tried alone, the best probe first.
 
@@ -260,12 +278,11 @@ def _by_promise(probes: Sequence[Trial]) -> list[str]:
 def _race(
     given: SearchInput,
     wish: SearchWish,
-    folds: Sequence[Fold],
+    splits: Sequence[Fold],
     backbones: Sequence[str],
     budget: Budget,
     advance: Callable[[float, float | None], None],
 ) -> list[Standing[TuningCandidate]]:
-    splits = [fold for fold in folds if fold.repetition == 0][: _SPLITS[wish.effort]]
     if not splits:
         return []
     ground = TuningGround(

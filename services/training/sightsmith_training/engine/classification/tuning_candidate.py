@@ -38,7 +38,7 @@ class TuningGround:
         pixels: of the training images, shape [images, side, side, 3].
         truth: shape [images, labels].
         activation: behind the head.
-        splits: folds of one repetition, so no image is judged twice.
+        splits: to race on: folds of one repetition, so no image is judged twice.
         checkpoints: folder of the job in which fine-tunings keep how far they are.
         seed: decides everything random.
         threads: cores for each training.
@@ -168,6 +168,8 @@ class TuningCandidate:
         self._fit_head = fit_head
         self._ground = ground
         self._epochs_before: list[int] = [0, *RUNGS]
+        self._rungs = 0
+        self._splits = list(ground.splits)
         self._tuned: list[Tuned] = []
         self._figures: dict[str, float] = {}
 
@@ -187,24 +189,38 @@ class TuningCandidate:
         """Estimated seconds of the training on all images that follows if this candidate wins."""
         return self.recipe.epochs * epoch_seconds(self._image_cost, len(self._ground.truth), self._ground.threads)
 
-    def train(self, rung: int) -> None:
-        """Trains each split to the end of a rung."""
-        nothing: list[State | None] = [None] * len(self._heads)
+    def train(self, rung: int) -> float:
+        """Trains each split to the end of a rung; gives the seconds of its epochs, whichever process ran them."""
+        nothing: list[State | None] = [None] * len(self._splits)
         before = [tuned.state for tuned in self._tuned] or nothing
         self._tuned = [
             self._tune(
                 self._checkpoint(f"split{number}"), self._task(split.learn, split.test, head, RUNGS[rung], state)
             )
-            for number, (split, head, state) in enumerate(zip(self._ground.splits, self._heads, before, strict=True))
+            for number, (split, head, state) in enumerate(zip(self._splits, self._heads, before, strict=True))
         ]
+        self._rungs = rung + 1
+        ran = slice(self._epochs_before[rung], RUNGS[rung])
+        return sum(epoch.seconds for tuned in self._tuned for epoch in tuned.epochs[ran])
+
+    def further_cost(self, split: Fold) -> float:
+        """Estimated seconds of training as far on one more split."""
+        return RUNGS[self._rungs - 1] * epoch_seconds(self._image_cost, len(split.learn), self._ground.threads)
+
+    def train_further(self, split: Fold) -> None:
+        """Trains as far on one more split, whose images count for the score from then on."""
+        checkpoint = self._checkpoint(f"split{len(self._splits)}")
+        task = self._task(split.learn, split.test, self._fit_head(split.learn), RUNGS[self._rungs - 1], None)
+        self._tuned.append(self._tune(checkpoint, task))
+        self._splits.append(split)
 
     def score(self) -> float:
-        """Macro-F1 over the images that the splits held out."""
+        """Macro-F1 over the images that its splits held out."""
         return self.trial(0.0, "").mean
 
     def trial(self, seconds: float, dropped: str) -> Trial:
         """The record of this candidate as far as it came."""
-        judged = np.concatenate([split.test for split in self._ground.splits])
+        judged = np.concatenate([split.test for split in self._splits])
         logits = np.concatenate([tuned.logits for tuned in self._tuned])
         order = np.argsort(judged)
         rows = judged[order]
@@ -281,7 +297,7 @@ class TuningCandidate:
 
     @cached_property
     def _heads(self) -> list[Head]:
-        return [self._fit_head(split.learn) for split in self._ground.splits]
+        return [self._fit_head(split.learn) for split in self._splits]
 
     @cached_property
     def _backbone(self) -> nn.Module:

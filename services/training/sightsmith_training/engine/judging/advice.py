@@ -76,12 +76,14 @@ class TrainingFacts:
         cross_validated: the headline figure by cross-validation on the training images, if known.
         learning_curve: of the headline figure over the number of all training images, if known.
         composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
+        all_images: how many training images there are, whatever labels they carry; 0 if that is not known.
     """
 
     images: Sequence[int]
     cross_validated: float | None = None
     learning_curve: LearningCurve | None = None
     composed: bool = False
+    all_images: int = 0
 
 
 @dataclass(frozen=True)
@@ -223,8 +225,8 @@ def _labels_alike(findings: _Findings) -> Iterator[Advice]:
 
 
 def _more_images(findings: _Findings) -> Iterator[Advice]:
-    curve = findings.training.learning_curve
-    gain = None if curve is None else curve.gain_of_doubling(sum(findings.training.images))
+    curve, all_images = findings.training.learning_curve, findings.training.all_images
+    gain = None if curve is None or not all_images else curve.gain_of_doubling(all_images)
     if gain is not None and gain < _LITTLE_GAIN:
         return
     images, recall = findings.training.images, findings.counts.recall
