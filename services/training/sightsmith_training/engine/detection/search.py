@@ -147,10 +147,12 @@ def _pace(ground: Ground, design: Design, budget: Budget) -> Pace:
     wish = ground.wish
     file = wish.folder / "pace.json"
     wish.restore(file)
-    if not file.exists():
-        Pace(budget.left, ground.step_seconds(design)).save(file)
+    pace = Pace.load(file)
+    if pace is None:
+        pace = Pace(budget.left, ground.step_seconds(design))
+        pace.save(file)
         wish.save(file)
-    return Pace.load(file)
+    return pace
 
 
 def _bearable_images(ground: Ground, pace: Pace, design: Design, share: float) -> int:
