@@ -83,7 +83,7 @@ def test_very_few_images_are_all_learned_from(tmp_path):
     found = _search(tmp_path, images=4)
     assert (found.chosen, found.judgement, found.trials) == (None, None, [])
     assert found.thresholds.tolist() == [USUAL_THRESHOLD] * 2
-    assert any("Too few images" in note for note in found.notes)
+    assert any("too few images" in note for note in found.notes)
 
 
 class _KilledError(Exception):
