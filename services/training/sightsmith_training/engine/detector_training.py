@@ -150,7 +150,7 @@ class _DetectorTraining:
     def run(self, wanted: DetectionSamples) -> TrainingResult:
         samples, given, unusable = self._read(wanted)
         found = self._search(samples, given)
-        detector = Detector(found.network, found.side)
+        detector = Detector(found.network, found.side, found.line)
         find = network_finder(detector)
         rows, detections, judged_squares = self._judge(find, samples, found)
         artifacts = self._export(detector, samples.labels)

@@ -92,3 +92,11 @@ def test_a_slightly_slower_machine_trains_as_many_steps():
 def test_a_pace_is_kept(tmp_path):
     Pace(330.5, 0.21).save(tmp_path / "pace.json")
     assert Pace.load(tmp_path / "pace.json") == Pace(330.5, 0.21)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"seconds": 33', b"{}", b"7", b"\xff\x00"])
+def test_a_damaged_pace_is_as_good_as_none(tmp_path, content):
+    file = tmp_path / "pace.json"
+    assert Pace.load(file) is None
+    file.write_bytes(content)
+    assert Pace.load(file) is None

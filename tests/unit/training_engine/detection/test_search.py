@@ -83,7 +83,7 @@ def test_very_few_images_are_all_learned_from(tmp_path):
     found = _search(tmp_path, images=4)
     assert (found.chosen, found.judgement, found.trials) == (None, None, [])
     assert found.thresholds.tolist() == [USUAL_THRESHOLD] * 2
-    assert any("Too few images" in note for note in found.notes)
+    assert any("too few images" in note for note in found.notes)
 
 
 class _KilledError(Exception):
@@ -113,3 +113,11 @@ def test_what_was_killed_goes_on_elsewhere_to_the_same_end(tmp_path, whole):
     assert _same(undisturbed.network, resumed.network)
     assert np.array_equal(undisturbed.thresholds, resumed.thresholds)
     assert resumed.chosen.map_50_95 == undisturbed.chosen.map_50_95
+
+
+def test_damaged_checkpoints_mean_beginning_anew(tmp_path, whole):
+    """As after a crash of the store, which may leave half of a file."""
+    undisturbed, _ = whole
+    again = _search(tmp_path, restore=lambda file: file.write_bytes(b"PK\x03\x04 and no more"))
+    assert _same(undisturbed.network, again.network)
+    assert again.chosen.map_50_95 == undisturbed.chosen.map_50_95

@@ -11,6 +11,7 @@ from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.scenes import Scenes, Variety
+from sightsmith_training.engine.detection.score_line import ScoreLine
 from sightsmith_training.engine.detection.tuning import Recipe, Tuner, _ahead
 from sightsmith_training.engine.distribution.places import Place
 
@@ -86,7 +87,7 @@ def test_frozen_stages_stay_as_they_are():
 
 
 def test_exports_find_what_the_network_finds(trained, tmp_path):
-    detector = Detector(trained.averaged, _SIDE)
+    detector = Detector(trained.averaged, _SIDE, ScoreLine(1.6, 0.7))
     squares, _ = draw_shapes(5, _SIDE, seed=7)
     model = export_detector(detector, ["blue", "red"])
     (tmp_path / "model.pt").write_bytes(trace_detector(detector, ["blue", "red"]))
@@ -102,6 +103,17 @@ def test_exports_find_what_the_network_finds(trained, tmp_path):
             assert np.abs(answers[1] - wanted[1]).max() < 1e-4
             sure = wanted[1][:, :3] > 0
             assert np.abs(answers[0] - wanted[0])[:, :3][sure].max() < 1e-4
+
+
+def test_calibrated_scores_lie_on_the_line_and_change_no_box(trained):
+    squares, _ = draw_shapes(3, _SIDE, seed=7)
+    line = ScoreLine(1.6, 0.7)
+    boxes, scores, labels = network_finder(Detector(trained.averaged, _SIDE))(squares)
+    calibrated = network_finder(Detector(trained.averaged, _SIDE, line))(squares)
+    told = scores > 0
+    assert np.array_equal(calibrated[0][told], boxes[told])
+    assert np.array_equal(calibrated[2][told], labels[told])
+    assert np.abs(calibrated[1] - line.scores(scores.astype(np.float64))).max() < 1e-5
 
 
 def test_detections_are_in_pixels_of_the_image(trained):

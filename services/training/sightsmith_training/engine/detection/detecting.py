@@ -20,7 +20,7 @@ Answers = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np
 
 Finder = Callable[[Pixels], Answers]
 
-_LEAST_SCORE = 0.005  # Below this nothing is told; no curve that people read reaches down there.
+_LEAST_SCORE = 0.001  # Below this nothing is told; no curve that people read reaches down there.
 
 
 def network_finder(detector: "nn.Module") -> Finder:

@@ -7,6 +7,7 @@ from torch.nn import functional
 from sightsmith_training.engine.detection.decoding import bin_distances, decode_boxes
 from sightsmith_training.engine.detection.network import BINS, NanoDet
 from sightsmith_training.engine.detection.points import points_of
+from sightsmith_training.engine.detection.score_line import NO_CHANGE, ScoreLine
 from sightsmith_training.engine.detection.suppression import survivors
 
 KEPT = 100
@@ -17,18 +18,20 @@ _ALLOWED_OVERLAP = 0.6  # NanoDet's own.
 
 
 class Detector(nn.Module):
-    """A network with decoding and suppression, for inputs of one side.
+    """A network with decoding, calibration and suppression, for inputs of one side.
 
     Attributes:
         side: of the input in pixels.
         labels: how many labels it tells apart.
+        line: calibrates the scores.
     """
 
     points: Tensor
     bins: Tensor
 
-    def __init__(self, network: NanoDet, side: int) -> None:
+    def __init__(self, network: NanoDet, side: int, line: ScoreLine = NO_CHANGE) -> None:
         super().__init__()
+        self.line = line
         self.side = side
         self.labels = network.labels
         self.network = network
@@ -48,8 +51,9 @@ class Detector(nn.Module):
         """
         label_logits, distance_logits = self.network(pixels).split([self.labels, 4 * BINS], -1)
         boxes = (decode_boxes(distance_logits, self.points, self.bins) / self.side).clamp(0, 1)
+        label_scores = (self.line.scale * label_logits + self.line.shift).sigmoid()
         candidates = min(_CANDIDATES, len(self.points) * self.labels)
-        scores, places = label_logits.sigmoid().flatten(1).topk(candidates)
+        scores, places = label_scores.flatten(1).topk(candidates)
         labels = places % self.labels
         boxes = _pick(boxes, places.div(self.labels, rounding_mode="floor"))
         kept = min(KEPT, candidates)

@@ -162,8 +162,7 @@ class Ground:
         tuner = self._tuner(design, steps, rows, decoys)
         file = self.wish.folder / f"{name}.pt"
         self.wish.restore(file)
-        if file.exists():
-            tuner.load(file)
+        tuner.load(file)
         started = saved = time.monotonic()
         while tuner.steps_done < steps:
             tuner.train(_STEPS_TOLD)

@@ -1,21 +1,24 @@
 """How well a detector finds what is labelled on images that it did not learn from, and which thresholds suit it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.score_line import ScoreLine, fit_score_line
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_detections
 from sightsmith_training.engine.judging.detection_metrics import detection_figures
+from sightsmith_training.engine.judging.overlaps import NOBODY
 from sightsmith_training.engine.judging.rankings import Ranking
 from sightsmith_training.engine.judging.thresholds import best_threshold
 
 USUAL_THRESHOLD = 0.4
-"""Where there is nothing to choose by: scores are guesses of the overlap, so those of objects seldom come near 1."""
+"""Where there is nothing to choose by, and nothing to calibrate by: raw scores are guesses of the overlap, and those of
+objects seldom come near 1."""
 
 _ENOUGH_BOXES = 10  # To choose the threshold of a label by its own boxes.
 
@@ -58,6 +61,19 @@ class Judgement:
         together = _together(rankings)
         common = best_threshold(together) if together.positives >= _ENOUGH_BOXES else USUAL_THRESHOLD
         return np.array([best_threshold(own) if own.positives >= _ENOUGH_BOXES else common for own in rankings])
+
+    @property
+    def line(self) -> ScoreLine:
+        """What calibrates these scores."""
+        return fit_score_line(self.matches.confidences, self.matches.partners != NOBODY)
+
+    def with_line(self, line: ScoreLine) -> "Judgement":
+        """The same with calibrated scores: their order stays, and so do all matches."""
+        return replace(
+            self,
+            detections=[replace(found, confidences=line.scores(found.confidences)) for found in self.detections],
+            matches=replace(self.matches, confidences=line.scores(self.matches.confidences)),
+        )
 
 
 def judge(

@@ -50,9 +50,12 @@ class Pace:
         file.write_text(json.dumps(asdict(self)))
 
     @classmethod
-    def load(cls, file: Path) -> "Pace":
-        """Reads what `save` wrote."""
-        return cls(**json.loads(file.read_text()))
+    def load(cls, file: Path) -> "Pace | None":
+        """Reads what `save` wrote; None if there is nothing, or if it is damaged, which is as good as nothing."""
+        try:
+            return cls(**json.loads(file.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 def step_cost(recipe: Recipe) -> float:

@@ -22,6 +22,7 @@ from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, Judg
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace
 from sightsmith_training.engine.detection.scenes import Shares
+from sightsmith_training.engine.detection.score_line import NO_CHANGE, ScoreLine
 from sightsmith_training.engine.specification import Effort
 
 BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 90.0, "balanced": 330.0, "best": 1700.0}
@@ -71,8 +72,10 @@ class FoundDetector:
         side: of its input in pixels.
         chosen: the trial that was kept; None where there were too few images to hold any out.
         trials: everything that was tried, in the order of trial.
-        judgement: of the chosen trial, whose held-out images it names; None where there was none.
-        thresholds: of each label, chosen on the held-out images, or the usual one; shape [labels].
+        judgement: of the chosen trial, with calibrated scores; it names the held-out images. None where there was none.
+        line: calibrates the network's scores; fitted on the held-out images.
+        thresholds: of each label, for calibrated scores, chosen on the held-out images, or the usual one; shape
+            [labels].
         losses: of the last training: the mean loss of the steps up to each step that is named.
         network_share: of the time of the last training, how much went into the network.
         notes: what people should know, in plain words.
@@ -83,6 +86,7 @@ class FoundDetector:
     chosen: DetectorTrial | None
     trials: list[DetectorTrial]
     judgement: Judgement | None
+    line: ScoreLine
     thresholds: npt.NDArray[np.float64]
     losses: dict[int, float]
     network_share: float
@@ -124,16 +128,19 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     best = _kept(tried)
     design = best.design if best else first
     trained = _finish(ground, tried, design, pace, advance)
+    line = best.judgement.line if best else NO_CHANGE
+    judgement = best.judgement.with_line(line) if best else None
     return FoundDetector(
         network=trained.network,
         side=design.side,
         chosen=best.record if best else None,
         trials=[each.record for each in tried],
-        judgement=best.judgement if best else None,
-        thresholds=best.judgement.thresholds if best else np.full(given.labels, USUAL_THRESHOLD),
+        judgement=judgement,
+        line=line,
+        thresholds=judgement.thresholds if judgement else np.full(given.labels, USUAL_THRESHOLD),
         losses=trained.losses,
         network_share=trained.clock.network / max(trained.clock.total, 1e-9),
-        notes=_notes(wish, best),
+        notes=_notes(wish, judgement, line),
     )
 
 
@@ -147,10 +154,12 @@ def _pace(ground: Ground, design: Design, budget: Budget) -> Pace:
     wish = ground.wish
     file = wish.folder / "pace.json"
     wish.restore(file)
-    if not file.exists():
-        Pace(budget.left, ground.step_seconds(design)).save(file)
+    pace = Pace.load(file)
+    if pace is None:
+        pace = Pace(budget.left, ground.step_seconds(design))
+        pace.save(file)
         wish.save(file)
-    return Pace.load(file)
+    return pace
 
 
 def _bearable_images(ground: Ground, pace: Pace, design: Design, share: float) -> int:
@@ -253,10 +262,17 @@ def _decoys(ground: Ground, tried: _Tried, pace: Pace) -> list[Shares]:
     return decoys
 
 
-def _notes(wish: DetectorWish, best: _Tried | None) -> list[str]:
+def _notes(wish: DetectorWish, judgement: Judgement | None, line: ScoreLine) -> list[str]:
     notes = []
     if wish.pretrained is None:
         notes.append("No pretrained weights were at hand: the detector began from nothing and needs many more images.")
-    if best is None:
-        notes.append(f"Too few images to hold any out: every threshold is the usual one, {USUAL_THRESHOLD}.")
+    if judgement is None:
+        notes.append(
+            f"There are too few images to hold any out: every threshold is the usual one, {USUAL_THRESHOLD}, and "
+            "confidences are not calibrated."
+        )
+    elif line == NO_CHANGE:
+        notes.append(
+            "Too little is found on the held-out images to calibrate by: confidences are guesses of the overlap."
+        )
     return notes

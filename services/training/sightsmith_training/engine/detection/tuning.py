@@ -21,7 +21,7 @@ from sightsmith_training.engine.detection.assignment import NO_BOX
 from sightsmith_training.engine.detection.losses import DetectionLoss, Truth
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.scenes import Batch, Scenes
-from sightsmith_training.engine.distribution.checkpoints import State
+from sightsmith_training.engine.distribution.checkpoints import State, read_state
 from sightsmith_training.engine.distribution.learners import Learner, learner_for
 from sightsmith_training.engine.distribution.places import Place
 
@@ -170,8 +170,13 @@ class Tuner:
         beside.replace(file)
 
     def load(self, file: Path) -> None:
-        """Goes on from a checkpoint of the same network, scenes and recipe; it may be from another kind of place."""
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        """Goes on from a checkpoint of the same network, scenes and recipe; it may be from another kind of place.
+
+        From a file that is not there, or damaged, the training begins anew.
+        """
+        state = read_state(file)
+        if state is None:
+            return
         self._network.load_state_dict(state["network"])
         self._averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["optimiser"])
