@@ -68,12 +68,6 @@ class JobWorker(ABC, Generic[LeaseT]):
     async def prepare(self) -> None:
         """Gets ready for the next job."""
 
-    async def tidy(self, lease: LeaseT) -> None:
-        """Removes what is of no use after the end of a job."""
-
-    async def discard(self, lease: LeaseT) -> None:
-        """Leaves nothing behind of a job that does not succeed."""
-
     async def close(self) -> None:
         """Ends what was made ready."""
 
@@ -126,9 +120,6 @@ class JobWorker(ABC, Generic[LeaseT]):
         except Exception:
             log.exception("the worker failed")
             outcome = await self._fail_unexpectedly(lease)
-        else:
-            with suppress(UnavailableError):
-                await self.tidy(lease)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._jobs.labels(outcome).inc()
@@ -140,7 +131,6 @@ class JobWorker(ABC, Generic[LeaseT]):
             _make_empty(folder)
             failure = await self.carry_out(lease, folder, Heartbeat(self._leases, lease, self._settings))
         except CancelledByUserError:
-            await self._discard(lease)
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
         except (UnavailableError, OSError) as error:
@@ -163,14 +153,8 @@ class JobWorker(ABC, Generic[LeaseT]):
         return "failed"
 
     async def _fail(self, lease: LeaseT, error: JobError) -> str:
-        await self._discard(lease)
         await self._leases.fail(lease, error)
         return "failed"
-
-    async def _discard(self, lease: LeaseT) -> None:
-        # A store that is out of reach must not keep the job from its end.
-        with suppress(UnavailableError):
-            await self.discard(lease)
 
 
 class Heartbeat:

@@ -35,7 +35,8 @@ class TrainingSettings(Settings):
     output_roots: tuple[str, ...] = ()
     output_timeout_seconds: float = Field(default=60.0, gt=0)
 
-    # How often files of deleted models that could not be deleted at once are tried again.
+    # How often files are deleted that ended trainings leave behind, and files of deleted models that could not be
+    # deleted at once.
     discard_seconds: float = Field(default=60.0, gt=0)
 
     # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find

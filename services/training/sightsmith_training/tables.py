@@ -176,7 +176,7 @@ class ModelRow(Base):
 
 
 class DiscardedFileRow(Base):
-    """A file of a deleted model: it is deleted as soon as no model needs it."""
+    """A file that is deleted as soon as no model needs it; a key that ends with `/` stands for all files below it."""
 
     __tablename__ = "discarded_files"
 
