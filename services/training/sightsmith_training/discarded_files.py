@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from sqlalchemy import ARRAY, ColumnElement, Text, cast, delete, exists, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, SQLColumnExpression, Text, cast, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -69,7 +69,7 @@ class DiscardedFiles:
             await self._objects.delete(key)
 
 
-def _is_needed(key: ColumnElement[str]) -> ColumnElement[bool]:
+def _is_needed(key: SQLColumnExpression[str]) -> ColumnElement[bool]:
     """Whether a model has the file of a key; none has one that ends with `/`."""
     file = func.jsonb_build_array(func.jsonb_build_object("key", key))
     return exists().where(or_(ModelRow.artifacts.contains(file), ModelRow.report_files.contains(file)))

@@ -62,7 +62,7 @@ class JobWorker(ABC, Generic[LeaseT]):
             beat: keeps the lease beside work, and tells of progress.
 
         Raises:
-            UnavailableError: if a server is out of reach; the job is tried again.
+            UnavailableError: if a server is out of reach; the job is tried again later.
         """
 
     async def prepare(self) -> None:
@@ -112,9 +112,11 @@ class JobWorker(ABC, Generic[LeaseT]):
             with suppress(LeaseLostError, UnavailableError):
                 await asyncio.shield(self._leases.give_back(lease))
             raise
-        except (UnavailableError, OSError, TrainingProcessKilledError):
-            # What is out of reach comes back, and a killed process is no answer: when the lease runs out, the job is
-            # tried again.
+        except UnavailableError as error:
+            log.warning("something that the job needs is away", exc_info=True)
+            outcome = await self._set_aside(lease, error)
+        except (OSError, TrainingProcessKilledError):
+            # A killed process is no answer: when the lease runs out, the job is tried again.
             log.warning("job broke off", exc_info=True)
             outcome = "broken off"
         except Exception:
@@ -145,6 +147,18 @@ class JobWorker(ABC, Generic[LeaseT]):
         if failure.reason == "DEPENDENCY_UNAVAILABLE":
             raise UnavailableError(failure.message)
         return await self._fail(lease, _error_of(failure))
+
+    async def _set_aside(self, lease: LeaseT, error: UnavailableError) -> str:
+        """Lets the job wait until what is away comes back, and fails it if that takes too long."""
+        longest = self._settings.max_outage_seconds
+        message = f"{error.message}; given up after {longest:g} s of waiting for it"
+        try:
+            final = JobError(reason=error.reason, message=message, metadata=dict(error.metadata))
+            return "set aside" if await self._leases.set_aside(lease, final, longest) else "given up"
+        except LeaseLostError:
+            return "lease lost"
+        except UnavailableError:
+            return "broken off"  # The database itself is away: the lease runs out.
 
     async def _fail_unexpectedly(self, lease: LeaseT) -> str:
         message = "the worker failed unexpectedly; its log tells more"

@@ -49,6 +49,8 @@ class TrainingSettings(Settings):
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     max_attempts: int = Field(default=5, ge=1)
     poll_seconds: float = Field(default=2.0, gt=0)
+    # How long a job waits in all, between tries, for an object store or a cluster that is away, before it fails.
+    max_outage_seconds: float = Field(default=600.0, ge=0)
 
     # How soon a watch sees a change, and how often it shows that it is alive.
     watch_interval_seconds: float = Field(default=0.3, gt=0)
