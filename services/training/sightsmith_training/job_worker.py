@@ -216,11 +216,13 @@ class Heartbeat:
         self._told = news or self._told
 
 
-async def ask(process: TrainingProcess, spec: EngineSpec, beat: Heartbeat) -> TrainingResult | Answers | Failure:
+async def ask(
+    process: TrainingProcess, spec: EngineSpec, beat: Heartbeat, max_silence_seconds: float
+) -> TrainingResult | Answers | Failure:
     """Lets a process do what a specification says, passes on its progress, and ends it."""
     try:
         process.begin(spec)
-        async for message in process.messages():
+        async for message in process.messages(max_silence_seconds):
             if not isinstance(message, Progress):
                 return message
             beat.progress = JobProgress.model_validate(message.model_dump(exclude={"kind"}))

@@ -80,7 +80,7 @@ class Worker(JobWorker[Lease]):
         except TrainingError as error:
             return error.failure
         await self._training_leases.record_task(lease, decision.task, decision.reason)
-        outcome = await ask(await self._processes.take(), spec, beat)
+        outcome = await ask(await self._processes.take(), spec, beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, Answers)  # noqa: S101 - it was asked for a training
         return outcome
 
