@@ -127,6 +127,11 @@ class Objects:
             listed = await obstore.list_with_delimiter_async(self._store, prefix)
             return sorted(item["path"] for item in listed["objects"])
 
+    async def keys_below(self, prefix: str) -> list[str]:
+        """The keys of all objects below `prefix/`, however deep."""
+        with _reaching_the_store():
+            return [item["path"] async for objects in obstore.list(self._store, f"{prefix}/") for item in objects]
+
     async def delete_prefix(self, prefix: str) -> None:
         """Deletes every object whose key begins with `prefix/`."""
         with _reaching_the_store():

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import ARRAY, ColumnElement, SQLColumnExpression, Text, cast, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +17,12 @@ _log = get_logger(__name__)
 
 
 async def discard(session: AsyncSession, keys: Iterable[str]) -> None:
-    """Notes files that are to go, together with what else the transaction does."""
+    """Notes files that are to go, together with what else the transaction does.
+
+    Args:
+        session: in the transaction.
+        keys: of the files; one that ends with `/` stands for all files below it.
+    """
     if rows := [{"key": key} for key in keys]:
         await session.execute(insert(DiscardedFileRow).values(rows).on_conflict_do_nothing())
 
@@ -41,14 +46,30 @@ class DiscardedFiles:
 
     async def sweep(self) -> None:
         """Deletes the files that no model needs; leaves them for later while a server is out of reach."""
-        file = func.jsonb_build_array(func.jsonb_build_object("key", DiscardedFileRow.key))
-        needed = or_(ModelRow.artifacts.contains(file), ModelRow.report_files.contains(file))
         try:
             async with self._database.transaction() as session:
-                keys = (await session.scalars(select(DiscardedFileRow.key).where(~exists().where(needed)))).all()
+                noted = select(DiscardedFileRow.key).where(~_is_needed(DiscardedFileRow.key))
+                keys = (await session.scalars(noted)).all()
             for key in keys:
-                await self._objects.delete(key)
+                if key.endswith("/"):
+                    await self._delete_below(key)
+                else:
+                    await self._objects.delete(key)
             async with self._database.transaction() as session:
                 await session.execute(delete(DiscardedFileRow).where(DiscardedFileRow.key.in_(keys)))
         except UnavailableError as error:
             _log.warning("discarded files stay for now", error=error.message)
+
+    async def _delete_below(self, prefix: str) -> None:
+        found = await self._objects.keys_below(prefix.removesuffix("/"))
+        stored = func.unnest(cast(found, ARRAY(Text))).column_valued("key")
+        async with self._database.transaction() as session:
+            keys = (await session.scalars(select(stored).where(~_is_needed(stored)))).all()
+        for key in keys:
+            await self._objects.delete(key)
+
+
+def _is_needed(key: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Whether a model has the file of a key; none has one that ends with `/`."""
+    file = func.jsonb_build_array(func.jsonb_build_object("key", key))
+    return exists().where(or_(ModelRow.artifacts.contains(file), ModelRow.report_files.contains(file)))

@@ -78,7 +78,8 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
     async def _answers(
         self, model: Model, selected: SelectedImages, folder: Path, beat: Heartbeat
     ) -> Answers | Failure:
-        outcome = await ask(await TrainingProcess.start(folder), self._specify(model, selected), beat)
+        process = await TrainingProcess.start(folder)
+        outcome = await ask(process, self._specify(model, selected), beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, TrainingResult)  # noqa: S101 - it was asked for answers
         return outcome
 

@@ -34,16 +34,20 @@ _LEAST_BUDGET_SECONDS = 10.0
 _Wish = TypeVar("_Wish", bound=str)
 
 
-def options_from_proto(job: TrainingJob) -> TrainingOptions:
+def options_from_proto(job: TrainingJob, max_budget_seconds: float) -> TrainingOptions:
     """What is wished for; the defaults where nothing is said.
 
+    Args:
+        job: as a client sent it.
+        max_budget_seconds: the longest budget that it may ask for.
+
     Raises:
-        InvalidArgumentError: if a wish is none of those there are.
+        InvalidArgumentError: if a wish is none of those there are, or the budget too short or too long.
     """
     return TrainingOptions(
         task=_wish("task", job.task, TASKS, "auto"),
         effort=_wish("effort", job.effort, EFFORTS, "balanced"),
-        budget_seconds=_budget(job),
+        budget_seconds=_budget(job, max_budget_seconds),
         preference=_wish("preference", job.preference, PREFERENCES, "balanced"),
         variants=_wish("variants", job.variants, VARIANTS, "auto"),
         max_variant_loss=_max_variant_loss(job),
@@ -69,11 +73,11 @@ def _max_variant_loss(job: TrainingJob) -> float:
     return job.max_variant_loss
 
 
-def _budget(job: TrainingJob) -> float | None:
+def _budget(job: TrainingJob, longest: float) -> float | None:
     if not job.HasField("budget"):
         return None
-    seconds = job.budget.ToTimedelta().total_seconds()
-    if seconds < _LEAST_BUDGET_SECONDS:
-        rule = f"must be at least {_LEAST_BUDGET_SECONDS:g} s, not {seconds:g} s"
+    seconds = job.budget.seconds + job.budget.nanos / 1e9
+    if not _LEAST_BUDGET_SECONDS <= seconds <= longest:
+        rule = f"must be from {_LEAST_BUDGET_SECONDS:g} to {longest:g} s, not {seconds:g} s"
         raise InvalidArgumentError.of_field("training_job.budget", rule)
     return seconds

@@ -62,17 +62,11 @@ class JobWorker(ABC, Generic[LeaseT]):
             beat: keeps the lease beside work, and tells of progress.
 
         Raises:
-            UnavailableError: if a server is out of reach; the job is tried again.
+            UnavailableError: if a server is out of reach; the job is tried again later.
         """
 
     async def prepare(self) -> None:
         """Gets ready for the next job."""
-
-    async def tidy(self, lease: LeaseT) -> None:
-        """Removes what is of no use after the end of a job."""
-
-    async def discard(self, lease: LeaseT) -> None:
-        """Leaves nothing behind of a job that does not succeed."""
 
     async def close(self) -> None:
         """Ends what was made ready."""
@@ -118,17 +112,16 @@ class JobWorker(ABC, Generic[LeaseT]):
             with suppress(LeaseLostError, UnavailableError):
                 await asyncio.shield(self._leases.give_back(lease))
             raise
-        except (UnavailableError, OSError, TrainingProcessKilledError):
-            # What is out of reach comes back, and a killed process is no answer: when the lease runs out, the job is
-            # tried again.
+        except UnavailableError as error:
+            log.warning("something that the job needs is away", exc_info=True)
+            outcome = await self._set_aside(lease, error)
+        except (OSError, TrainingProcessKilledError):
+            # A killed process is no answer: when the lease runs out, the job is tried again.
             log.warning("job broke off", exc_info=True)
             outcome = "broken off"
         except Exception:
             log.exception("the worker failed")
             outcome = await self._fail_unexpectedly(lease)
-        else:
-            with suppress(UnavailableError):
-                await self.tidy(lease)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self._jobs.labels(outcome).inc()
@@ -140,7 +133,6 @@ class JobWorker(ABC, Generic[LeaseT]):
             _make_empty(folder)
             failure = await self.carry_out(lease, folder, Heartbeat(self._leases, lease, self._settings))
         except CancelledByUserError:
-            await self._discard(lease)
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
         except (UnavailableError, OSError) as error:
@@ -156,6 +148,18 @@ class JobWorker(ABC, Generic[LeaseT]):
             raise UnavailableError(failure.message)
         return await self._fail(lease, _error_of(failure))
 
+    async def _set_aside(self, lease: LeaseT, error: UnavailableError) -> str:
+        """Lets the job wait until what is away comes back, and fails it if that takes too long."""
+        longest = self._settings.max_outage_seconds
+        message = f"{error.message}; given up after {longest:g} s of waiting for it"
+        try:
+            final = JobError(reason=error.reason, message=message, metadata=dict(error.metadata))
+            return "set aside" if await self._leases.set_aside(lease, final, longest) else "given up"
+        except LeaseLostError:
+            return "lease lost"
+        except UnavailableError:
+            return "broken off"  # The database itself is away: the lease runs out.
+
     async def _fail_unexpectedly(self, lease: LeaseT) -> str:
         message = "the worker failed unexpectedly; its log tells more"
         with suppress(LeaseLostError, UnavailableError):
@@ -163,14 +167,8 @@ class JobWorker(ABC, Generic[LeaseT]):
         return "failed"
 
     async def _fail(self, lease: LeaseT, error: JobError) -> str:
-        await self._discard(lease)
         await self._leases.fail(lease, error)
         return "failed"
-
-    async def _discard(self, lease: LeaseT) -> None:
-        # A store that is out of reach must not keep the job from its end.
-        with suppress(UnavailableError):
-            await self.discard(lease)
 
 
 class Heartbeat:
@@ -218,11 +216,13 @@ class Heartbeat:
         self._told = news or self._told
 
 
-async def ask(process: TrainingProcess, spec: EngineSpec, beat: Heartbeat) -> TrainingResult | Answers | Failure:
+async def ask(
+    process: TrainingProcess, spec: EngineSpec, beat: Heartbeat, max_silence_seconds: float
+) -> TrainingResult | Answers | Failure:
     """Lets a process do what a specification says, passes on its progress, and ends it."""
     try:
         process.begin(spec)
-        async for message in process.messages():
+        async for message in process.messages(max_silence_seconds):
             if not isinstance(message, Progress):
                 return message
             beat.progress = JobProgress.model_validate(message.model_dump(exclude={"kind"}))

@@ -28,6 +28,7 @@ from sightsmith.paging import PageRequest, page_of
 from sightsmith_training.engine.contract import Phase
 from sightsmith_training.engine.specification import Task, TrainingOptions
 from sightsmith_training.evaluations.selection import WantedImages
+from sightsmith_training.leftovers import discard_leftovers
 from sightsmith_training.report_files import StoredReportFile
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import EvaluationJobRow, JobRow, Outbox, TrainingJobRevisionRow, TrainingJobRow
@@ -342,11 +343,12 @@ async def record_change(session: AsyncSession, row: JobRow) -> None:
 
 
 async def end_job(session: AsyncSession, row: JobRow, state: JobState, error: JobError | None = None) -> None:
-    """Takes a job to a final state and tells of it."""
+    """Takes a job to a final state, tells of it, and notes what it leaves behind to be deleted."""
     row.state = state
     row.error = error.model_dump() if error else None
     row.lease_token = row.lease_expire_time = None
     row.end_time = utc_now()
+    await discard_leftovers(session, row)
     await record_change(session, row)
     tell(session, Outbox, job_of(row).ended)
 

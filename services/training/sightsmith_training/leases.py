@@ -22,6 +22,9 @@ from sightsmith_training.models import next_model_number
 from sightsmith_training.report_files import StoredReport
 from sightsmith_training.tables import EvaluationJobRow, JobRow, TrainingJobRow
 
+_SHORTEST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 60.0
+
 RowT = TypeVar("RowT", bound=JobRow)
 LeaseT = TypeVar("LeaseT", bound="JobLease")
 
@@ -81,7 +84,7 @@ class JobLeases(Generic[LeaseT, RowT]):
         rows = self._rows
         longest_waiting = (
             select(rows)
-            .where(rows.state == JobState.QUEUED)
+            .where(rows.state == JobState.QUEUED, func.coalesce(rows.retry_time <= _database_now(), True))
             .order_by(rows.sequence)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -143,12 +146,33 @@ class JobLeases(Generic[LeaseT, RowT]):
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
+            await _give_back(session, await locked_row(session, self._rows, lease))
+
+    async def set_aside(self, lease: LeaseT, error: JobError, max_paused_seconds: float) -> bool:
+        """Gives a job back for later, because something that it needs is away; each pause is longer.
+
+        Args:
+            lease: on the job.
+            error: that ends the job once it has waited for too long.
+            max_paused_seconds: how long all its pauses may be together.
+
+        Returns:
+            Whether the job will be tried again; otherwise it has ended.
+
+        Raises:
+            LeaseLostError: if the job is not this worker's any more.
+        """
+        async with self._database.transaction() as session:
             row = await locked_row(session, self._rows, lease)
-            if row.state == JobState.CANCELLING:
-                await end_job(session, row, JobState.CANCELLED)
-                return
-            row.attempt -= 1
-            await _requeue(session, row)
+            left = max_paused_seconds - row.paused_seconds
+            if row.state != JobState.CANCELLING and left <= 0:
+                await end_job(session, row, JobState.FAILED, error)
+                return False
+            # As long again as it has waited so far.
+            pause = min(max(row.paused_seconds, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS, left)
+            row.paused_seconds += pause
+            row.retry_time = _database_now() + timedelta(seconds=pause)
+            return await _give_back(session, row)
 
     async def take_from_lost_workers(self) -> int:
         """Puts jobs whose worker has not been heard of back into the queue, or ends them.
@@ -269,6 +293,16 @@ async def locked_row(session: AsyncSession, rows: type[RowT], lease: JobLease) -
 def _database_now() -> ColumnElement[datetime]:
     """The database's clock: the hosts of workers and servers need not agree on the time."""
     return func.clock_timestamp()
+
+
+async def _give_back(session: AsyncSession, row: JobRow) -> bool:
+    """Undoes a claim, or ends the job if it was to be cancelled; returns whether it waits again."""
+    if row.state == JobState.CANCELLING:
+        await end_job(session, row, JobState.CANCELLED)
+        return False
+    row.attempt -= 1
+    await _requeue(session, row)
+    return True
 
 
 async def _requeue(session: AsyncSession, row: JobRow) -> None:

@@ -12,6 +12,7 @@ from sightsmith_training.engine.contract import ExportedFile, TrainingResult
 from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.jobs import JobState, end_job
 from sightsmith_training.leases import Lease, Leases, locked_row
+from sightsmith_training.leftovers import model_prefix
 from sightsmith_training.models import Model, StoredArtifact, add_model, model_id
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.tables import Outbox, TrainingJobRow
@@ -86,25 +87,13 @@ class Publisher:
             tell(session, Outbox, ModelCreated(model=str(name)))
         return model
 
-    async def discard(self, lease: Lease) -> None:
-        """Deletes what was stored of a model that does not come to be; does nothing if nothing was.
-
-        Raises:
-            LeaseLostError: if the job is not this worker's any more.
-            UnavailableError: if the database or the object store cannot be reached.
-        """
-        async with self._database.transaction() as session:
-            number = (await locked_row(session, TrainingJobRow, lease)).model_number
-        if number is not None:
-            await self._objects.delete_prefix(f"models/{lease.name.project}/{model_id(number)}")
-
     async def _store(
         self, model: ModelName, file: ExportedFile, result: TrainingResult, output_dir: Path
     ) -> list[StoredArtifact]:
         """Stores an exported file and its `config.pbtxt`, laid out as a model's folder in a Triton repository."""
         triton_name = triton_model_name(model.project, model.model, file.format, file.sha256)
         # The name holds the content's hash, so that a worker that was taken for dead overwrites nothing of another's.
-        prefix = f"models/{model.project}/{model.model}/{triton_name}"
+        prefix = f"{model_prefix(model)}/{triton_name}"
         path = file.path.removeprefix(f"{file.format}/")
         exported = StoredArtifact(
             format=file.format, path=path, key=f"{prefix}/{path}", sha256=file.sha256, size_bytes=file.size_bytes

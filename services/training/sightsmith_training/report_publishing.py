@@ -17,6 +17,7 @@ from sightsmith.objects import Objects
 from sightsmith_training.engine.contract import Failure, TrainingResult
 from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.evaluations.matching import Rules, match
+from sightsmith_training.leftovers import model_prefix
 from sightsmith_training.report_files import StoredReport, StoredReportFile
 from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.thumbnails import fetch_thumbnails
@@ -89,7 +90,7 @@ class ReportPublishing:
                     paths += await asyncio.to_thread(write)
             with problems.noted("the page"):
                 paths.append(await self._write_page(folder, training, spec))
-        report = await self._store(f"models/{model.project}/{model.model}", paths, problems)
+        report = await self._store(model_prefix(model), paths, problems)
         return await self._outputs.write(report, paths, model.project, spec.options.output_prefix)
 
     async def publish_failure(self, name: TrainingJobName, spec: TrainingSpec, failure: Failure) -> StoredReport:

@@ -21,6 +21,9 @@ class TrainingSettings(Settings):
     min_images_per_label: int = Field(default=3, ge=2)
     parity_tolerance: float = Field(default=1e-4, ge=0)
 
+    # The longest budget that a training may be given.
+    max_budget_seconds: float = Field(default=86400.0, ge=10)
+
     # What may be said of a model: the limits of Rekognition Custom Labels.
     max_description_length: int = Field(default=255, ge=0)
     max_tags_per_model: int = Field(default=50, ge=0)
@@ -35,7 +38,8 @@ class TrainingSettings(Settings):
     output_roots: tuple[str, ...] = ()
     output_timeout_seconds: float = Field(default=60.0, gt=0)
 
-    # How often files of deleted models that could not be deleted at once are tried again.
+    # How often files are deleted that ended trainings leave behind, and files of deleted models that could not be
+    # deleted at once.
     discard_seconds: float = Field(default=60.0, gt=0)
 
     # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find
@@ -48,6 +52,10 @@ class TrainingSettings(Settings):
     heartbeat_seconds: float = Field(default=1.0, gt=0)
     max_attempts: int = Field(default=5, ge=1)
     poll_seconds: float = Field(default=2.0, gt=0)
+    # A training or evaluation that reports nothing for so long is ended as failed: it hangs.
+    max_silence_seconds: float = Field(default=7200.0, gt=0)
+    # How long a job waits in all, between tries, for an object store or a cluster that is away, before it fails.
+    max_outage_seconds: float = Field(default=600.0, ge=0)
 
     # How soon a watch sees a change, and how often it shows that it is alive.
     watch_interval_seconds: float = Field(default=0.3, gt=0)

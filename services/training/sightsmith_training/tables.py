@@ -55,6 +55,9 @@ class JobRow(Base):
     revision: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[uuid.UUID | None]
     lease_expire_time: Mapped[datetime | None]
+    # While something that it needs is away: when it may be claimed again, and how long it has waited for that in all.
+    retry_time: Mapped[datetime | None]
+    paused_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     start_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
@@ -176,7 +179,7 @@ class ModelRow(Base):
 
 
 class DiscardedFileRow(Base):
-    """A file of a deleted model: it is deleted as soon as no model needs it."""
+    """A file that is deleted as soon as no model needs it; a key that ends with `/` stands for all files below it."""
 
     __tablename__ = "discarded_files"
 

@@ -79,14 +79,24 @@ class TrainingProcess:
         spec_file.write_text(spec.model_dump_json())
         self._process.stdin.write(os.fsencode(spec_file) + b"\n")
 
-    async def messages(self) -> AsyncIterator[Message]:
-        """What the training says, up to its result or failure. A process that ends without either has failed.
+    async def messages(self, max_silence_seconds: float) -> AsyncIterator[Message]:
+        """What the training says, up to its result or failure.
+
+        A process that ends without either has failed, and so has one that says nothing for longer than it may.
 
         Raises:
             TrainingProcessKilledError: if it was killed.
         """
         assert self._process.stdout is not None  # noqa: S101 - it was opened as a pipe
-        async for line in self._process.stdout:
+        while True:
+            try:
+                line = await asyncio.wait_for(self._process.stdout.readline(), max_silence_seconds)
+            except TimeoutError:
+                message = f"the training process said nothing for {max_silence_seconds:g} s and was ended"
+                yield Failure(reason="TRAINING_FAILED", message=message)
+                return
+            if not line:
+                break
             message = MESSAGE.validate_json(line)
             yield message
             if not isinstance(message, Progress):

@@ -27,6 +27,7 @@ class TrainingServicer(services.TrainingServiceServicer):
         self._jobs = jobs
         self._snapshots = snapshots
         self._keepalive_seconds = settings.watch_keepalive_seconds
+        self._max_budget_seconds = settings.max_budget_seconds
         self._output_places = settings.output_places
 
     async def CreateTrainingJob(self, request: api.CreateTrainingJobRequest, context: Context) -> jobs_api.TrainingJob:
@@ -37,7 +38,7 @@ class TrainingServicer(services.TrainingServiceServicer):
             raise InvalidArgumentError.of_field("training_job.snapshot", rule)
         seed = _checked_seed(request.training_job.seed)
         request_id = request_id_from_proto(request.request_id)
-        options = options_from_proto(request.training_job)
+        options = options_from_proto(request.training_job, self._max_budget_seconds)
         self._require_allowed(project, options.output_prefix)
         snapshot = await self._snapshots.find(name)
         return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))

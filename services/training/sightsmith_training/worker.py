@@ -20,6 +20,7 @@ from sightsmith_training.evaluation_worker import EvaluationWorker
 from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import Lease, Leases
+from sightsmith_training.leftovers import checkpoint_prefix
 from sightsmith_training.publishing import Publisher
 from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
@@ -57,14 +58,6 @@ class Worker(JobWorker[Lease]):
             _log.warning("no process could be prepared", exc_info=True)  # The next training tells why it cannot begin.
         await self._reports.prepare()
 
-    async def tidy(self, lease: Lease) -> None:
-        """Removes the checkpoints."""
-        await self._objects.delete_prefix(_checkpoints(lease))
-
-    async def discard(self, lease: Lease) -> None:
-        """Removes the files of the model that it was to become."""
-        await self._publisher.discard(lease)
-
     async def close(self) -> None:
         """Ends the process that waits."""
         await self._processes.close()
@@ -87,7 +80,7 @@ class Worker(JobWorker[Lease]):
         except TrainingError as error:
             return error.failure
         await self._training_leases.record_task(lease, decision.task, decision.reason)
-        outcome = await ask(await self._processes.take(), spec, beat)
+        outcome = await ask(await self._processes.take(), spec, beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, Answers)  # noqa: S101 - it was asked for a training
         return outcome
 
@@ -95,7 +88,7 @@ class Worker(JobWorker[Lease]):
         return TrainingSpec(
             entries=await read_manifest(self._objects, lease.manifest_key, lease.manifest_sha256),
             object_store_url=self._settings.object_store_url,
-            checkpoint_prefix=_checkpoints(lease),
+            checkpoint_prefix=checkpoint_prefix(lease.name),
             backbone_prefix=BACKBONE_PREFIX,
             embedding_files=list(lease.embedding_files),
             output_dir=output_dir,
@@ -111,10 +104,6 @@ class Worker(JobWorker[Lease]):
             ),
             image_limits=image_limits(self._settings),
         )
-
-
-def _checkpoints(lease: Lease) -> str:
-    return f"checkpoints/{lease.name.project}/{lease.name.training_job}"
 
 
 async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""What is left of a model that did not come to be: nothing."""
+"""What is left in the object store of a job that has ended: its model, if it made one."""
 
 import errno
 from collections.abc import Callable
@@ -7,17 +7,19 @@ from pathlib import Path
 import pytest
 
 from sightsmith.database import Database
+from sightsmith.names import ModelName
 from sightsmith.objects import Objects
 from sightsmith.settings import Settings
+from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.jobs import JobError, JobState, TrainingJobs
-from sightsmith_training.leases import Lease, LeaseLostError, Leases
-from sightsmith_training.output_places import OutputPlaces
-from sightsmith_training.publishing import Publisher
-from sightsmith_training.report_outputs import ReportOutputs
-from sightsmith_training.report_publishing import ReportPublishing
+from sightsmith_training.leases import Lease, Leases
+from sightsmith_training.leftovers import checkpoint_prefix, model_prefix
+from sightsmith_training.models import Models, model_id
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.worker import Worker
+from tests.integration.training.finished_training import Workshop
+from tests.integration.training.judged_answers import one_label
 
 SnapshotOf = Callable[[str], TrainableSnapshot]
 
@@ -31,26 +33,67 @@ async def lease(jobs: TrainingJobs, leases: Leases, project: str, snapshot_of: S
     return lease
 
 
-@pytest.fixture
-def publisher(database: Database, objects: Objects, leases: Leases, server_settings: Settings) -> Publisher:
-    outputs = ReportOutputs(OutputPlaces([], server_settings.object_store_url), timeout_seconds=10)
-    return Publisher(database, objects, leases, ReportPublishing(objects, outputs, 0))
-
-
-async def test_files_of_a_model_that_does_not_come_to_be_are_deleted(
-    publisher: Publisher, leases: Leases, lease: Lease, objects: Objects
-) -> None:
-    await publisher.discard(lease)
-    number = await leases.reserve_model_number(lease)
-    mine, others = (f"models/{lease.name.project}/v{each}" for each in (number, number + 9))
-    for prefix in (mine, others):
-        await objects.put(f"{prefix}/onnx/1/model.onnx", b"half of it")
-    await publisher.discard(lease)
-    assert await objects.keys(f"{mine}/onnx/1") == []
-    assert await objects.keys(f"{others}/onnx/1") == [f"{others}/onnx/1/model.onnx"]
+async def end_failed(_: TrainingJobs, leases: Leases, lease: Lease, __: Database) -> None:
     await leases.fail(lease, JobError(reason="TRAINING_FAILED", message="on purpose"))
-    with pytest.raises(LeaseLostError):
-        await publisher.discard(lease)
+
+
+async def end_cancelled(jobs: TrainingJobs, leases: Leases, lease: Lease, _: Database) -> None:
+    await jobs.cancel(lease.name)
+    await leases.confirm_cancelled(lease)
+
+
+async def end_cancelled_while_waiting(jobs: TrainingJobs, leases: Leases, lease: Lease, _: Database) -> None:
+    await leases.give_back(lease)
+    await jobs.cancel(lease.name)
+
+
+async def end_cancelled_after_loss(jobs: TrainingJobs, leases: Leases, lease: Lease, database: Database) -> None:
+    await jobs.cancel(lease.name)
+    await end_lost(jobs, leases, lease, database)
+
+
+async def end_lost(_: TrainingJobs, __: Leases, lease: Lease, database: Database) -> None:
+    hasty = Leases(database, lease_seconds=-1, max_attempts=1)
+    await hasty.heartbeat(lease, None)
+    assert await hasty.take_from_lost_workers() == 1
+
+
+@pytest.mark.parametrize(
+    "end", [end_failed, end_cancelled, end_cancelled_while_waiting, end_cancelled_after_loss, end_lost]
+)
+async def test_however_a_job_ends_without_a_model_its_files_go(
+    end: Callable[..., object],
+    jobs: TrainingJobs,
+    leases: Leases,
+    lease: Lease,
+    database: Database,
+    objects: Objects,
+) -> None:
+    number = await leases.reserve_model_number(lease)
+    mine = [model_prefix(ModelName(lease.name.project, model_id(number))), checkpoint_prefix(lease.name)]
+    others = [f"{mine[0]}9", f"{mine[1]}9"]
+    for prefix in (*mine, *others):
+        await objects.put(f"{prefix}/onnx/1/model.onnx", b"half of it")
+    files = DiscardedFiles(database, objects)
+    await files.sweep()
+    assert [len(await objects.keys_below(prefix)) for prefix in (*mine, *others)] == [1, 1, 1, 1], "it still runs"
+    await end(jobs, leases, lease, database)  # type: ignore[misc]
+    assert (await jobs.get(lease.name)).state.is_final
+    await files.sweep()
+    assert [len(await objects.keys_below(prefix)) for prefix in (*mine, *others)] == [0, 0, 1, 1]
+
+
+async def test_of_a_model_that_came_to_be_only_what_an_earlier_attempt_stored_goes(
+    workshop: Workshop, database: Database, objects: Objects, project: str
+) -> None:
+    prefix = model_prefix(ModelName(project, "v1"))
+    await objects.put(f"{prefix}/{project}.v1.onnx.0123/1/model.onnx", b"of an attempt that was lost")
+    published = await workshop.publish(project, one_label(1))
+    model = await Models(database).get(published.name)
+    needed = sorted(file.key for file in (*model.artifacts, *model.report_files))
+    assert len(await objects.keys_below(prefix)) == len(needed) + 1
+    await DiscardedFiles(database, objects).sweep()
+    assert sorted(await objects.keys_below(prefix)) == needed
 
 
 @pytest.fixture

@@ -2,14 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
-from sightsmith.database import Database
+from sightsmith.database import Database, utc_now
 from sightsmith.names import TrainingJobName
+from sightsmith.settings import Settings
 from sightsmith_training.jobs import JobError, JobState, TrainingJobs
 from sightsmith_training.leases import Lease, LeaseLostError, Leases
+from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
+from sightsmith_training.tables import JobRow
+from sightsmith_training.worker import Worker
 
 SnapshotOf = Callable[[str], TrainableSnapshot]
 
@@ -100,6 +107,68 @@ async def test_a_job_given_back_waits_again_and_does_not_count_as_an_attempt(lea
     again = await leases.claim()
     assert again is not None
     assert (again.name, again.attempt) == (lease.name, 1)
+
+
+async def pauses_over(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(update(JobRow).values(retry_time=utc_now() - timedelta(seconds=1)))
+
+
+async def test_a_job_waits_ever_longer_for_what_is_away_and_fails_in_the_end(
+    jobs: TrainingJobs, leases: Leases, lease: Lease, database: Database
+) -> None:
+    error = JobError(reason="DEPENDENCY_UNAVAILABLE", message="the store is away", metadata={"service": "store"})
+    waited = []
+    while await leases.set_aside(lease, error, max_paused_seconds=150):
+        assert await leases.claim() is None
+        async with database.transaction() as session:
+            row = (await session.scalars(select(JobRow).where(JobRow.sequence == lease.sequence))).one()
+            waited.append(row.paused_seconds)
+        assert row.retry_time is not None
+        assert row.retry_time > utc_now()
+        await pauses_over(database)
+        again = await leases.claim()
+        assert again is not None
+        assert again.attempt == 1
+        lease = again
+    assert waited == [5, 10, 20, 40, 80, 140, 150]
+    job = await jobs.get(lease.name)
+    assert (job.state, job.error) == (JobState.FAILED, error)
+
+
+async def test_a_job_that_is_to_be_cancelled_does_not_wait(jobs: TrainingJobs, leases: Leases, lease: Lease) -> None:
+    await jobs.cancel(lease.name)
+    error = JobError(reason="DEPENDENCY_UNAVAILABLE", message="the store is away")
+    assert not await leases.set_aside(lease, error, max_paused_seconds=0)
+    assert await state_of(jobs, lease.name) == JobState.CANCELLED
+
+
+async def test_a_worker_whose_object_store_is_away_sets_the_job_aside(
+    jobs: TrainingJobs, lease: Lease, database: Database, server_settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "store").mkdir()
+    values = {
+        **dict(server_settings),
+        "object_store_url": (tmp_path / "store").as_uri(),
+        "work_dir": tmp_path / "work",
+        "spare_process": False,
+    }
+    workers = [Worker(TrainingSettings(**values, max_outage_seconds=seconds), database) for seconds in (5, 0)]
+    # A folder that is a file answers nothing.
+    (tmp_path / "store").rmdir()
+    (tmp_path / "store").touch()
+    await workers[0]._work_on(lease)
+    job = await jobs.get(lease.name)
+    assert (job.state, job.attempt) == (JobState.QUEUED, 0)
+    await pauses_over(database)
+    again = await Leases(database, lease_seconds=30, max_attempts=2).claim()
+    assert again is not None
+    await workers[1]._work_on(again)
+    job = await jobs.get(lease.name)
+    assert job.state == JobState.FAILED
+    assert job.error is not None
+    assert (job.error.reason, job.error.metadata) == ("DEPENDENCY_UNAVAILABLE", {"service": "object store"})
+    assert str(tmp_path) not in job.error.message
 
 
 async def test_a_live_worker_keeps_its_job(leases: Leases, lease: Lease) -> None:

@@ -48,7 +48,7 @@ async def begun(folder: Path) -> TrainingProcess:
 async def test_a_failure_comes_with_its_reason(tmp_path: Path) -> None:
     process = await begun(tmp_path)
     try:
-        messages = [message async for message in process.messages()]
+        messages = [message async for message in process.messages(60)]
     finally:
         await process.close()
     failure = messages[-1]
@@ -60,7 +60,7 @@ async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
     process = await begun(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(TrainingProcessKilledError, match="signal 9"):
-        _ = [message async for message in process.messages()]
+        _ = [message async for message in process.messages(60)]
     await process.close()
 
 
@@ -72,11 +72,23 @@ async def test_a_crash_fails_the_training_at_once(tmp_path: Path, sign: str, rea
     process = await begun(tmp_path)
     write_log(tmp_path, sign)
     os.kill(process.pid, signal.SIGSEGV)
-    (failure,) = [message async for message in process.messages() if isinstance(message, Failure)]
+    (failure,) = [message async for message in process.messages(60) if isinstance(message, Failure)]
     await process.close()
     assert failure.reason == reason
     assert failure.message == "the training process crashed (SIGSEGV) and gave no result"
     assert failure.metadata == {"log": sign}
+
+
+async def test_a_process_that_says_nothing_for_too_long_has_failed(tmp_path: Path) -> None:
+    process = await TrainingProcess.start(tmp_path)  # It waits to be told what to do.
+    (failure,) = [message async for message in process.messages(0.1)]
+    assert isinstance(failure, Failure)
+    assert (failure.reason, failure.message) == (
+        "TRAINING_FAILED",
+        "the training process said nothing for 0.1 s and was ended",
+    )
+    await process.close()
+    assert not process.is_running
 
 
 async def test_closing_ends_a_process_that_runs(tmp_path: Path) -> None:
@@ -99,7 +111,7 @@ async def test_a_process_that_waits_is_taken_once_and_replaced_if_it_died(tmp_pa
     os.kill(died.pid, signal.SIGKILL)
     for process in (waiting, other):
         process.begin(spec(tmp_path))
-        messages = [message async for message in process.messages()]
+        messages = [message async for message in process.messages(60)]
         assert isinstance(messages[-1], Failure)
         assert messages[-1].reason == "NOT_ENOUGH_DATA"
     for process in (waiting, other, died):

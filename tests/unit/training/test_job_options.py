@@ -7,9 +7,11 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith_training.engine.specification import TrainingOptions
 from sightsmith_training.job_options import options_from_proto
 
+DAY = 86400.0
+
 
 def test_nothing_said_is_nothing_wished() -> None:
-    assert options_from_proto(TrainingJob()) == TrainingOptions()
+    assert options_from_proto(TrainingJob(), DAY) == TrainingOptions()
 
 
 def test_wishes_are_read() -> None:
@@ -21,7 +23,7 @@ def test_wishes_are_read() -> None:
         variants=TrainingJob.VARIANTS_ALL,
         max_variant_loss=0.0,
     )
-    assert options_from_proto(job) == TrainingOptions(
+    assert options_from_proto(job, DAY) == TrainingOptions(
         task="detection",
         effort="best",
         budget_seconds=90.5,
@@ -42,9 +44,15 @@ def test_wishes_are_read() -> None:
         (TrainingJob(max_variant_loss=float("nan")), "max_variant_loss"),
         (TrainingJob(budget=Duration(seconds=9)), "budget"),
         (TrainingJob(budget=Duration(seconds=-90)), "budget"),
+        (TrainingJob(budget=Duration(seconds=86400, nanos=1)), "budget"),
+        (TrainingJob(budget=Duration(seconds=2**63 - 1)), "budget"),
     ],
 )
 def test_what_there_is_not_is_refused_by_its_field(job: TrainingJob, field: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        options_from_proto(job)
+        options_from_proto(job, DAY)
     assert [violation.field for violation in caught.value.violations] == [f"training_job.{field}"]
+
+
+def test_a_budget_may_be_as_long_as_is_allowed() -> None:
+    assert options_from_proto(TrainingJob(budget=Duration(seconds=86400)), DAY).budget_seconds == DAY
