@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import mkdtemp
 
+from sightsmith.logs import get_logger
 from sightsmith_training.engine.contract import MESSAGE, Failure, Message, Progress
-from sightsmith_training.engine.faults import says_out_of_memory
+from sightsmith_training.engine.faults import says_out_of_memory, told_of_log
 from sightsmith_training.engine.specification import EngineSpec
 
 _TERMINATE_SECONDS = 3.0
@@ -23,7 +24,9 @@ _KERNEL_COUNTERS = Path("/proc/vmstat")
 # What a process does to itself by a fault; the next attempt would do the same.
 _CRASHES = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV}
 _LOG = "engine.log"
-_LOG_TAIL = 2000
+_LOG_TAIL = 8000
+
+_log = get_logger(__name__)
 
 
 class TrainingProcessKilledError(Exception):
@@ -92,12 +95,14 @@ class TrainingProcess:
             try:
                 line = await asyncio.wait_for(self._process.stdout.readline(), max_silence_seconds)
             except TimeoutError:
-                message = f"the training process said nothing for {max_silence_seconds:g} s and was ended"
-                yield Failure(reason="TRAINING_FAILED", message=message)
+                said = f"the training process said nothing for {max_silence_seconds:g} s and was ended"
+                yield Failure(reason="TRAINING_FAILED", message=said)
                 return
             if not line:
                 break
             message = MESSAGE.validate_json(line)
+            if isinstance(message, Failure):
+                self._log_tail()
             yield message
             if not isinstance(message, Progress):
                 return
@@ -110,13 +115,20 @@ class TrainingProcess:
             return
         if code < 0 and -code not in _CRASHES:
             raise TrainingProcessKilledError(f"the training process was killed by signal {-code}")
-        tail = (self._folder / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
+        tail = self._log_tail()
         how = f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
         yield Failure(
             reason="OUT_OF_MEMORY" if says_out_of_memory(tail) else "TRAINING_FAILED",
             message=f"the training process {how} and gave no result",
-            metadata={"log": tail},
+            metadata={"log": told_of_log(tail)},
         )
+
+    def _log_tail(self) -> str:
+        """The end of the process's log, which is also put into the worker's: clients are not told all of it."""
+        tail = (self._folder / _LOG).read_text(errors="replace")[-_LOG_TAIL:]
+        if tail:
+            _log.warning("a training process failed", end_of_log=tail)
+        return tail
 
     async def close(self) -> None:
         """Ends the process if it still runs, and removes its files."""

@@ -8,6 +8,7 @@ from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from sightsmith_training.engine.contract import Failure
 from sightsmith_training.engine.specification import TrainingSpec
@@ -48,7 +49,7 @@ async def begun(folder: Path) -> TrainingProcess:
 async def test_a_failure_comes_with_its_reason(tmp_path: Path) -> None:
     process = await begun(tmp_path)
     try:
-        messages = [message async for message in process.messages(60)]
+        messages = [message async for message in process.messages(600)]
     finally:
         await process.close()
     failure = messages[-1]
@@ -60,7 +61,7 @@ async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
     process = await begun(tmp_path)
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(TrainingProcessKilledError, match="signal 9"):
-        _ = [message async for message in process.messages(60)]
+        _ = [message async for message in process.messages(600)]
     await process.close()
 
 
@@ -70,13 +71,16 @@ async def test_a_killed_process_is_no_failed_training(tmp_path: Path) -> None:
 )
 async def test_a_crash_fails_the_training_at_once(tmp_path: Path, sign: str, reason: str) -> None:
     process = await begun(tmp_path)
-    write_log(tmp_path, sign)
+    log = f'  File "{tmp_path}/network.py", line 3\nin {tmp_path}/weights.pt\n{sign}'
+    write_log(tmp_path, log)
     os.kill(process.pid, signal.SIGSEGV)
-    (failure,) = [message async for message in process.messages(60) if isinstance(message, Failure)]
+    with capture_logs() as logs:
+        (failure,) = [message async for message in process.messages(600) if isinstance(message, Failure)]
     await process.close()
     assert failure.reason == reason
     assert failure.message == "the training process crashed (SIGSEGV) and gave no result"
-    assert failure.metadata == {"log": sign}
+    assert failure.metadata == {"log": f"in …\n{sign}"}
+    assert [line["end_of_log"] for line in logs] == [log]
 
 
 async def test_a_process_that_says_nothing_for_too_long_has_failed(tmp_path: Path) -> None:
@@ -111,7 +115,7 @@ async def test_a_process_that_waits_is_taken_once_and_replaced_if_it_died(tmp_pa
     os.kill(died.pid, signal.SIGKILL)
     for process in (waiting, other):
         process.begin(spec(tmp_path))
-        messages = [message async for message in process.messages(60)]
+        messages = [message async for message in process.messages(600)]
         assert isinstance(messages[-1], Failure)
         assert messages[-1].reason == "NOT_ENOUGH_DATA"
     for process in (waiting, other, died):

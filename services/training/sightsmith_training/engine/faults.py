@@ -1,6 +1,7 @@
 """Faults that are not of the training itself, told so that its owner knows what to do."""
 
 import errno
+import re
 from collections.abc import Collection
 
 from obstore.exceptions import BaseError
@@ -22,6 +23,9 @@ _MEMORY_WORDS = (
 # A folder as the object store, and serialisers written in C++, give only words; torch's tells where a file ended too
 # early.
 _DISK_FULL_WORDS = ("no space left on device", "unexpected pos")
+# Absolute paths and URLs, quoted or bare; not a slash within words, as names of resources have them.
+_PATHS = re.compile(r"""(["'])(?:\w+://|/)[^"']*\1|\w+://[^\s"']+|(?<![\w./])/[^\s"':,;)]+""")
+_TOLD_LINES = 3
 
 
 def failure_of(error: Exception) -> Failure:
@@ -42,7 +46,18 @@ def failure_of(error: Exception) -> Failure:
         return Failure(reason="DEPENDENCY_UNAVAILABLE", message="the object store cannot be reached")
     if isinstance(error, WeightsError):
         return Failure(reason="WEIGHTS_MISSING", message=str(error))
-    return Failure(reason="TRAINING_FAILED", message=f"{type(error).__name__}: {error}")
+    return Failure(reason="TRAINING_FAILED", message=without_paths(f"{type(error).__name__}: {error}"))
+
+
+def without_paths(text: str) -> str:
+    """A text in which every absolute path and URL is an ellipsis: how machines are set up is not for their users."""
+    return _PATHS.sub("…", text)
+
+
+def told_of_log(text: str) -> str:
+    """What a user may read of the log of a crash: the last lines that are no stack frames, without paths."""
+    lines = [line for line in text.splitlines() if line.strip() and not line[0].isspace()]
+    return without_paths("\n".join(lines[-_TOLD_LINES:]))
 
 
 def says_out_of_memory(text: str) -> bool:
