@@ -326,7 +326,8 @@ class _ClassifierTraining:
             task=self._job.decision.task,
             task_reason=self._job.decision.reason,
             labels=samples.labels,
-            thresholds=thresholds.tolist(),
+            # Zeros would have every label hold; without thresholds the surest one is the answer.
+            thresholds=thresholds.tolist() if thresholds.any() else [],
             image_side=IMAGE_SIDE,
             chosen=chosen,
             candidates=[
