@@ -76,6 +76,7 @@ def export_model(
         models.download(model.name, file, draft / "model.onnx", on_bytes)
         _write_json(draft / "labels.json", list(model.labels))
         _write_json(draft / "thresholds.json", thresholds_of(model))
+        _write_json(draft / "task.json", Model.Task.Name(model.task).removeprefix("TASK_").lower())
         (draft / "model_card.md").write_text(models.card(model.name), encoding="utf-8")
         (draft / "predict.py").write_bytes(_example(model))
         (draft / SUMS).write_text(_sums(draft), encoding="utf-8")

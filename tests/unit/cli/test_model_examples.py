@@ -52,8 +52,16 @@ PICTURES = {
 }
 
 
-def folder_of(folder: Path, example: str, model: onnx.ModelProto, labels: list[str], thresholds: object) -> Path:
+def folder_of(
+    folder: Path,
+    example: str,
+    model: onnx.ModelProto,
+    labels: list[str],
+    thresholds: object,
+    task: str = "multi_label_classification",
+) -> Path:
     onnx.checker.check_model(model)
+    (folder / "task.json").write_text(json.dumps(task))
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     (folder / "labels.json").write_text(json.dumps(labels))
     (folder / "thresholds.json").write_text(json.dumps(thresholds))
@@ -100,14 +108,30 @@ def test_every_pixel_is_the_service_s(
         assert np.array_equal(theirs, ours), f"{path.name}: off by up to {np.abs(theirs - ours).max()}"
 
 
-def test_thresholds_are_kept_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("task", "thresholds", "answers"),
+    [
+        ("multi_label_classification", {"a": 0.2, "b": 0.8, "c": 0.5}, [["c", "0.500000"], ["a", "0.250000"]]),
+        ("classification", {}, [["b", "0.750000"]]),
+        ("classification", {"a": 0.0, "b": 0.7, "c": 0.0}, [["b", "0.750000"]]),
+        ("classification", {"a": 0.0, "b": 0.8, "c": 0.0}, []),
+    ],
+)
+def test_the_answer_is_what_the_task_and_the_thresholds_say(
+    task: str,
+    thresholds: dict[str, float],
+    answers: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
     nodes = [helper.make_node("Identity", ["scores"], ["OUTPUT__0"])]
     outputs = [helper.make_tensor_value_info("OUTPUT__0", TensorProto.FLOAT, [1, 3])]
     model = model_of(nodes, outputs, {"scores": np.array([[0.25, 0.75, 0.5]], np.float32)})
-    script = folder_of(tmp_path, "tell_labels.py", model, ["a", "b", "c"], {"a": 0.2, "b": 0.8, "c": 0.5})
+    script = folder_of(tmp_path, "tell_labels.py", model, ["a", "b", "c"], thresholds, task)
     PHOTO.save(tmp_path / "photo.png")
     lines = lines_of(script, [tmp_path / "photo.png"], monkeypatch, capsys)
-    assert [line[1:] for line in lines] == [["c", "0.500000"], ["a", "0.250000"]]
+    assert [line[1:] for line in lines] == answers
 
 
 def test_found_objects_are_told_with_their_boxes(

@@ -11,7 +11,7 @@ from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
 from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
-from sightsmith_training.engine.classification.candidates import Trial
+from sightsmith_training.engine.classification.candidates import Trial, Untried
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.probes import join_features
 from sightsmith_training.engine.classification.search import (
@@ -326,11 +326,13 @@ class _ClassifierTraining:
             task=self._job.decision.task,
             task_reason=self._job.decision.reason,
             labels=samples.labels,
-            thresholds=thresholds.tolist(),
+            # Zeros would have every label hold; without thresholds the surest one is the answer.
+            thresholds=thresholds.tolist() if thresholds.any() else [],
             image_side=IMAGE_SIDE,
             chosen=chosen,
             candidates=[
-                chosen if trial is found.chosen else _candidate(trial, self._backbones) for trial in found.trials
+                *(chosen if trial is found.chosen else _candidate(trial, self._backbones) for trial in found.trials),
+                *(_untried(each, self._backbones) for each in found.untried),
             ],
             seed=self._spec.seed,
             training_images=samples.training,
@@ -375,4 +377,21 @@ def _candidate(trial: Trial, backbones: Mapping[str, Backbone]) -> Candidate:
         milliseconds_per_image=trial.milliseconds,
         dropped=trial.dropped,
         licences={name: backbones[name].licence for name in trial.backbones},
+    )
+
+
+def _untried(untried: Untried, backbones: Mapping[str, Backbone]) -> Candidate:
+    """What there was no time for has no figures, but is kept, so that people know what more time would try."""
+    return Candidate(
+        backbones=[untried.backbone],
+        strength=0.0,
+        scores=[],
+        score_mean=0.0,
+        score_std=0.0,
+        log_loss=0.0,
+        name=untried.name,
+        fine_tuned=True,
+        parameters=dict(untried.parameters),
+        dropped=f"not tried: {untried.reason}",
+        licences={untried.backbone: backbones[untried.backbone].licence},
     )

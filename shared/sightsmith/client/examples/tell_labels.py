@@ -9,7 +9,8 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 folder = Path(__file__).parent
-labels, thresholds = (json.loads((folder / name).read_text("utf-8")) for name in ("labels.json", "thresholds.json"))
+kept = ("labels", "thresholds", "task")
+labels, thresholds, task = (json.loads((folder / f"{name}.json").read_text("utf-8")) for name in kept)
 model = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 side = model.get_inputs()[0].shape[1]
 for path in sys.argv[1:]:
@@ -20,6 +21,7 @@ for path in sys.argv[1:]:
     square = opaque.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3)
     square.getexif().update(image.getexif())
     (scores,) = model.run(None, {"INPUT__0": np.asarray(ImageOps.exif_transpose(square))[None]})[0]
-    for score, label in sorted(zip(scores, labels, strict=True), reverse=True):
+    ranked = sorted(zip(scores, labels, strict=True), reverse=True)
+    for score, label in ranked[:1] if task == "classification" else ranked:
         if score >= thresholds.get(label, 0):
             sys.stdout.write(f"{path}\t{label}\t{score:.6f}\n")

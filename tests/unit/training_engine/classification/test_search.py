@@ -99,7 +99,8 @@ def test_the_same_seed_finds_the_same_head(tmp_path: Path) -> None:
 def test_candidates_without_time_are_named(tmp_path: Path) -> None:
     _, found, _ = _search("softmax", "balanced", tmp_path, seconds=0.0)
     assert found.chosen.kind == "probe"
-    assert [reason for _, reason in found.untried] == ["no time was left for rung 1"] * 3
+    assert [each.reason for each in found.untried] == ["no time was left for rung 1"] * 3
+    assert len({each.name for each in found.untried}) == 3
 
 
 def _search(

@@ -89,6 +89,23 @@ class Trial:
         return replace(self, logits=self.logits[:, order], judged=rows, truth=self.truth[order])
 
 
+@dataclass(frozen=True)
+class Untried:
+    """A fine-tuning for which there was no time at all.
+
+    Attributes:
+        name: for people.
+        backbone: its name.
+        parameters: of the training, by name.
+        reason: why it was not tried.
+    """
+
+    name: str
+    backbone: str
+    parameters: Mapping[str, float]
+    reason: str
+
+
 def gain(trial: Trial, other: Trial, seed: int) -> tuple[float, float]:
     """How much better the first is than the second on the images of the first, and the standard error of that."""
     same = other.at(trial.judged)

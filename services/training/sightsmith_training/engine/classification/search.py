@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sightsmith_training.engine.classification.calibration import CalibrationGain, calibration_gain, fit_calibration
-from sightsmith_training.engine.classification.candidates import Trial, choose, with_reasons
+from sightsmith_training.engine.classification.candidates import Trial, Untried, choose, with_reasons
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
 from sightsmith_training.engine.classification.folds import MAX_FOLDS, Fold, plan_folds
 from sightsmith_training.engine.classification.further_folds import judge_leader
@@ -114,7 +114,7 @@ class Found:
         calibration: what it did.
         curves: of the last training on all images; empty for frozen networks.
         learning: how the score grows with the images, by the best probe; empty where seconds count.
-        untried: candidates for which there was no time at all, by name, each with the reason.
+        untried: candidates for which there was no time at all.
     """
 
     chosen: Trial
@@ -126,7 +126,7 @@ class Found:
     calibration: CalibrationGain
     curves: list[Epoch]
     learning: list[LearningPoint]
-    untried: list[tuple[str, str]]
+    untried: list[Untried]
 
     @property
     def network_share(self) -> float | None:
@@ -174,7 +174,7 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
         learning=_learning_points(given, wish, folds, probes, budget),
-        untried=[(each.contender.name, each.dropped) for each in standings if not each.rungs],
+        untried=[each.contender.untried(each.dropped) for each in standings if not each.rungs],
     )
 
 
@@ -226,7 +226,7 @@ def _try_probes(
         if trials and _expected_seconds(trials, backbones) > allowed.left:
             break
         best = max((trial.mean for trial in trials), default=None)
-        wish.note(f"probe of {' + '.join(backbones)}", {} if best is None else {"macro_f1": trials[-1].mean})
+        wish.note(f"probe of {' + '.join(backbones)}", {} if best is None else {"macro_f1_of_best_before": best})
         trials += try_probe(
             backbones,
             given.features,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from sightsmith_training.engine.classification.candidates import Trial
+from sightsmith_training.engine.classification.candidates import Trial, Untried
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Examples, FineTuning, Recipe
 from sightsmith_training.engine.classification.folds import Fold
 from sightsmith_training.engine.classification.heads import Head
@@ -178,6 +178,10 @@ class TuningCandidate:
         """Says what it is, for people."""
         return f"fine_tuning {self.backbone} (body_rate {self.recipe.body_rate:g})"
 
+    @property
+    def _parameters(self) -> dict[str, float]:
+        return {"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share}
+
     def cost(self, rung: int) -> float:
         """Estimated seconds of a rung over all splits."""
         epochs = RUNGS[rung] - self._epochs_before[rung]
@@ -227,7 +231,7 @@ class TuningCandidate:
         return Trial(
             kind="fine_tuning",
             backbones=(self.backbone,),
-            parameters={"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share},
+            parameters=self._parameters,
             activation=self._ground.activation,
             logits=logits[order][None],
             judged=rows,
@@ -236,6 +240,10 @@ class TuningCandidate:
             milliseconds=1000 * self._image_cost,
             dropped=dropped,
         )
+
+    def untried(self, reason: str) -> Untried:
+        """The record of this candidate if it was never trained."""
+        return Untried(self.name, self.backbone, self._parameters, reason)
 
     def train_on_all(self, advance: Callable[[float], None]) -> tuple[nn.Module, Head, list[Epoch]]:
         """Trains on all images for as many epochs as were best on the splits; gives backbone, head and epochs."""
