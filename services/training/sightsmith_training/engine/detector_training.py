@@ -183,6 +183,7 @@ class _DetectorTraining:
             samples.images_by_label(),
             found.judgement.map_50 if found.judgement else None,
             composed=self._job.decision.composes_scenes,
+            limits=found.notes,
         )
         chosen = _candidate(found.chosen) if found.chosen else _untried(found)
         chosen = chosen.model_copy(update={"network_share": found.network_share})

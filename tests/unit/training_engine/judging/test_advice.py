@@ -202,3 +202,11 @@ def test_what_keeps_the_figures_from_being_true_comes_first() -> None:
         advice.code for advice in advise(matches, Interval(0.8, 0.7, 0.9, "bootstrap"), TrainingFacts([9, 20, 20]))
     ]
     assert codes == ["FEW_TEST_IMAGES", "SUSPICIOUS_LABELS", "LABELS_ALIKE", "RAISE_THRESHOLD"]
+
+
+def test_what_a_training_did_without_is_told() -> None:
+    limits = ("Too few images.", "No weights.")
+    matches = classifier(GOOD)
+    given = given_advice(matches, "TRAINING_LIMITED", training=replace(MANY, limits=limits))
+    assert tuple(advice.text for advice in given) == limits
+    assert not given_advice(matches, "TRAINING_LIMITED")

@@ -22,6 +22,7 @@ AdviceCode = Literal[
     "FEW_TEST_IMAGES",
     "TEST_IMAGES_DIFFER",
     "SCENES_COMPOSED",
+    "TRAINING_LIMITED",
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
@@ -76,12 +77,14 @@ class TrainingFacts:
         cross_validated: the headline figure by cross-validation on the training images, if known.
         learning_curve: of the headline figure over the number of all training images, if known.
         composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
+        limits: what the training had to do without, in plain words.
     """
 
     images: Sequence[int]
     cross_validated: float | None = None
     learning_curve: LearningCurve | None = None
     composed: bool = False
+    limits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ def advise(
         _few_test_images,
         _test_images_differ,
         _scenes_composed,
+        _training_limited,
         _suspicious_labels,
         _labels_alike,
         _more_images,
@@ -184,6 +188,10 @@ def _scenes_composed(findings: _Findings) -> Iterator[Advice]:
         names = ", ".join(f"'{name}'" for name in single)
         text += f" There is one picture only of {names}."
     yield Advice("SCENES_COMPOSED", text, single, findings.images(findings.mistakes))
+
+
+def _training_limited(findings: _Findings) -> Iterator[Advice]:
+    return (Advice("TRAINING_LIMITED", text) for text in findings.training.limits)
 
 
 def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:
