@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightsmith_training.engine.brand_samples import select_brand_samples
@@ -41,7 +41,7 @@ from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.progress import ProgressMeter, part_of
-from sightsmith_training.engine.reading import UnusableImage
+from sightsmith_training.engine.reading import ReadImages, UnusableImage, too_many_unusable
 from sightsmith_training.engine.samples import Pixels
 from sightsmith_training.engine.specification import SpecEntry, TrainingSpec
 from sightsmith_training.engine.stored_detections import as_stored
@@ -139,6 +139,25 @@ def _variant_seconds(samples: DetectionSamples, side: int, job: Job) -> float:
     return expected_variant_seconds(job, seconds_per_image(side), samples.test or _compared(side))
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """What the detector says of the images that it is judged by.
+
+    Attributes:
+        samples: less the test images that could not be read again.
+        rows: positions of the judged images among the samples.
+        detections: on each of them.
+        shown: positions of the images whose squares these are: all of the judged ones, or some.
+        squares: as the network sees them, shape [shown, side, side, 3].
+    """
+
+    samples: DetectionSamples
+    rows: Sequence[int]
+    detections: list[Detections]
+    shown: Sequence[int]
+    squares: Pixels
+
+
 class _DetectorTraining:
     def __init__(self, job: Job, meter: ProgressMeter, weights: Path, side: int) -> None:
         self._job = job
@@ -146,23 +165,26 @@ class _DetectorTraining:
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
+        self._gone: list[UnusableImage] = []  # Read once, and not again.
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
         samples, given, unusable = self._read(wanted)
         found = self._search(samples, given)
         detector = Detector(found.network, found.side, found.line)
         find = network_finder(detector)
-        rows, detections, judged_squares = self._judge(find, samples, found)
+        judged = self._judge(find, samples, found)
+        samples, rows = judged.samples, judged.rows
         artifacts = self._export(detector, samples.labels)
-        parity = self._check(find, judged_squares)
-        variants = self._export_variants(samples, found, rows, judged_squares)
-        detections = as_stored(detections)
+        parity = self._check(find, judged.squares)
+        variants = self._export_variants(judged, found.side)
+        detections = as_stored(judged.detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
         facts = TrainingFacts(
             samples.images_by_label(),
             found.judgement.map_50 if found.judgement else None,
             composed=self._job.decision.composes_scenes,
             all_images=samples.training,
+            limits=found.notes,
         )
         chosen = _candidate(found.chosen) if found.chosen else _untried(found)
         chosen = chosen.model_copy(update={"network_share": found.network_share})
@@ -180,7 +202,7 @@ class _DetectorTraining:
             ignored_images=samples.ignored,
             unusable_images=[
                 *samples.flawed,
-                *(Violation(field=image.entry.image, description=image.problem) for image in unusable),
+                *_violations([*unusable, *self._gone]),
             ],
             library_versions=library_versions(),
             artifacts=[*artifacts, *variants.files],
@@ -232,28 +254,30 @@ class _DetectorTraining:
             self._meter.enter("fitting")
         self._meter.advance(share, best_score)
 
-    def _judge(
-        self, find: Finder, samples: DetectionSamples, found: FoundDetector
-    ) -> tuple[Sequence[int], list[Detections], Pixels]:
-        """Which images are judged, what was found on them, and how the network sees some of them."""
+    def _judge(self, find: Finder, samples: DetectionSamples, found: FoundDetector) -> _Judged:
         self._meter.enter("evaluating")
         if not samples.test:
             judged = found.judgement
             assert judged is not None  # noqa: S101 - see `_require_enough`
-            entries = [samples.entries[row] for row in judged.rows[: _compared(found.side)].tolist()]
-            return judged.rows.tolist(), judged.detections, self._squares(entries, found.side)
+            rows = judged.rows.tolist()
+            some = {samples.entries[row].image: row for row in rows[: _compared(found.side)]}
+            again = self._read_again([samples.entries[row] for row in some.values()], found.side)
+            shown = [some[entry.image] for entry in again.entries]
+            return _Judged(samples, rows, judged.detections, shown, again.pixels)
         # Read anew, at the very size at which the model will be given images.
-        rows = range(samples.training, len(samples.entries))
-        squares = self._squares([samples.entries[row] for row in rows], found.side)
-        sizes = [(samples.entries[row].width, samples.entries[row].height) for row in rows]
-        return rows, self._detect(find, squares, sizes), squares
+        again = self._read_again(samples.entries[samples.training :], found.side)
+        samples = samples.without([image.entry for image in again.unusable])
+        sizes = [(entry.width, entry.height) for entry in again.entries]
+        test = range(samples.training, len(samples.entries))
+        return _Judged(samples, test, self._detect(find, again.pixels, sizes), test, again.pixels)
 
-    def _squares(self, entries: Sequence[SpecEntry], side: int, name: str = "judged") -> Pixels:
-        """All of them were read before: none is unusable, unless somebody deletes or alters it meanwhile."""
+    def _read_again(self, entries: Sequence[SpecEntry], side: int, name: str = "judged") -> ReadImages:
+        """All of them were read before; those that somebody deleted or altered meanwhile are left out and named."""
         read = self._job.read(entries, side, lambda share: None, name)
-        if read.unusable:
-            raise _changed_meanwhile(read.unusable)
-        return read.pixels
+        if not read.entries:
+            raise too_many_unusable(read.unusable, len(entries), self._spec.max_unusable_fraction)
+        self._gone += read.unusable
+        return read
 
     def _detect(self, find: Finder, squares: Pixels, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         starts = range(0, len(squares), _AT_ONCE)
@@ -282,16 +306,14 @@ class _DetectorTraining:
         advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
         return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, advance)
 
-    def _export_variants(
-        self, samples: DetectionSamples, found: FoundDetector, rows: Sequence[int], squares: Pixels
-    ) -> ExportedVariants:
-        """Takes the judged images: their positions, and the squares of some of them, the first ones."""
+    def _export_variants(self, judged: _Judged, side: int) -> ExportedVariants:
         if not self._spec.options.tries_variants:
             return ExportedVariants()
+        samples = judged.samples
         learned = samples.entries[: min(samples.training, VariantSettings.calibration_images)]
-        calibration = self._squares(learned, found.side, "calibration")
-        compared = squares[:MOST_COMPARED_IMAGES]
-        judge = detector_judge(samples, rows[: len(compared)])
+        calibration = self._read_again(learned, side, "calibration").pixels
+        compared = judged.squares[:MOST_COMPARED_IMAGES]
+        judge = detector_judge(samples, judged.shown[: len(compared)])
         advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
         return export_variants(self._job, calibration, compared, judge, advance)
 
@@ -306,15 +328,10 @@ def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
     )
 
 
-def _changed_meanwhile(images: Sequence[UnusableImage]) -> TrainingError:
-    first = images[0]
-    return TrainingError(
-        "TOO_MANY_UNUSABLE_IMAGES",
-        f"{len(images)} images could be used when the training began and cannot any more; the first: "
-        f"{first.entry.image} {first.problem}",
-        [Violation(field=image.entry.image, description=image.problem) for image in images],
-        unusable=len(images),
-    )
+def _violations(images: Sequence[UnusableImage]) -> list[Violation]:
+    """Each image once, also where it was missed twice."""
+    problems = {image.entry.image: image.problem for image in images}
+    return [Violation(field=name, description=problem) for name, problem in problems.items()]
 
 
 def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:

@@ -13,6 +13,7 @@ from sightsmith_training.evaluations.matching import Matches
 
 # For these more must be known of the training than evaluations of old tell. What was said at its end stays.
 _ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "SCENES_COMPOSED", "MORE_IMAGES", "SPLIT_LABEL"}
+_ALWAYS_KEPT = {"TRAINING_LIMITED"}  # No evaluation tells what it follows from.
 _CODES = get_args(AdviceCode)
 
 
@@ -35,8 +36,8 @@ def evaluate_again(evaluation: Evaluation, matches: Matches) -> Evaluation:
     """
     training = _training_facts(evaluation, matches.labels)
     fresh = _evaluate(matches, evaluation.evaluated_on, training)
-    is_known = all(training.images)
-    kept = [advice for advice in evaluation.advice if advice.code in _ABOUT_TRAINING and not is_known]
+    told = _ALWAYS_KEPT if all(training.images) else _ABOUT_TRAINING | _ALWAYS_KEPT
+    kept = [advice for advice in evaluation.advice if advice.code in told]
     return fresh.model_copy(
         update={"advice": _in_order([*fresh.advice, *kept]), "learning_curve": evaluation.learning_curve}
     )

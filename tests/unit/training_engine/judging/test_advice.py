@@ -129,7 +129,10 @@ def test_images_are_counted_once_whatever_labels_they_carry() -> None:
 
 @pytest.mark.parametrize(
     "training",
-    [TrainingFacts([20, 20, 90]), TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1), all_images=52)],
+    [
+        TrainingFacts([20, 20, 90]),
+        TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1), all_images=52),
+    ],
     ids=["has many", "flat curve"],
 )
 def test_images_are_not_asked_for_where_they_would_not_help(training: TrainingFacts) -> None:
@@ -211,3 +214,11 @@ def test_what_keeps_the_figures_from_being_true_comes_first() -> None:
         advice.code for advice in advise(matches, Interval(0.8, 0.7, 0.9, "bootstrap"), TrainingFacts([9, 20, 20]))
     ]
     assert codes == ["FEW_TEST_IMAGES", "SUSPICIOUS_LABELS", "LABELS_ALIKE", "RAISE_THRESHOLD"]
+
+
+def test_what_a_training_did_without_is_told() -> None:
+    limits = ("Too few images.", "No weights.")
+    matches = classifier(GOOD)
+    given = given_advice(matches, "TRAINING_LIMITED", training=replace(MANY, limits=limits))
+    assert tuple(advice.text for advice in given) == limits
+    assert not given_advice(matches, "TRAINING_LIMITED")

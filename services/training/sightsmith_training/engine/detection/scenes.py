@@ -51,7 +51,6 @@ class Variety:
         stretch: largest ratio by which width and height are stretched differently.
         light: largest change of brightness and contrast, and half that of each colour, as a share.
         flip: whether pictures may be mirrored: not if there is writing on the objects, or left and right differ.
-        mosaic: share of pictures that are put together from four.
     """
 
     zoom: float = 0.7
@@ -60,7 +59,6 @@ class Variety:
     stretch: float = 1.15
     light: float = 0.3
     flip: bool = False
-    mosaic: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -143,46 +141,14 @@ class Scenes:
 
     def picture(self, image: int, side: int, share: float, random: np.random.Generator) -> tuple[Pixels, Labelling]:
         """Makes one picture [side, side, 3] of an image and says where its boxes are on it."""
-        canvas = Image.new("RGB", (side, side), _GREY)
-        if random.random() < self._variety.mosaic:
-            labelling = self._draw_mosaic(canvas, image, share, random)
-        else:
-            labelling = self._draw(canvas, (0, 0, side, side), image, share, random)
-        labelling = _without_specks(labelling, side)
+        view = self._view(self._places[image], share, random)
+        canvas = _seen(Image.fromarray(np.asarray(self._squares[image])), view, side)
+        labelling = _without_specks(_through(view, self._labellings[image]), side)
         if self._variety.flip and random.random() < 0.5:
             canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
             left, top, right, bottom = labelling.boxes.T
             labelling = Labelling(np.stack([1 - right, top, 1 - left, bottom], 1), labelling.labels)
         return np.asarray(_relight(canvas, self._variety.light, random)), labelling
-
-    def _draw_mosaic(self, canvas: Image.Image, image: int, share: float, random: np.random.Generator) -> Labelling:
-        side = canvas.width
-        x, y = (int(side * random.uniform(0.3, 0.7)) for _ in range(2))
-        tiles = [(0, 0, x, y), (x, 0, side, y), (0, y, x, side), (x, y, side, side)]
-        images = [image, *random.integers(len(self), size=3)]
-        parts = [self._draw(canvas, tile, int(each), share, random) for tile, each in zip(tiles, images, strict=True)]
-        return Labelling(
-            np.concatenate([part.boxes for part in parts]), np.concatenate([part.labels for part in parts])
-        )
-
-    def _draw(
-        self,
-        canvas: Image.Image,
-        tile: tuple[int, int, int, int],
-        image: int,
-        share: float,
-        random: np.random.Generator,
-    ) -> Labelling:
-        """Draws a view of an image into a tile of the canvas; returns its boxes as shares of the canvas."""
-        square = Image.fromarray(np.asarray(self._squares[image]))
-        view = self._view(self._places[image], share, random)
-        left, top, right, bottom = tile
-        _paste(square, canvas, view, tile)
-        scale = np.array([right - left, bottom - top] * 2, dtype=np.float32)
-        offset = np.array([left, top] * 2, dtype=np.float32)
-        labelling = _through(view, self._labellings[image])
-        boxes: Shares = (labelling.boxes * scale + offset) / np.float32(canvas.width)
-        return Labelling(boxes, labelling.labels)
 
     def _view(self, places: Shares, share: float, random: np.random.Generator) -> _View:
         if share == 1 and random.random() >= self._variety.zoom:
@@ -206,24 +172,22 @@ def _start(length: float, around: tuple[float, float] | None, random: np.random.
     return random.uniform(least, most)
 
 
-def _paste(square: Image.Image, canvas: Image.Image, view: _View, tile: tuple[int, int, int, int]) -> None:
-    """Resizes the part of the image that the view shows into the part of the tile that it covers."""
-    left, top, right, bottom = tile
-    seen_x, shown_x = _overlap(view.left, view.width, square.width, left, right)
-    seen_y, shown_y = _overlap(view.top, view.height, square.height, top, bottom)
+def _seen(square: Image.Image, view: _View, side: int) -> Image.Image:
+    """A picture of the part of the image that the view shows; grey where it shows more than the image."""
+    canvas = Image.new("RGB", (side, side), _GREY)
+    seen_x, shown_x = _overlap(view.left, view.width, square.width, side)
+    seen_y, shown_y = _overlap(view.top, view.height, square.height, side)
     size = (shown_x[1] - shown_x[0], shown_y[1] - shown_y[0])
-    if min(size) < 1:
-        return
-    part = square.resize(size, Image.Resampling.BILINEAR, box=(seen_x[0], seen_y[0], seen_x[1], seen_y[1]))
-    canvas.paste(part, (shown_x[0], shown_y[0]))
+    if min(size) >= 1:
+        part = square.resize(size, Image.Resampling.BILINEAR, box=(seen_x[0], seen_y[0], seen_x[1], seen_y[1]))
+        canvas.paste(part, (shown_x[0], shown_y[0]))
+    return canvas
 
 
-def _overlap(
-    start: float, length: float, pixels: int, first: int, last: int
-) -> tuple[tuple[float, float], tuple[int, int]]:
-    """Along one axis: which pixels of the image are seen, and which of the canvas show them."""
+def _overlap(start: float, length: float, pixels: int, side: int) -> tuple[tuple[float, float], tuple[int, int]]:
+    """Along one axis: which pixels of the image are seen, and which of the picture show them."""
     seen = max(0.0, start), min(1.0, start + length)
-    shown = tuple(first + round((share - start) / length * (last - first)) for share in seen)
+    shown = tuple(round((share - start) / length * side) for share in seen)
     return (seen[0] * pixels, seen[1] * pixels), (shown[0], shown[1])
 
 

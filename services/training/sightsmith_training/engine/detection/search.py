@@ -269,10 +269,11 @@ def _notes(wish: DetectorWish, judgement: Judgement | None, line: ScoreLine) -> 
     if judgement is None:
         notes.append(
             f"There are too few images to hold any out: every threshold is the usual one, {USUAL_THRESHOLD}, and "
-            "confidences are not calibrated."
+            "confidences are not calibrated. Give more training images with boxes, or set thresholds by hand."
         )
     elif line == NO_CHANGE:
         notes.append(
-            "Too little is found on the held-out images to calibrate by: confidences are guesses of the overlap."
+            "Too few boxes are found on the held-out images, rightly or wrongly, to calibrate confidences by: they are "
+            "guesses of the overlap."
         )
     return notes

@@ -22,6 +22,7 @@ AdviceCode = Literal[
     "FEW_TEST_IMAGES",
     "TEST_IMAGES_DIFFER",
     "SCENES_COMPOSED",
+    "TRAINING_LIMITED",
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
@@ -77,6 +78,7 @@ class TrainingFacts:
         learning_curve: of the headline figure over the number of all training images, if known.
         composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
         all_images: how many training images there are, whatever labels they carry; 0 if that is not known.
+        limits: what the training had to do without, in plain words.
     """
 
     images: Sequence[int]
@@ -84,6 +86,7 @@ class TrainingFacts:
     learning_curve: LearningCurve | None = None
     composed: bool = False
     all_images: int = 0
+    limits: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def advise(
         _few_test_images,
         _test_images_differ,
         _scenes_composed,
+        _training_limited,
         _suspicious_labels,
         _labels_alike,
         _more_images,
@@ -186,6 +190,10 @@ def _scenes_composed(findings: _Findings) -> Iterator[Advice]:
         names = ", ".join(f"'{name}'" for name in single)
         text += f" There is one picture only of {names}."
     yield Advice("SCENES_COMPOSED", text, single, findings.images(findings.mistakes))
+
+
+def _training_limited(findings: _Findings) -> Iterator[Advice]:
+    return (Advice("TRAINING_LIMITED", text) for text in findings.training.limits)
 
 
 def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:
