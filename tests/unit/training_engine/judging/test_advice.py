@@ -129,7 +129,10 @@ def test_images_are_counted_once_whatever_labels_they_carry() -> None:
 
 @pytest.mark.parametrize(
     "training",
-    [TrainingFacts([20, 20, 90]), TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1), all_images=52)],
+    [
+        TrainingFacts([20, 20, 90]),
+        TrainingFacts([20, 20, 12], learning_curve=LearningCurve(0.9, 0.01, 1), all_images=52),
+    ],
     ids=["has many", "flat curve"],
 )
 def test_images_are_not_asked_for_where_they_would_not_help(training: TrainingFacts) -> None:
