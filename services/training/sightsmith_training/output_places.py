@@ -43,6 +43,10 @@ class OutputPlaces:
         if len(prefix) > _LONGEST:
             raise ValueError(f"must have at most {_LONGEST} characters, not {len(prefix)}")
         path = prefix.partition("://")[2] if "://" in prefix else prefix
+        if prefix.startswith("/"):
+            raise ValueError(
+                f"must be a path such as runs/monday, or begin with file:// or s3://, not {prefix[:200]!r}"
+            )
         if not all(part and part.isprintable() for part in path.strip("/").split("/")):
             raise ValueError(f"must name a folder, with no two slashes beside each other: {prefix[:200]!r}")
         own = f"{self._store_url}/{_FOLDER}/{project}/"

@@ -13,6 +13,7 @@ from sightsmith.api.training.v1.evaluation_pb2 import Evaluation
 from sightsmith.cli.evaluation_tables import evaluation_tables
 from sightsmith.cli.models import ModelArgument
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.own_names import own_name
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name, short_id
 from sightsmith.client import Client
 from sightsmith.client.evaluation_jobs import succeeded
@@ -100,7 +101,7 @@ def cancel_command(
     """Stop an evaluation."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        cancelled = client.evaluation_jobs.cancel(str(EvaluationJobName(project, short_id(job))))
+        cancelled = client.evaluation_jobs.cancel(own_name(EvaluationJobName, project, job, "job"))
     state = EvaluationJob.State.Name(cancelled.state).removeprefix("STATE_").lower()
     output.result(fields_of(cancelled), f"{cancelled.name} is {state}")
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, training_service_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob, TrainingProgress
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.own_names import own_name
 from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
@@ -94,7 +95,7 @@ def cancel_command(
     """Stop a training."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        request = training_service_pb2.CancelTrainingJobRequest(name=str(TrainingJobName(project, short_id(job))))
+        request = training_service_pb2.CancelTrainingJobRequest(name=own_name(TrainingJobName, project, job, "job"))
         with calling():
             cancelled = client.training.CancelTrainingJob(request)
     state = TrainingJob.State.Name(cancelled.state).removeprefix("STATE_").lower()
@@ -139,9 +140,10 @@ def model_name(client: Client, project: str, model: str) -> str:
 
     Raises:
         FailedPreconditionError: if the project has no models.
+        InvalidArgumentError: if it is of another project, or no name at all.
     """
     if model != LATEST:
-        return str(ModelName(project, short_id(model)))
+        return own_name(ModelName, project, model, "model")
     newest = next(client.list_models(project), None)
     if newest is None:
         raise FailedPreconditionError(

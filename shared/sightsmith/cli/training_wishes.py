@@ -46,7 +46,10 @@ class WishedVariants(StrEnum):
 TaskOption = Annotated[WishedTask, typer.Option(help="What the model is to do; auto decides from what is labelled.")]
 EffortOption = Annotated[WishedEffort, typer.Option(help="How much is tried: seconds, minutes, or up to half an hour.")]
 BudgetOption = Annotated[
-    float | None, typer.Option(help="Seconds for the whole training, in place of what the effort stands for.", min=10)
+    float | None,
+    typer.Option(
+        help="Seconds for the whole training, in place of what the effort stands for.", min=10, max=31_536_000
+    ),
 ]
 PreferOption = Annotated[Preferred, typer.Option(help="What decides between candidates that are about equally good.")]
 VariantsOption = Annotated[

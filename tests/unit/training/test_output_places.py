@@ -16,7 +16,7 @@ PLACES = OutputPlaces(["s3://results/sight smith/", "file:///srv/results"], "s3:
     ("prefix", "url"),
     [
         ("runs", "s3://store/data/outputs/shop/runs/"),
-        ("/runs/mon day/", "s3://store/data/outputs/shop/runs/mon day/"),
+        ("runs/mon day/", "s3://store/data/outputs/shop/runs/mon day/"),
         ("s3://store/data/outputs/shop/runs", "s3://store/data/outputs/shop/runs/"),
         ("s3://results/sight smith", "s3://results/sight smith/"),
         ("s3://results/sight smith/a/b/", "s3://results/sight smith/a/b/"),
@@ -32,6 +32,7 @@ def test_allowed_roots_and_the_own_folder_of_a_project_are_open(prefix: str, url
     [
         "",
         "/",
+        "/etc",
         "..",
         "../bakery",
         "a/../../bakery",
