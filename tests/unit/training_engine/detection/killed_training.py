@@ -31,7 +31,8 @@ def attempt(spec: TrainingSpec, end: str) -> dict[str, Any]:
 
     def note_load(tuner: Tuner, file: Path) -> None:
         load(tuner, file)
-        went_on.append(tuner.steps_done)
+        if tuner.steps_done:
+            went_on.append(tuner.steps_done)
 
     def send(message: Progress) -> None:
         told.append(message.phase)
