@@ -14,33 +14,16 @@ from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client, SightsmithError
 from sightsmith.database import Database
 from sightsmith.names import ModelName
-from sightsmith.objects import Objects
 from sightsmith.settings import Settings
 from sightsmith_training.engine.specification import SpecEntry, TrainingOptions
 from sightsmith_training.jobs import TrainingJobs
-from sightsmith_training.leases import Leases
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.worker import Worker
 from tests.integration.training.finished_training import Workshop
 from tests.integration.training.judged_answers import boxes, one_label
-from tests.integration.training.neighbours import Neighbours
 
 NewProject = Callable[[], str]
 MANIFEST_FILES = ("ManifestSummary", "TrainingManifestWithValidation", "TestingManifestWithValidation")
-
-
-@pytest.fixture
-def workshop(
-    database: Database,
-    objects: Objects,
-    server_settings: Settings,
-    neighbours: Neighbours,
-    leases: Leases,  # empties the queue
-    tmp_path: Path,
-) -> Workshop:
-    folder = tmp_path / "output"
-    folder.mkdir()
-    return Workshop(database, objects, server_settings.object_store_url, neighbours, folder)
 
 
 async def test_the_six_files_are_written_where_they_are_wanted(
