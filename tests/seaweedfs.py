@@ -12,6 +12,9 @@ from pathlib import Path
 
 BUCKET = "sightsmith-test"
 START_SECONDS = 60.0
+# Its default, one in a hundred of the disk, leaves a machine with gigabytes free without a place to write:
+# every volume turns read-only, and writes wait until their client gives up.
+MIN_FREE_SPACE = "64MiB"
 
 
 @contextmanager
@@ -28,6 +31,7 @@ def s3_server(folder: Path) -> Iterator[Mapping[str, str]]:
         str(Path(sysconfig.get_path("scripts")) / "weed"),
         "server",
         *(f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=64", "-volume.max=20"),
+        f"-volume.minFreeSpace={MIN_FREE_SPACE}",
         *("-s3", f"-s3.port={port}", "-s3.port.iceberg=0", "-s3.port.lance=0", *ports),
     ]
     with (folder / "log").open("wb") as log:
