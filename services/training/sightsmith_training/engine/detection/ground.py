@@ -17,7 +17,7 @@ from sightsmith_training.engine.detection.detecting import detect, network_finde
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.judgement import Size
 from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
-from sightsmith_training.engine.detection.pace import learning_cost
+from sightsmith_training.engine.detection.pace import learning_cost, step_cost
 from sightsmith_training.engine.detection.resizing import resize_squares
 from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Shares
 from sightsmith_training.engine.detection.tuning import Clock, Tuner
@@ -96,13 +96,14 @@ class Trained:
         network: with averaged weights.
         losses: mean loss of the steps up to each step that is named.
         clock: where the time went, in this process.
-        seconds: wall time of the training, in this process.
+        step_seconds: mean wall time of the steps that were trained in this process, each divided by what it costs, see
+            `step_cost`; None if there were none.
     """
 
     network: NanoDet
     losses: dict[int, float]
     clock: Clock
-    seconds: float
+    step_seconds: float | None
 
 
 class Ground:
@@ -163,6 +164,7 @@ class Ground:
         file = self.wish.folder / f"{name}.pt"
         self.wish.restore(file)
         tuner.load(file)
+        steps_before = tuner.steps_done
         started = saved = time.monotonic()
         while tuner.steps_done < steps:
             tuner.train(_STEPS_TOLD)
@@ -173,7 +175,9 @@ class Ground:
                 tuner.save(file)
                 self.wish.save(file)
                 saved = time.monotonic()
-        return Trained(tuner.averaged, tuner.losses, tuner.clock, time.monotonic() - started)
+        cost = step_cost(design.recipe(steps)) * (steps - steps_before)
+        step_seconds = (time.monotonic() - started) / cost if cost else None
+        return Trained(tuner.averaged, tuner.losses, tuner.clock, step_seconds)
 
     def detect(self, network: NanoDet, design: Design, rows: Rows) -> list[Detections]:
         """Runs a network over some of the images, parts of them beside each other."""

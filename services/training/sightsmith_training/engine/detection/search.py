@@ -127,7 +127,7 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     tried = _try_designs(ground, first, pace, judged, advance) if len(judged) else []
     best = _kept(tried)
     design = best.design if best else first
-    trained = _finish(ground, tried, design, pace, advance)
+    trained = _finish(ground, best, design, pace, budget, advance)
     line = best.judgement.line if best else NO_CHANGE
     judgement = best.judgement.with_line(line) if best else None
     return FoundDetector(
@@ -150,13 +150,27 @@ def _first_design(given: DetectorInput, wish: DetectorWish) -> Design:
 
 
 def _pace(ground: Ground, design: Design, budget: Budget) -> Pace:
+    """Of the trials, by a few steps."""
+    return _kept_pace(ground, "pace.json", lambda: Pace(budget.left, ground.step_seconds(design)))
+
+
+def _final_pace(ground: Ground, best: _Tried, pace: Pace, budget: Budget) -> Pace:
+    """Of the last training, by the trial: the machine may be busier by now, or less, than it was for a few steps."""
+
+    def measure() -> Pace:
+        return Pace(budget.left, best.trained.step_seconds or pace.step_seconds)
+
+    return _kept_pace(ground, "final-pace.json", measure)
+
+
+def _kept_pace(ground: Ground, name: str, measure: Callable[[], Pace]) -> Pace:
     """Measured once: a training that goes on later keeps to what was planned."""
     wish = ground.wish
-    file = wish.folder / "pace.json"
+    file = wish.folder / name
     wish.restore(file)
     pace = Pace.load(file)
     if pace is None:
-        pace = Pace(budget.left, ground.step_seconds(design))
+        pace = measure()
         pace.save(file)
         wish.save(file)
     return pace
@@ -230,16 +244,20 @@ def _try(ground: Ground, design: Design, pace: Pace, judged: Rows, advance: Call
     return _Tried(design, trained, judgement, record)
 
 
-def _finish(ground: Ground, tried: list[_Tried], design: Design, pace: Pace, advance: Advance) -> Trained:
-    """Trains on all images for the time that the trials left."""
-    best = _kept(tried)
-    share = 1 - len(tried) * _TRIAL_SHARE[ground.wish.effort]
-    if best and share <= 0:
+def _finish(
+    ground: Ground, best: _Tried | None, design: Design, pace: Pace, budget: Budget, advance: Advance
+) -> Trained:
+    """Trains on all images for the time that is left."""
+    if best and _TRIAL_SHARE[ground.wish.effort] >= 1:
         return best.trained
-    rows = np.arange(len(ground.given.labellings))
-    steps = pace.steps(share, design.recipe(LEAST_STEPS), len(rows))
     score = best.record.map_50_95 if best else None
-    decoys = _decoys(ground, best, pace) if best else None
+    advance("fitting", 0.0, score)
+    decoys = None
+    if best:
+        decoys = _decoys(ground, best, pace)
+        pace = _final_pace(ground, best, pace, budget)
+    rows = np.arange(len(ground.given.labellings))
+    steps = pace.steps(1.0, design.recipe(LEAST_STEPS), len(rows))
     return ground.train(
         f"final-{design.key}", design, steps, rows, lambda share: advance("fitting", share, score), decoys
     )
