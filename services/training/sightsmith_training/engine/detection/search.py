@@ -247,7 +247,7 @@ def _try(ground: Ground, design: Design, pace: Pace, judged: Rows, advance: Call
 def _finish(
     ground: Ground, best: _Tried | None, design: Design, pace: Pace, budget: Budget, advance: Advance
 ) -> Trained:
-    """Trains on all images for the time that is left."""
+    """Trains on all images for the time that is left, and goes on from what the trial learned."""
     if best and _TRIAL_SHARE[ground.wish.effort] >= 1:
         return best.trained
     score = best.record.map_50_95 if best else None
@@ -259,7 +259,13 @@ def _finish(
     rows = np.arange(len(ground.given.labellings))
     steps = pace.steps(1.0, design.recipe(LEAST_STEPS), len(rows))
     return ground.train(
-        f"final-{design.key}", design, steps, rows, lambda share: advance("fitting", share, score), decoys
+        f"final-{design.key}",
+        design,
+        steps,
+        rows,
+        lambda share: advance("fitting", share, score),
+        decoys,
+        begin_with=best.trained.network if best else None,
     )
 
 
