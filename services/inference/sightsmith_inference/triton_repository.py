@@ -1,7 +1,6 @@
 """The folder that Triton loads models from: files come in whole and checked, or not at all."""
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sightsmith.folder_locks import locked
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
@@ -45,7 +45,7 @@ class TritonRepository:
         """Removes half-written folders whose writers are gone. Those of living replicas are locked, and stay."""
         for draft in self._folder.glob(f"{_DRAFT_PREFIX}*"):
             # Another replica that starts at the same time may be quicker.
-            with suppress(FileNotFoundError), _locked(draft) as is_ours:
+            with suppress(FileNotFoundError), locked(draft) as is_ours:
                 if is_ours:
                     _log.info("removing what an interrupted staging left behind", folder=draft.name)
                     shutil.rmtree(draft, ignore_errors=True)
@@ -96,7 +96,7 @@ class TritonRepository:
         draft = self._folder / f"{_DRAFT_PREFIX}{uuid.uuid4().hex}"
         draft.mkdir()
         try:
-            with _locked(draft):
+            with locked(draft):
                 for file in files.values():
                     await self._download(file, draft / file.path)
                 await asyncio.to_thread(_publish, draft, self._folder / triton_model)
@@ -150,19 +150,5 @@ def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Locks a folder if nobody else has; the kernel frees the lock of a process that dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
     finally:
         os.close(descriptor)
