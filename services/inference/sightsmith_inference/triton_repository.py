@@ -50,6 +50,21 @@ class TritonRepository:
                     _log.info("removing what an interrupted staging left behind", folder=draft.name)
                     shutil.rmtree(draft, ignore_errors=True)
 
+    def remove(self, triton_model: str) -> None:
+        """Removes the folder of a model that Triton has not loaded; nothing happens if there is none.
+
+        Raises:
+            UnavailableError: if the folder cannot be written.
+        """
+        draft = self._folder / f"{_DRAFT_PREFIX}{uuid.uuid4().hex}"
+        with _reading_and_writing(triton_model):
+            try:
+                # Out of sight at once, whole; should this process die, it is a leftover.
+                (self._folder / triton_model).rename(draft)
+            except FileNotFoundError:
+                return
+            shutil.rmtree(draft, ignore_errors=True)
+
     async def stage(self, trained: TrainedModel, runtime: Runtime) -> ServableModel:
         """Puts a model version in one format into the repository; does nothing if it is there.
 

@@ -137,6 +137,8 @@ class TrainingJob(Job):
     model: str | None
     report_files: list[StoredReportFile] = []
     report_problems: list[str] = []
+    worked_seconds: float = 0.0
+    notes: list[str] = []
 
     @property
     def name(self) -> str:

@@ -83,6 +83,8 @@ class TrainingJobRow(JobRow):
     # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+    # What of the wishes was not kept, in plain words.
+    notes: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
 class EvaluationJobRow(JobRow):

@@ -97,6 +97,7 @@ class Worker(JobWorker[Lease]):
             output_dir=output_dir,
             seed=lease.seed,
             options=lease.options,
+            spent_seconds=lease.seconds_before,
             min_images_per_label=self._settings.min_images_per_label,
             parity_tolerance=self._settings.parity_tolerance,
             threads=self._settings.training_threads,

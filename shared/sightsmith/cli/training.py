@@ -77,6 +77,8 @@ def train_command(
             return
         try:
             job = follow_training(client, job, output)
+            for note in job.notes:
+                output.console.print(escape(note))
         except KeyboardInterrupt:
             name = TrainingJobName.parse(job.name)
             output.console.print(
@@ -211,7 +213,8 @@ def models_table(models: Sequence[model_pb2.Model]) -> Table:
 
 def _show(progress: Progress, task: TaskID, job: TrainingJob) -> None:
     if job.state == TrainingJob.STATE_QUEUED:
-        progress.update(task, description="waiting for a worker")
+        progress.update(task, description=job.progress.activity or "waiting for a worker", note="")
+        return
     if not job.HasField("progress"):
         return
     now = job.progress
