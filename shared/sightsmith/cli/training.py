@@ -66,10 +66,10 @@ def train_command(
     detach: Annotated[bool, typer.Option("--detach", help="Queue the training and return.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a snapshot of a project and train a model from it."""
+    """Take a snapshot of a project, unless one says the same, and train a model from it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
+        snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled, reuse_equal=True)
         wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix)
         job = client.train(project, snapshot.name, seed, wished)
         if detach:
