@@ -58,6 +58,8 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         output_prefix=job.options.output_prefix,
         report_files=map(report_file_message, job.report_files),
         report_problems=job.report_problems,
+        work_duration=_duration(job.worked_seconds),
+        notes=job.notes,
     )
 
 

@@ -58,6 +58,7 @@ class Publisher:
         report = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
             row = await locked_row(session, TrainingJobRow, lease)
+            row.notes = [advice.text for advice in result.evaluation.advice if advice.code == "BUDGET_EXCEEDED"]
             now = utc_now()
             model = Model(
                 name=name,

@@ -58,6 +58,8 @@ class JobRow(Base):
     # While something that it needs is away: when it may be claimed again, and how long it has waited for that in all.
     retry_time: Mapped[datetime | None]
     paused_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    # For which workers have been at it, in all attempts.
+    worked_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     start_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
@@ -81,6 +83,8 @@ class TrainingJobRow(JobRow):
     # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+    # What of the wishes was not kept, in plain words.
+    notes: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
 class EvaluationJobRow(JobRow):

@@ -1,11 +1,13 @@
 """A training worker: `python -m sightsmith_training.worker`. Any number of them may run, on any number of machines."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge
 
 from sightsmith.database import Database, migrate
+from sightsmith.errors import UnavailableError
 from sightsmith.events.bus import EventBus
 from sightsmith.events.facts import SUBJECT_PREFIX
 from sightsmith.logs import get_logger
@@ -17,17 +19,18 @@ from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.specification import DetectorLimits, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
-from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits
+from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask, image_limits
 from sightsmith_training.jobs import JobProgress
-from sightsmith_training.leases import Lease, Leases
+from sightsmith_training.leases import JobLease, JobLeases, Lease, Leases
 from sightsmith_training.leftovers import checkpoint_prefix
 from sightsmith_training.publishing import Publisher
 from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import read_manifest
-from sightsmith_training.tables import MIGRATIONS, SCHEMA
+from sightsmith_training.tables import MIGRATIONS, SCHEMA, JobRow
 from sightsmith_training.training_process import SpareProcess
+from sightsmith_training.work_folders import clear_abandoned
 
 _OUTPUT = "output"
 _jobs = Counter("sightsmith_training_jobs_total", "Trainings that this worker ended, by outcome.", ["outcome"])
@@ -62,7 +65,7 @@ class Worker(JobWorker[Lease]):
         """Ends the process that waits."""
         await self._processes.close()
 
-    async def carry_out(self, lease: Lease, folder: Path, beat: Heartbeat) -> Failure | None:
+    async def carry_out(self, lease: Lease, folder: Path, beat: JobHeartbeat) -> Failure | None:
         """Trains and publishes a model."""
         spec = await beat.beside(self._specify(lease, folder / _OUTPUT))
         outcome = await beat.beside(self._run_engine(lease, spec, beat))
@@ -74,7 +77,7 @@ class Worker(JobWorker[Lease]):
         await beat.beside(self._publisher.publish(lease, outcome, spec))
         return None
 
-    async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: Heartbeat) -> TrainingResult | Failure:
+    async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: JobHeartbeat) -> TrainingResult | Failure:
         try:
             decision = decide_task(spec.entries, spec.options.task)
         except TrainingError as error:
@@ -94,6 +97,7 @@ class Worker(JobWorker[Lease]):
             output_dir=output_dir,
             seed=lease.seed,
             options=lease.options,
+            spent_seconds=lease.seconds_before,
             min_images_per_label=self._settings.min_images_per_label,
             parity_tolerance=self._settings.parity_tolerance,
             threads=self._settings.training_threads,
@@ -111,10 +115,18 @@ async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:
     url = settings.database_url.get_secret_value()
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database, bus = Database(url), EventBus(settings, "training worker")
+    await _take_from_dead(settings, database)
     workers = Worker(settings, database), EvaluationWorker(settings, database)
     publisher = BackbonePublisher(settings, database, Objects(open_object_store(settings.object_store_url)))
     await run_beside(stop, bus.run(), *(worker.run() for worker in workers), _listen(bus, *workers), publisher.run())
     await database.close()
+
+
+async def _take_from_dead(settings: TrainingSettings, database: Database) -> None:
+    """Puts the jobs of workers that died on this machine back into the queue."""
+    leases = JobLeases[JobLease, JobRow](database, JobRow, settings.lease_seconds, settings.max_attempts)
+    with suppress(UnavailableError):  # The leases run out.
+        await leases.take_from_dead_workers(await asyncio.to_thread(clear_abandoned, settings.work_dir))
 
 
 async def _listen(bus: EventBus, trainer: Worker, judge: EvaluationWorker) -> None:

@@ -143,7 +143,7 @@ def newest_on(client: Client, model: str, snapshot: str) -> str:
 
 
 def _take(client: Client, project: str, with_unlabelled: bool) -> str:
-    return client.snapshots.take(project, include_unlabelled=with_unlabelled).name
+    return client.snapshots.take(project, include_unlabelled=with_unlabelled, reuse_equal=True).name
 
 
 def _follow(client: Client, job: EvaluationJob, output: Output) -> EvaluationJob:

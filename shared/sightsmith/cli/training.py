@@ -66,10 +66,10 @@ def train_command(
     detach: Annotated[bool, typer.Option("--detach", help="Queue the training and return.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a snapshot of a project and train a model from it."""
+    """Take a snapshot of a project, unless one says the same, and train a model from it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
+        snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled, reuse_equal=True)
         wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix)
         job = client.train(project, snapshot.name, seed, wished)
         if detach:
@@ -77,6 +77,8 @@ def train_command(
             return
         try:
             job = follow_training(client, job, output)
+            for note in job.notes:
+                output.console.print(escape(note))
         except KeyboardInterrupt:
             name = TrainingJobName.parse(job.name)
             output.console.print(
@@ -211,7 +213,8 @@ def models_table(models: Sequence[model_pb2.Model]) -> Table:
 
 def _show(progress: Progress, task: TaskID, job: TrainingJob) -> None:
     if job.state == TrainingJob.STATE_QUEUED:
-        progress.update(task, description="waiting for a worker")
+        progress.update(task, description=job.progress.activity or "waiting for a worker", note="")
+        return
     if not job.HasField("progress"):
         return
     now = job.progress

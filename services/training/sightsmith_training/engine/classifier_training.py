@@ -215,7 +215,8 @@ class _ClassifierTraining:
         self, samples: Samples, pixels: Pixels, features: Mapping[str, Features], kept_back_seconds: float
     ) -> Found:
         """Searches on the training images; their pixels are needed where networks are tuned."""
-        self._meter.enter("searching")
+        self._meter.enter("searching", self._job.ends)
+        pace = max(1.0, self._meter.pace)
         options = self._spec.options
         given = SearchInput(
             features=features,
@@ -239,8 +240,9 @@ class _ClassifierTraining:
                 save=checkpoints.save,
                 restore=checkpoints.restore,
                 note=self._meter.note,
+                pace=pace,
             )
-            budget = Budget(self._job.seconds_left - kept_back_seconds)
+            budget = Budget(self._job.seconds_left - pace * kept_back_seconds)
             return search(given, wish, budget, partial(self._tell, samples))
 
     def _tell(self, samples: Samples, activity: str, share: float, best_score: float | None) -> None:
@@ -318,7 +320,13 @@ class _ClassifierTraining:
         points = found.learning
         curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
         by_label = samples.truth[: samples.training].sum(axis=0).tolist()
-        facts = TrainingFacts(by_label, found.chosen.mean, curve, all_images=samples.training)
+        facts = TrainingFacts(
+            by_label,
+            found.chosen.mean,
+            curve,
+            all_images=samples.training,
+            budget_exceeded=self._job.budget_exceeded,
+        )
         evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
         chosen = _candidate(found.chosen, self._backbones)
         chosen = chosen.model_copy(update={"network_share": found.network_share})
@@ -383,15 +391,15 @@ def _candidate(trial: Trial, backbones: Mapping[str, Backbone]) -> Candidate:
 def _untried(untried: Untried, backbones: Mapping[str, Backbone]) -> Candidate:
     """What there was no time for has no figures, but is kept, so that people know what more time would try."""
     return Candidate(
-        backbones=[untried.backbone],
+        backbones=list(untried.backbones),
         strength=0.0,
         scores=[],
         score_mean=0.0,
         score_std=0.0,
         log_loss=0.0,
         name=untried.name,
-        fine_tuned=True,
+        fine_tuned=untried.kind != "probe",
         parameters=dict(untried.parameters),
         dropped=f"not tried: {untried.reason}",
-        licences={untried.backbone: backbones[untried.backbone].licence},
+        licences={name: backbones[name].licence for name in untried.backbones},
     )

@@ -185,6 +185,7 @@ class _DetectorTraining:
             composed=self._job.decision.composes_scenes,
             all_images=samples.training,
             limits=found.notes,
+            budget_exceeded=self._job.budget_exceeded,
         )
         chosen = _candidate(found.chosen) if found.chosen else _untried(found)
         chosen = chosen.model_copy(update={"network_share": found.network_share})
@@ -247,7 +248,8 @@ class _DetectorTraining:
         )
         judged = _judging_seconds(samples, self._side, self._job.threads)
         kept_back = _EXPORT_SECONDS + judged + _variant_seconds(samples, self._side, self._job)
-        return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
+        budget = Budget(self._job.seconds_left - max(1.0, self._meter.pace) * kept_back)
+        return search_detector(given, wish, budget, self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
         if activity == "fitting" and self._meter.phase != "fitting":

@@ -18,6 +18,9 @@ from sightsmith_training.engine.tasks import TaskDecision
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
 
+# By how much a budget may be exceeded without a word: nobody plans by seconds.
+_BEARABLE_SECONDS, _BEARABLE_SHARE = 10.0, 0.05
+
 _DETECTOR_SECONDS: Mapping[Effort, float] = {"fast": 120.0, "balanced": 345.0, "best": 1750.0}
 
 
@@ -46,7 +49,7 @@ class Job:
     def begin(cls, spec: TrainingSpec, decision: TaskDecision) -> "Iterator[Job]":
         """Makes the place for a training, and clears it away afterwards."""
         spec.output_dir.mkdir(parents=True, exist_ok=True)
-        ends = time.monotonic() + budget_seconds(spec.options, decision.task)
+        ends = time.monotonic() + budget_seconds(spec.options, decision.task) - spec.spent_seconds
         threads = spec.threads or len(os.sched_getaffinity(0))
         try:
             with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
@@ -59,6 +62,20 @@ class Job:
     def seconds_left(self) -> float:
         """Of the budget; below 0 when it is used up."""
         return self.ends - time.monotonic()
+
+    @property
+    def budget_exceeded(self) -> str:
+        """Tells in plain words that the budget was exceeded; empty as long as it is not."""
+        budget, over = budget_seconds(self.spec.options, self.decision.task), -self.seconds_left
+        if over <= max(_BEARABLE_SECONDS, _BEARABLE_SHARE * budget):
+            return ""
+        spent = self.spec.spent_seconds
+        before = f", {spent:.0f} s of them in attempts that broke off" if spent else ""
+        return (
+            f"The training took {budget + over:.0f} s where its budget is {budget:.0f} s{before}: what no training can "
+            "do without takes longer on this machine, or it is busy with other things. Allow more time, or take a "
+            "faster machine."
+        )
 
     def read(
         self,

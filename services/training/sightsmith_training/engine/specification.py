@@ -138,6 +138,7 @@ class TrainingSpec(_Frozen):
         output_dir: folder on this machine that receives the artifacts.
         seed: decides everything random.
         options: what the user wishes for.
+        spent_seconds: of the budget, by attempts that broke off.
         parity_tolerance: largest allowed difference of a score between the trained network and an export.
         threads: cores to use; 0 means all of them.
         device: on what networks are tuned.
@@ -156,6 +157,7 @@ class TrainingSpec(_Frozen):
     backbone_prefix: str
     output_dir: Path
     seed: int = Field(ge=0, lt=2**32)
+    spent_seconds: float = Field(default=0.0, ge=0)
     parity_tolerance: float = Field(default=1e-4, ge=0)
     threads: int = Field(default=0, ge=0)
     device: DeviceWish = "auto"

@@ -222,3 +222,6 @@ def test_what_a_training_did_without_is_told() -> None:
     given = given_advice(matches, "TRAINING_LIMITED", training=replace(MANY, limits=limits))
     assert tuple(advice.text for advice in given) == limits
     assert not given_advice(matches, "TRAINING_LIMITED")
+    (late,) = given_advice(matches, "BUDGET_EXCEEDED", training=replace(MANY, budget_exceeded="It took long."))
+    assert late.text == "It took long."
+    assert not given_advice(matches, "BUDGET_EXCEEDED")

@@ -85,6 +85,7 @@ class SearchWish:
         save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
         restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
         note: called with what is tried, and with its figures.
+        pace: of the machine so far: how long things take, as a multiple of what is expected.
     """
 
     effort: Effort
@@ -98,6 +99,7 @@ class SearchWish:
     save: Callable[[Path], None] = lambda file: None
     restore: Callable[[Path], None] = lambda file: None
     note: Note = no_note
+    pace: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
         learning=_learning_points(given, wish, folds, probes, budget),
-        untried=[each.contender.untried(each.dropped) for each in standings if not each.rungs],
+        untried=_untried_probes(given, probes)
+        + [each.contender.untried(each.dropped) for each in standings if not each.rungs],
     )
 
 
@@ -241,6 +244,15 @@ def _try_probes(
         )
         done += len(backbones)
     return trials
+
+
+def _untried_probes(given: SearchInput, trials: Sequence[Trial]) -> list[Untried]:
+    tried = {trial.backbones for trial in trials}
+    return [
+        Untried("probe", backbones, f"probe {' + '.join(backbones)}", {}, "no time was left")
+        for backbones in designs({name: given.costs[name] for name in given.features})
+        if backbones not in tried
+    ]
 
 
 def _expected_seconds(trials: Sequence[Trial], backbones: tuple[str, ...]) -> float:
@@ -313,7 +325,15 @@ def _race(
         for name in backbones
         for rate in BODY_RATES
     ]
-    return halve(candidates, len(RUNGS), budget, lambda candidate: candidate.final_cost, advance, wish.trials.at_once)
+    return halve(
+        candidates,
+        len(RUNGS),
+        budget,
+        lambda candidate: candidate.final_cost,
+        advance,
+        wish.trials.at_once,
+        wish.pace,
+    )
 
 
 def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:

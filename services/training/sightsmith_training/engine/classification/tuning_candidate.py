@@ -207,6 +207,16 @@ class TuningCandidate:
         ran = slice(self._epochs_before[rung], RUNGS[rung])
         return sum(epoch.seconds for tuned in self._tuned for epoch in tuned.epochs[ran])
 
+    def is_trained(self, rung: int) -> bool:
+        """Whether every split has a checkpoint from the end of a rung, or beyond it."""
+        return all(
+            self._epochs_kept(self._checkpoint(f"split{number}")) >= RUNGS[rung] for number in range(len(self._splits))
+        )
+
+    def _epochs_kept(self, checkpoint: Path) -> int:
+        self._ground.restore(checkpoint)
+        return len((read_state(checkpoint) or {}).get("epochs", ()))
+
     def further_cost(self, split: Fold) -> float:
         """Estimated seconds of training as far on one more split."""
         return RUNGS[self._rungs - 1] * epoch_seconds(self._image_cost, len(split.learn), self._ground.threads)
@@ -243,7 +253,7 @@ class TuningCandidate:
 
     def untried(self, reason: str) -> Untried:
         """The record of this candidate if it was never trained."""
-        return Untried(self.name, self.backbone, self._parameters, reason)
+        return Untried("fine_tuning", (self.backbone,), self.name, self._parameters, reason)
 
     def train_on_all(self, advance: Callable[[float], None]) -> tuple[nn.Module, Head, list[Epoch]]:
         """Trains on all images for as many epochs as were best on the splits; gives backbone, head and epochs."""

@@ -23,6 +23,7 @@ AdviceCode = Literal[
     "TEST_IMAGES_DIFFER",
     "SCENES_COMPOSED",
     "TRAINING_LIMITED",
+    "BUDGET_EXCEEDED",
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
@@ -79,6 +80,7 @@ class TrainingFacts:
         composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
         all_images: how many training images there are, whatever labels they carry; 0 if that is not known.
         limits: what the training had to do without, in plain words.
+        budget_exceeded: by how much, in plain words; empty if it was not.
     """
 
     images: Sequence[int]
@@ -87,6 +89,7 @@ class TrainingFacts:
     composed: bool = False
     all_images: int = 0
     limits: Sequence[str] = ()
+    budget_exceeded: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,7 @@ def advise(
         _test_images_differ,
         _scenes_composed,
         _training_limited,
+        _budget_exceeded,
         _suspicious_labels,
         _labels_alike,
         _more_images,
@@ -194,6 +198,11 @@ def _scenes_composed(findings: _Findings) -> Iterator[Advice]:
 
 def _training_limited(findings: _Findings) -> Iterator[Advice]:
     return (Advice("TRAINING_LIMITED", text) for text in findings.training.limits)
+
+
+def _budget_exceeded(findings: _Findings) -> Iterator[Advice]:
+    if findings.training.budget_exceeded:
+        yield Advice("BUDGET_EXCEEDED", findings.training.budget_exceeded)
 
 
 def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:

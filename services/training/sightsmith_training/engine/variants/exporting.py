@@ -58,7 +58,8 @@ def export_variants(
 ) -> ExportedVariants:
     """Makes the variants of the exported ONNX model and writes those that lose little enough beside it.
 
-    Nothing that goes wrong with a variant makes a training fail: it is told of the variant.
+    Nothing that goes wrong with a variant makes a training fail: it is told of the variant. When the budget is used up,
+    only those are made that were asked for.
 
     Args:
         job: in whose output folder the ONNX model lies.
@@ -68,6 +69,8 @@ def export_variants(
         advance: called with the share of the work that is done.
     """
     options = job.spec.options
+    if options.variants == "auto" and job.seconds_left <= 0:
+        return ExportedVariants(variants=[_untried(variant_format) for variant_format in VARIANT_PATHS])
     settings = VariantSettings(
         max_variant_loss=options.max_variant_loss, seconds=max(0.0, job.seconds_left), threads=job.threads
     )
@@ -114,3 +117,7 @@ def _told(variant: Variant, images: int) -> ModelVariant:
 
 def _failed(variant_format: VariantFormat, error: Exception) -> ModelVariant:
     return ModelVariant(format=variant_format, kept=False, reason=why_not_made(error))
+
+
+def _untried(variant_format: VariantFormat) -> ModelVariant:
+    return ModelVariant(format=variant_format, kept=False, reason="it was not tried: no time was left")
