@@ -1,0 +1,15 @@
+"""Groups of commands whose `list` may go unnamed."""
+
+from typing import Any
+
+from typer.core import TyperGroup
+
+
+class ListingGroup(TyperGroup):
+    """Lists where no other command is named: `models shop` is short for `models list shop`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command that the first argument names, or `list`."""
+        if args and args[0] not in self.commands:
+            args = ["list", *args]
+        return super().resolve_command(ctx, args)
