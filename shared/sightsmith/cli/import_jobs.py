@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1 import annotation_format_pb2 as formats
 from sightsmith.api.labeling.v1 import job_pb2
+from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST, SPLIT_TRAIN
 from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
 from sightsmith.api.labeling.v1.job_pb2 import JobFinding, JobProgress
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
@@ -20,9 +21,10 @@ from sightsmith.client import Client
 from sightsmith.client.packing import pack
 from sightsmith.client.transfers import has_ended, require_success
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import ProjectName
+from sightsmith.names import DatasetName, ProjectName
 
 _SHOWN = 20
+_SPLITS = {"train": SPLIT_TRAIN, "test": SPLIT_TEST}
 _PREFIX = "ANNOTATION_FORMAT_"
 FORMAT_NAMES = tuple(
     name.removeprefix(_PREFIX).lower().replace("_", "-") for name in formats.AnnotationFormat.keys()[1:]
@@ -56,6 +58,8 @@ def import_by_job(
         output: where to print.
     """
     name = client.ensure_project(project).name
+    if job.dataset:
+        _ensure_dataset(client, DatasetName.parse(job.dataset, "--dataset"))
     if source.startswith("projects/"):
         job.source_dataset = source
     elif "://" in source:
@@ -63,7 +67,12 @@ def import_by_job(
     else:
         with _one_file(Path(source), images, output) as path:
             job.uploaded_file = _upload(client, name, path, output)
-    ended = _follow(client, client.transfers.begin_import(name, job), output)
+    finish_import(client, client.transfers.begin_import(name, job), output)
+
+
+def finish_import(client: Client, job: ImportJob, output: Output) -> None:
+    """Shows an import's progress up to its end, and then what became of it; it goes on if the user stops looking."""
+    ended = _follow(client, job, output)
     findings = list(islice(client.transfers.import_findings(ended.name), _SHOWN + 1))
     output.result(fields_of(ended), *_summary(ended, findings))
     # Says why it failed, if it did.
@@ -99,6 +108,20 @@ def imports_command(
         output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings), *_ending(found))
 
 
+def _ensure_dataset(client: Client, name: DatasetName) -> None:
+    """Makes sure that a dataset is there before anything is sent; `train` and `test` are made if need be.
+
+    Raises:
+        InvalidArgumentError: if another one is not there.
+    """
+    if name.dataset in (dataset.name.rpartition("/")[2] for dataset in client.datasets(name.project)):
+        return
+    if name.dataset not in _SPLITS:
+        rule = f"{name} does not exist: 'sightsmith create-dataset {name.project} {name.dataset} --split …' makes it"
+        raise InvalidArgumentError.of_field("--dataset", rule)
+    client.images.create_dataset(str(ProjectName(name.project)), name.dataset, _SPLITS[name.dataset])
+
+
 @contextmanager
 def _one_file(source: Path, images: Path | None, output: Output) -> Iterator[Path]:
     """The file to send: the source itself, or an archive of it and its images, which is gone afterwards."""
@@ -121,7 +144,6 @@ def _upload(client: Client, project: str, path: Path, output: Output) -> str:
 
 
 def _follow(client: Client, job: ImportJob, output: Output) -> ImportJob:
-    """Shows a job's progress until it ends; it goes on if the user stops looking."""
     try:
         with output.progress() as progress:
             task = progress.add_task("importing", total=None, note="")
@@ -130,7 +152,9 @@ def _follow(client: Client, job: ImportJob, output: Output) -> ImportJob:
                 progress.update(task, **shown_progress(job.progress), note=_note(job))
     except KeyboardInterrupt:
         *_, project, _, job_id = job.name.split("/")
-        output.console.print(f"\nThe import goes on. To stop it: sightsmith imports {project} {job_id} --cancel")
+        watch, stop = f"jobs watch {project} importJobs/{job_id}", f"imports {project} {job_id} --cancel"
+        told = f"The import goes on. To watch it: sightsmith {watch}. To stop it: sightsmith {stop}"
+        output.console.print(f"\n{told}", soft_wrap=True)
         raise typer.Exit(130) from None
     return job
 

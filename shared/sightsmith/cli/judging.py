@@ -71,14 +71,17 @@ def evaluate_command(
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
             return
-        try:
-            job = _follow(client, job, output)
-        except KeyboardInterrupt:
-            told = EvaluationJobName.parse(job.name)
-            stop = f"sightsmith models cancel-evaluation {told.project} {told.evaluation_job}"
-            output.console.print(f"\nThe evaluation goes on. To stop it: {stop}")
-            raise typer.Exit(130) from None
-        evaluation = client.evaluations.get(job.evaluation)
+        finish_evaluation(client, job, output)
+
+
+def finish_evaluation(client: Client, job: EvaluationJob, output: Output) -> None:
+    """Shows an evaluation's progress up to its end, and then what came of it; it goes on if the user stops looking."""
+    try:
+        job = _follow(client, job, output)
+    except KeyboardInterrupt:
+        output.console.print(f"\n{_how_to_go_on(job)}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    evaluation = client.evaluations.get(job.evaluation)
     output.result(
         {"evaluation_job": fields_of(job), "evaluation": fields_of(evaluation)},
         *evaluation_tables(evaluation.name, evaluation),
@@ -155,6 +158,13 @@ def _follow(client: Client, job: EvaluationJob, output: Output) -> EvaluationJob
             doing = _PHASES.get(job.progress.phase, "waiting for a worker")
             progress.update(task, description=doing, completed=done)
     return succeeded(job)
+
+
+def _how_to_go_on(job: EvaluationJob) -> str:
+    name = EvaluationJobName.parse(job.name)
+    watch = f"sightsmith jobs watch {name.project} evaluationJobs/{name.evaluation_job}"
+    stop = f"sightsmith models cancel-evaluation {name.project} {name.evaluation_job}"
+    return f"The evaluation goes on. To watch it: {watch}. To stop it: {stop}"
 
 
 def _table(evaluations: Sequence[Evaluation]) -> Table:

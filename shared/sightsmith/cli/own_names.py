@@ -1,7 +1,7 @@
 """Names that people type: the id of a thing of the project at hand, or its full name as it is printed."""
 
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
+from sightsmith.names import EvaluationJobName, ModelName, ProjectName, TrainingJobName, check_id
 
 
 def own_name(
@@ -25,3 +25,23 @@ def own_name(
     if name.project != project:
         raise InvalidArgumentError.of_field(field, f"{text} is not of the project {project}")
     return str(name)
+
+
+def own_job(project: str, text: str) -> str:
+    """The full name of a job of a project.
+
+    Args:
+        project: id of the project.
+        text: a training's id; `{kind}/{id}`, such as `importJobs/j-1`; or the full name.
+
+    Raises:
+        InvalidArgumentError: if it is none of these, or of another project.
+    """
+    parent = str(ProjectName(check_id("project", project)))
+    parts = text.removeprefix(f"{parent}/").split("/")
+    if len(parts) > 2:
+        raise InvalidArgumentError.of_field(
+            "job", f"must be the id of a job of {project}, or KIND/ID, not {text[:200]!r}"
+        )
+    kind = parts[0] if len(parts) > 1 else "trainingJobs"
+    return f"{parent}/{kind}/{check_id('job', parts[-1])}"

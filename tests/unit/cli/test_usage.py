@@ -24,6 +24,8 @@ from sightsmith.cli.main import app
         ("models tag shop v1 colour", "must be NAME=VALUE, not 'colour'"),
         ("models list shop --tag =red", "must be NAME=VALUE, not '=red'"),
         ("models compare shop v1 v2 --on street", "--on says whose snapshot is meant"),
+        ("train shop --budget nan", "'--budget'"),
+        ("train shop --budget 1e99", "'--budget'"),
         ("label-next shop --deployment live", "--deployment needs --by uncertainty"),
     ],
 )
