@@ -21,7 +21,7 @@ from sightsmith.client import Client
 from sightsmith.client.packing import pack
 from sightsmith.client.transfers import has_ended, require_success
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import DatasetName, ProjectName
+from sightsmith.names import ProjectName
 
 _SHOWN = 20
 _SPLITS = {"train": SPLIT_TRAIN, "test": SPLIT_TEST}
@@ -57,9 +57,7 @@ def import_by_job(
         job: how to import; its source is filled in here.
         output: where to print.
     """
-    name = client.ensure_project(project).name
-    if job.dataset:
-        _ensure_dataset(client, DatasetName.parse(job.dataset, "--dataset"))
+    name = _ensure_target(client, project, job.dataset)
     if source.startswith("projects/"):
         job.source_dataset = source
     elif "://" in source:
@@ -108,18 +106,27 @@ def imports_command(
         output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings), *_ending(found))
 
 
-def _ensure_dataset(client: Client, name: DatasetName) -> None:
-    """Makes sure that a dataset is there before anything is sent; `train` and `test` are made if need be.
+def _ensure_target(client: Client, project: str, dataset: str) -> str:
+    """Makes sure that a project and the dataset to import to are there before anything is sent.
+
+    Args:
+        client: of the services.
+        project: id of the project; made if it is not there.
+        dataset: full name of the dataset, of which those named `train` and `test` are made; empty for none.
+
+    Returns:
+        The full name of the project.
 
     Raises:
-        InvalidArgumentError: if another one is not there.
+        SightsmithError: if another dataset is not there.
     """
-    if name.dataset in (dataset.name.rpartition("/")[2] for dataset in client.datasets(name.project)):
-        return
-    if name.dataset not in _SPLITS:
-        rule = f"{name} does not exist: 'sightsmith create-dataset {name.project} {name.dataset} --split …' makes it"
-        raise InvalidArgumentError.of_field("--dataset", rule)
-    client.images.create_dataset(str(ProjectName(name.project)), name.dataset, _SPLITS[name.dataset])
+    split = _SPLITS.get(dataset.rpartition("/")[2])
+    if dataset and split is None:
+        client.images.dataset(dataset)
+    name = client.ensure_project(project).name
+    if split is not None and dataset not in (found.name for found in client.datasets(project)):
+        client.images.create_dataset(name, dataset.rpartition("/")[2], split)
+    return name
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from typer.core import TyperGroup
 
 
 class ListingGroup(TyperGroup):
-    """Lists where no other command is named: `models shop` is short for `models list shop`."""
+    """Lists where a project stands alone: `models shop` is short for `models list shop`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command that the first argument names, or `list`."""
-        if args and args[0] not in self.commands:
+        is_alone = not args[1:] or args[1].startswith("-")
+        if args and is_alone and args[0] not in self.commands:
             args = ["list", *args]
         return super().resolve_command(ctx, args)

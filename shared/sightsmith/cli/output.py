@@ -21,6 +21,9 @@ from sightsmith.client.labelled_folder import FolderError
 from sightsmith.demo.errors import DemoPhotosError
 from sightsmith.stack.errors import StackError
 
+# No list is longer, and no count in the API greater.
+MOST = 2**31 - 1
+SeedOption = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
 # Every command has it.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

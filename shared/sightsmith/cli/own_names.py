@@ -1,11 +1,22 @@
 """Names that people type: the id of a thing of the project at hand, or its full name as it is printed."""
 
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import EvaluationJobName, ModelName, ProjectName, TrainingJobName, check_id
+from sightsmith.names import (
+    DatasetName,
+    EvaluationJobName,
+    EvaluationName,
+    ModelName,
+    ProjectName,
+    TrainingJobName,
+    check_id,
+)
 
 
 def own_name(
-    kind: type[ModelName] | type[TrainingJobName] | type[EvaluationJobName], project: str, text: str, field: str
+    kind: type[ModelName] | type[TrainingJobName] | type[EvaluationJobName] | type[DatasetName],
+    project: str,
+    text: str,
+    field: str,
 ) -> str:
     """The full name of a thing of a project.
 
@@ -24,6 +35,31 @@ def own_name(
     name = kind.parse(text, field)
     if name.project != project:
         raise InvalidArgumentError.of_field(field, f"{text} is not of the project {project}")
+    return str(name)
+
+
+def project_id(text: str, field: str) -> str:
+    """The id of a project that is given by id or full name.
+
+    Raises:
+        InvalidArgumentError: if it is neither.
+    """
+    return ProjectName.parse(text, field).project if "/" in text else check_id(field, text)
+
+
+def own_evaluation(model: str, text: str) -> str:
+    """The full name of an evaluation of a model that came of a job.
+
+    Args:
+        model: full name of the model.
+        text: the evaluation's id or full name.
+
+    Raises:
+        InvalidArgumentError: if it is neither, or of another model.
+    """
+    name = EvaluationName.parse(text if "/" in text else f"{model}/evaluations/{text}", "evaluation")
+    if str(name.of_model) != model or not name.evaluation:
+        raise InvalidArgumentError.of_field("evaluation", f"{text} is none of {model} by other images")
     return str(name)
 
 

@@ -64,10 +64,11 @@ class ProgressLines(Progress):
                 self._tell(task)
 
     def _tell(self, task: Task) -> None:
-        done = f"{task.percentage:.0f} %" if task.total else f"{task.completed:,.0f} done"
+        count = f"{task.completed:,.0f} done" if task.completed else ""
+        done = f"{task.percentage:.0f} %" if task.total else count
         left = time_left(task.fields.get("left"))
         parts = (done, task.fields["note"], f"{left} left" if left else "")
-        line = f"{task.description}: {', '.join(filter(None, parts))}"
+        line = ": ".join(filter(None, (task.description, ", ".join(filter(None, parts)))))
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

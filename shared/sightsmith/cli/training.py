@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sightsmith.api.training.v1 import model_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
-from sightsmith.cli.output import JsonOption, Output, fields_of
+from sightsmith.cli.output import JsonOption, Output, SeedOption, fields_of
 from sightsmith.cli.own_names import own_name
 from sightsmith.cli.training_progress import follow_training, how_to_go_on, state_of
 from sightsmith.cli.training_wishes import (
@@ -35,7 +35,7 @@ ProjectArgument = Annotated[str, typer.Argument(help="Id of the project.")]
 
 def train_command(
     project: ProjectArgument,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    seed: SeedOption = 0,
     test_fraction: Annotated[
         float, typer.Option(help="Share of the images to test with, where the project has no test images.")
     ] = 0.2,
