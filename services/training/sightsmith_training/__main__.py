@@ -15,8 +15,8 @@ from sightsmith.events.bus import EventBus
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
-from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.evaluated_image_drawing import EvaluatedImageDrawing

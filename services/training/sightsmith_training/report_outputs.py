@@ -50,14 +50,15 @@ class ReportOutputs:
                     await _write(place, [path for path in paths if path.suffix == ".json"], written)
             except Exception as error:
                 _log.warning("result files are not where they are wanted", output_prefix=prefix, exc_info=True)
-                problems.append(f"not all result files could be written to {prefix}: {self._reason(error)}")
+                reason = self._places.as_users_say(project, self._reason(error))
+                problems.append(f"not all result files could be written to {prefix}: {reason[:_LONGEST_REASON]}")
         files = [file.model_copy(update={"output_url": written.get(file.path, "")}) for file in report.files]
         return StoredReport(files, (*report.problems, *problems))
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return f"it took more than {self._timeout_seconds:g} s"
-        return str(error.__cause__ or error)[:_LONGEST_REASON]
+        return str(error.__cause__ or error)
 
 
 async def _write(place: Place, paths: Sequence[Path], written: dict[str, str]) -> None:

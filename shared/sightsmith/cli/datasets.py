@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1 import dataset_pb2, image_pb2, labeling_service_pb2
 from sightsmith.cli.image_names import IMAGE_HELP, image_names
-from sightsmith.cli.output import JsonOption, Output, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, list_of
 from sightsmith.client import Client
 from sightsmith.names import DatasetName, ProjectName
 
@@ -79,7 +79,7 @@ def images_command(
     author: Annotated[list[str] | None, typer.Option(help="Only images that this author labelled.")] = None,
     after: Annotated[datetime | None, typer.Option(help="Only images that came later.")] = None,
     order: Annotated[Order, typer.Option(help="Which come first.")] = Order.OLDEST,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many to show.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List the images of a dataset."""

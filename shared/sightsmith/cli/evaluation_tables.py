@@ -76,7 +76,7 @@ def comparison_tables(comparison: ModelComparison) -> Iterator[RenderableType]:
         (candidate, comparison.candidate_right_count, comparison.candidate_right),
     ):
         if images:
-            yield _images(f"{count} images that only {name} gets right", images, baseline, candidate)
+            yield _images(f"{_images_of(count)} that only {name} gets right", images, baseline, candidate)
 
 
 def _headline(evaluation: Evaluation) -> Table:
@@ -187,10 +187,10 @@ def _provisos(comparison: ModelComparison, baseline: str, candidate: str) -> Ite
         (candidate, comparison.candidate_only_image_count),
     ):
         if count:
-            yield f"left out: {count} images that only {name} was judged by"
+            yield f"left out: {_images_of(count)} that only {name} was judged by"
     if comparison.relabelled_image_count:
         count = comparison.relabelled_image_count
-        yield f"{count} images were labelled otherwise for {baseline}; what counts is how they were for {candidate}"
+        yield f"labelled otherwise for {baseline}: {_images_of(count)}; what counts is how they were for {candidate}"
     if comparison.differing_labels:
         yield escape(f"only one of the two knows: {', '.join(comparison.differing_labels)}")
 

@@ -1,5 +1,6 @@
 """What the user of the command line may wish for in a training."""
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -87,7 +88,13 @@ def wishes(
     max_variant_loss: float | None = None,
     output_prefix: str = "",
 ) -> TrainingJob:
-    """A training job in which nothing but the wishes is said."""
+    """A training job in which nothing but the wishes is said.
+
+    Raises:
+        BadParameter: if the budget is not a number.
+    """
+    if budget_seconds is not None and math.isnan(budget_seconds):
+        raise typer.BadParameter("must be a number of seconds, not nan", param_hint="--budget")
     job = TrainingJob(
         output_prefix=output_prefix,
         task=_TASKS[task],

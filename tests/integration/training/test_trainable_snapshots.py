@@ -5,7 +5,7 @@ import pytest
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot, SnapshotLabelCount
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import SnapshotName
-from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.settings import Settings
 from sightsmith_training.snapshots import Snapshots, TrainableSnapshot
 from tests.integration.training.neighbours import Neighbours
