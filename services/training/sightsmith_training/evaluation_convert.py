@@ -14,7 +14,13 @@ from sightsmith.api.training.v1 import (
     model_pb2,
 )
 from sightsmith.names import EvaluationCurvesName, ModelName
-from sightsmith_training.engine.evaluation_result import DetectionEvaluation, Evaluation, Interval, LabelEvaluation
+from sightsmith_training.engine.evaluation_result import (
+    Advice,
+    DetectionEvaluation,
+    Evaluation,
+    Interval,
+    LabelEvaluation,
+)
 from sightsmith_training.engine.judging.curves import CurvePoint
 from sightsmith_training.engine.reports.image_outcomes import Box
 from sightsmith_training.evaluations.curves import Curves
@@ -47,7 +53,7 @@ def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
         accuracy_interval=_interval(evaluation.accuracy_interval),
         macro_f1_interval=_interval(evaluation.macro_f1_interval),
         calibration_error=evaluation.calibration_error,
-        advice=[evaluation_pb2.Advice(**advice.model_dump()) for advice in evaluation.advice],
+        advice=map(_advice, evaluation.advice),
         detection=_detection_metrics(evaluation.detection) if evaluation.detection else None,
         learning_curve=[
             evaluation_pb2.LearningPoint(image_count=point.images, score=point.score)
@@ -65,7 +71,7 @@ def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
 
 def summary_message(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
     """How good a model is, in short."""
-    detection = evaluation.detection
+    detection, micro = evaluation.detection, evaluation.micro
     return model_pb2.EvaluationSummary(
         accuracy=evaluation.accuracy,
         macro_precision=evaluation.macro_precision,
@@ -73,6 +79,9 @@ def summary_message(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
         macro_f1=evaluation.macro_f1,
         map_50=detection.map_50 if detection else None,
         map_50_95=detection.map_50_95 if detection else None,
+        micro_precision=micro.precision if micro else None,
+        micro_recall=micro.recall if micro else None,
+        micro_f1=micro.f1 if micro else None,
     )
 
 
@@ -143,6 +152,13 @@ def comparison_message(
     )
 
 
+def _advice(advice: Advice) -> evaluation_pb2.Advice:
+    count = advice.image_count or len(advice.images)
+    return evaluation_pb2.Advice(
+        code=advice.code, text=advice.text, labels=advice.labels, images=advice.images, image_count=count
+    )
+
+
 def _left_out(selection: JudgedSelection) -> evaluation_pb2.LeftOutImages:
     return evaluation_pb2.LeftOutImages(
         learned_image_count=selection.learned,
@@ -177,6 +193,7 @@ def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:
         recall_interval=_interval(label.recall_interval),
         f1_interval=_interval(label.f1_interval),
         training_image_count=label.training_images,
+        true_negative_count=label.true_negatives,
     )
 
 
@@ -187,6 +204,9 @@ def _detection_metrics(detection: DetectionEvaluation) -> evaluation_pb2.Detecti
         map_50_95=detection.map_50_95,
         average_recall=detection.average_recall,
         map_interval=_interval(detection.map_interval),
+        map_small=detection.map_small,
+        map_medium=detection.map_medium,
+        map_large=detection.map_large,
     )
 
 

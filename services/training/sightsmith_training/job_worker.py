@@ -12,7 +12,6 @@ from typing import Any, Generic, NoReturn, TypeVar
 from prometheus_client import Counter, Gauge
 
 from sightsmith.errors import SightsmithError, UnavailableError
-from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
 from sightsmith_training.engine.contract import Answers, Failure, Progress, TrainingResult
 from sightsmith_training.engine.faults import failure_of
@@ -229,13 +228,6 @@ async def ask(
     finally:
         await process.close()
     raise AssertionError("messages() ends with a result or a failure")
-
-
-def image_limits(settings: TrainingSettings) -> ImageLimits:
-    """What an image may be at most."""
-    return ImageLimits(
-        max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels, min_side=settings.min_image_side
-    )
 
 
 def _make_empty(folder: Path) -> None:

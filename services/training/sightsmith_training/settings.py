@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from sightsmith.images import ImageLimits
 from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
@@ -83,6 +84,11 @@ class TrainingSettings(Settings):
         if unknown := set(names) - set(known):
             raise ValueError(f"there are {', '.join(known)}, and no {', '.join(sorted(unknown))}")
         return names
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """What an image may be at most."""
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels, self.min_image_side)
 
     @cached_property
     def output_places(self) -> OutputPlaces:

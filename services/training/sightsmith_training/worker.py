@@ -17,7 +17,7 @@ from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.specification import DetectorLimits, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
-from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits
+from sightsmith_training.job_worker import Heartbeat, JobWorker, ask
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import Lease, Leases
 from sightsmith_training.leftovers import checkpoint_prefix
@@ -102,7 +102,7 @@ class Worker(JobWorker[Lease]):
             detector_limits=DetectorLimits(
                 largest_side=self._settings.max_detector_side, decoded_bytes=self._settings.max_decoded_bytes
             ),
-            image_limits=image_limits(self._settings),
+            image_limits=self._settings.image_limits,
         )
 
 
