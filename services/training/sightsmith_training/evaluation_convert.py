@@ -30,9 +30,7 @@ from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
 
 if TYPE_CHECKING:
     from sightsmith_training.engine.judging.comparison import Comparison
-    from sightsmith_training.evaluations.comparing import ImagePair, ModelComparison
-
-_MOST_COMPARED_IMAGES = 100
+    from sightsmith_training.evaluations.comparing import ComparedImage, ModelComparison
 
 
 def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
@@ -133,11 +131,10 @@ def comparison_message(
     baseline: ModelName, candidate: ModelName, comparison: "ModelComparison"
 ) -> model_comparison_pb2.ModelComparison:
     """How a model compares with another one."""
-    baseline_right, candidate_right = comparison.baseline_right, comparison.candidate_right
     return model_comparison_pb2.ModelComparison(
         baseline=str(baseline),
         candidate=str(candidate),
-        image_count=len(comparison.pairs),
+        image_count=comparison.images,
         baseline_only_image_count=comparison.baseline_only,
         candidate_only_image_count=comparison.candidate_only,
         relabelled_image_count=comparison.relabelled,
@@ -145,10 +142,10 @@ def comparison_message(
         figures=map(_figure_difference, comparison.figures),
         mcnemar_p_value=comparison.figures[0].mcnemar_p_value,
         both_right_count=comparison.both_right,
-        baseline_right_count=len(baseline_right),
-        candidate_right_count=len(candidate_right),
-        baseline_right=map(_compared_image, baseline_right[:_MOST_COMPARED_IMAGES]),
-        candidate_right=map(_compared_image, candidate_right[:_MOST_COMPARED_IMAGES]),
+        baseline_right_count=comparison.baseline_right_count,
+        candidate_right_count=comparison.candidate_right_count,
+        baseline_right=map(_compared_image, comparison.baseline_right),
+        candidate_right=map(_compared_image, comparison.candidate_right),
     )
 
 
@@ -255,12 +252,11 @@ def _figure_difference(comparison: "Comparison") -> model_comparison_pb2.FigureD
     )
 
 
-def _compared_image(pair: "ImagePair") -> model_comparison_pb2.ComparedImage:
-    answer = pair.candidate.answer
+def _compared_image(compared: "ComparedImage") -> model_comparison_pb2.ComparedImage:
     return model_comparison_pb2.ComparedImage(
-        image=answer.image,
-        source=answer.source,
-        true_labels=answer.true_labels,
-        baseline_labels=pair.baseline.predicted_labels,
-        candidate_labels=pair.candidate.predicted_labels,
+        image=compared.image,
+        source=compared.source,
+        true_labels=compared.true_labels,
+        baseline_labels=compared.baseline_labels,
+        candidate_labels=compared.candidate_labels,
     )

@@ -74,6 +74,7 @@ class AnswerTable:
         there = [answer.true_boxes for answer in answers]
         names = sorted({box.label for boxes in (*there, *found) for box in boxes})
         codes = {name: code for code, name in enumerate(names)}
+        labels = len(answers[0].scores) if answers else 0
         return cls(
             images=[answer.image for answer in answers],
             sources=[answer.source for answer in answers],
@@ -83,7 +84,7 @@ class AnswerTable:
             truths=_table(there, codes),
             detections=_table(found, codes),
             confidences=np.array([box.confidence for boxes in found for box in boxes], dtype=np.float64),
-            scores=np.array([answer.scores for answer in answers], dtype=np.float64).reshape(len(answers), -1),
+            scores=np.array([answer.scores for answer in answers], dtype=np.float64).reshape(len(answers), labels),
         )
 
     @classmethod
