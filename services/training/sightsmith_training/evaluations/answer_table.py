@@ -1,6 +1,6 @@
 """What a model says of many images, column by column: much smaller and quicker than an object for each box."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from sightsmith_training.engine.evaluation_result import DetectedBox, ImagePrediction
 from sightsmith_training.engine.judging.answers import Positions
-from sightsmith_training.engine.judging.arrays import Floats
+from sightsmith_training.engine.judging.arrays import Flags, Floats
 from sightsmith_training.engine.judging.detection_matches import BoxTable
 from sightsmith_training.engine.specification import SpecBox
 
 _NOT_THERE = -1
 
 
-class StoredBox(msgspec.Struct):
+class StoredBox(msgspec.Struct, gc=False):
     """A box as the database has it: `SpecBox`, or `DetectedBox` with its confidence."""
 
     label: str
@@ -72,17 +72,16 @@ class AnswerTable:
         """Puts answers of one model into columns."""
         found = [answer.detections for answer in answers]
         there = [answer.true_boxes for answer in answers]
-        names = sorted({box.label for boxes in (*there, *found) for box in boxes})
-        codes = {name: code for code, name in enumerate(names)}
+        codes: dict[str, int] = {}
         labels = len(answers[0].scores) if answers else 0
         return cls(
             images=[answer.image for answer in answers],
             sources=[answer.source for answer in answers],
             sizes=np.array([(answer.width, answer.height) for answer in answers], dtype=np.intp).reshape(-1, 2),
             true_labels=[answer.true_labels for answer in answers],
-            box_labels=tuple(names),
             truths=_table(there, codes),
             detections=_table(found, codes),
+            box_labels=tuple(codes),
             confidences=np.array([box.confidence for boxes in found for box in boxes], dtype=np.float64),
             scores=np.array([answer.scores for answer in answers], dtype=np.float64).reshape(len(answers), labels),
         )
@@ -140,26 +139,24 @@ class AnswerTable:
     def relabelled(self, other: "AnswerTable") -> int:
         """How many of the images are labelled otherwise in another table, which has the same images in this order."""
         names = sorted({*self.box_labels, *other.box_labels})
-        old, new = (_ordered_rows(table.with_box_labels(names).truths) for table in (self, other))
-        images = len(self.images)
-        as_many = np.bincount(old[:, 0].astype(np.intp), minlength=images) == np.bincount(
-            new[:, 0].astype(np.intp), minlength=images
-        )
-        differs = ~as_many | np.array(
+        differs = np.array(
             [sorted(was) != sorted(now) for was, now in zip(self.true_labels, other.true_labels, strict=True)]
         )
-        old, new = (rows[as_many[rows[:, 0].astype(np.intp)]] for rows in (old, new))
-        differs[old[(old != new).any(axis=1), 0].astype(np.intp)] = True
+        old, new = (_rows(table.with_box_labels(names).truths) for table in (self, other))
+        if not np.array_equal(old, new):
+            differs |= _unlike(_sorted(old), _sorted(new), len(self.images))
         return int(differs.sum())
 
 
-def _table(boxes: Sequence[Sequence[SpecBox | DetectedBox | StoredBox]], codes: Mapping[str, int]) -> BoxTable:
+def _table(boxes: Sequence[Sequence[SpecBox | DetectedBox | StoredBox]], codes: dict[str, int]) -> BoxTable:
+    """The boxes of images; labels that have no code yet get the next ones."""
     every = [box for of_image in boxes for box in of_image]
-    corners = np.array([(box.left, box.top, box.width, box.height) for box in every], dtype=np.float64).reshape(-1, 4)
+    sides = [side for box in every for side in (box.left, box.top, box.width, box.height)]
+    corners = np.array(sides, dtype=np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return BoxTable(
         images=np.repeat(np.arange(len(boxes)), [len(of_image) for of_image in boxes]),
-        labels=np.array([codes[box.label] for box in every], dtype=np.intp),
+        labels=np.array([codes.setdefault(box.label, len(codes)) for box in every], dtype=np.intp),
         boxes=corners,
     )
 
@@ -185,7 +182,20 @@ def _moved(table: BoxTable, order: Positions, now: Positions) -> BoxTable:
     return replace(boxes, images=now[boxes.images])
 
 
-def _ordered_rows(table: BoxTable) -> Floats:
-    """Image, label and sides of the boxes, image after image, those of an image in an order of no meaning."""
-    rows = np.column_stack((table.images, table.labels, table.boxes))
+def _rows(table: BoxTable) -> Floats:
+    """Image, label and sides of each box."""
+    return np.column_stack((table.images, table.labels, table.boxes))
+
+
+def _sorted(rows: Floats) -> Floats:
+    """Image after image, those of an image in an order that depends on nothing but what they are."""
     return rows[np.lexsort(rows.T[::-1])]
+
+
+def _unlike(first: Floats, second: Floats, images: int) -> Flags:
+    """Which images have other boxes, from the sorted rows of both; shape [images]."""
+    first_images, second_images = (rows[:, 0].astype(np.intp) for rows in (first, second))
+    unlike = np.bincount(first_images, minlength=images) != np.bincount(second_images, minlength=images)
+    first, second = first[~unlike[first_images]], second[~unlike[second_images]]
+    unlike[first[(first != second).any(axis=1), 0].astype(np.intp)] = True
+    return unlike

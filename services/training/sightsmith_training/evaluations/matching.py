@@ -78,7 +78,7 @@ def match_table(rules: Rules, answers: AnswerTable, iou: float = COUNTING_IOU) -
     known = np.array([places.get(label, _UNKNOWN) for label in answers.box_labels], dtype=np.intp)
     truths = replace(answers.truths, labels=known[answers.truths.labels])
     truths = truths.of(np.flatnonzero(truths.labels != _UNKNOWN))
-    images = _labelled_images(answers, truths, places)
+    images = _labelled_images(answers, truths, {} if rules.finds_boxes else places)
     if rules.finds_boxes:
         found = replace(answers.detections, labels=known[answers.detections.labels])
         return match_boxes(images, rules.labels, truths, found, answers.confidences, rules.thresholds, iou)
@@ -89,17 +89,21 @@ def match_table(rules: Rules, answers: AnswerTable, iou: float = COUNTING_IOU) -
 def _labelled_images(answers: AnswerTable, truths: BoxTable, places: Mapping[str, int]) -> list[LabelledImage]:
     ends = np.searchsorted(truths.images, np.arange(len(answers.images)), side="right").tolist()
     begins = [0, *ends[:-1]]
+    nothing = np.empty(0, dtype=np.intp)
+    true_labels = answers.true_labels if places else [[]] * len(answers.images)
     return [
         LabelledImage(
             image=image,
             source=source,
             width=width,
             height=height,
-            labels=np.array([places[label] for label in labels if label in places], dtype=np.intp),
+            labels=np.array([places[label] for label in labels if label in places], dtype=np.intp)
+            if labels
+            else nothing,
             boxes=truths.boxes[begin:end],
             box_labels=truths.labels[begin:end],
         )
         for image, source, (width, height), labels, begin, end in zip(
-            answers.images, answers.sources, answers.sizes.tolist(), answers.true_labels, begins, ends, strict=True
+            answers.images, answers.sources, answers.sizes.tolist(), true_labels, begins, ends, strict=True
         )
     ]
