@@ -88,7 +88,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
         )
         server.add(
             report_service_pb2_grpc.add_ReportServiceServicer_to_server,
-            ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling)),
+            ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling, settings.image_limits)),
             "sightsmith.api.training.v1.ReportService",
         )
         await server.start()

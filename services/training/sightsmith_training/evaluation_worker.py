@@ -17,7 +17,7 @@ from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.specification import AnsweringSpec
 from sightsmith_training.evaluation_publishing import EvaluationPublishing
 from sightsmith_training.evaluations.selection import SelectedImages, select_images
-from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask, image_limits
+from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import EvaluationLease, EvaluationLeases
 from sightsmith_training.models import Model, Models, StoredArtifact
@@ -94,7 +94,7 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
             labels=list(model.labels),
             image_side=model.image_side,
             threads=self._settings.evaluation_threads,
-            image_limits=image_limits(self._settings),
+            image_limits=self._settings.image_limits,
         )
 
 

@@ -10,7 +10,6 @@ from prometheus_client import Counter, Gauge
 
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.heartbeat import Heartbeat, JobCancelledError, LeaseLostError
-from sightsmith.images import ImageLimits
 from sightsmith.logs import get_logger
 from sightsmith_training.engine.contract import Answers, Failure, Progress, TrainingResult
 from sightsmith_training.engine.faults import failure_of
@@ -191,13 +190,6 @@ async def ask(
     finally:
         await process.close()
     raise AssertionError("messages() ends with a result or a failure")
-
-
-def image_limits(settings: TrainingSettings) -> ImageLimits:
-    """What an image may be at most."""
-    return ImageLimits(
-        max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels, min_side=settings.min_image_side
-    )
 
 
 def _error_of(failure: Failure) -> JobError:

@@ -120,7 +120,10 @@ class ModelNumberRow(Base):
 
 
 class ModelRow(Base):
-    """A model version. Nothing but its description, tags and thresholds ever changes."""
+    """A model version.
+
+    Nothing but its description, tags and thresholds ever changes, and what is told of where its report was written.
+    """
 
     __tablename__ = "models"
     __table_args__ = (

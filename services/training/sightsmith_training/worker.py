@@ -14,12 +14,13 @@ from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePublisher
+from sightsmith_training.due_outputs import DueOutputs
 from sightsmith_training.engine.contract import Answers, Failure, TrainingResult
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.specification import DetectorLimits, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
-from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask, image_limits
+from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import JobLease, JobLeases, Lease, Leases
 from sightsmith_training.leftovers import checkpoint_prefix
@@ -48,6 +49,9 @@ class Worker(JobWorker[Lease]):
         self._objects = Objects(open_object_store(settings.object_store_url))
         outputs = ReportOutputs(settings.output_places, settings.output_timeout_seconds)
         self._reports = ReportPublishing(self._objects, outputs, settings.report_images)
+        self._due_outputs = DueOutputs(
+            database, self._objects, outputs, settings.work_dir, settings.output_patience_seconds
+        )
         self._publisher = Publisher(database, self._objects, leases, self._reports)
         self._processes = SpareProcess(settings.work_dir)
 
@@ -65,6 +69,10 @@ class Worker(JobWorker[Lease]):
         """Ends the process that waits."""
         await self._processes.close()
 
+    async def write_due_outputs(self) -> None:
+        """Writes result files that are due, also of other workers' trainings, until cancelled."""
+        await self._due_outputs.run(self._settings.output_retry_seconds)
+
     async def carry_out(self, lease: Lease, folder: Path, beat: JobHeartbeat) -> Failure | None:
         """Trains and publishes a model."""
         spec = await beat.beside(self._specify(lease, folder / _OUTPUT))
@@ -75,6 +83,8 @@ class Worker(JobWorker[Lease]):
             return outcome
         beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
         await beat.beside(self._publisher.publish(lease, outcome, spec))
+        # Not beside the heartbeat: the job has ended.
+        await self._due_outputs.write()
         return None
 
     async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: JobHeartbeat) -> TrainingResult | Failure:
@@ -106,7 +116,7 @@ class Worker(JobWorker[Lease]):
             detector_limits=DetectorLimits(
                 largest_side=self._settings.max_detector_side, decoded_bytes=self._settings.max_decoded_bytes
             ),
-            image_limits=image_limits(self._settings),
+            image_limits=self._settings.image_limits,
         )
 
 
@@ -116,9 +126,17 @@ async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(migrate, url, SCHEMA, MIGRATIONS)
     database, bus = Database(url), EventBus(settings, "training worker")
     await _take_from_dead(settings, database)
-    workers = Worker(settings, database), EvaluationWorker(settings, database)
+    trainer, judge = Worker(settings, database), EvaluationWorker(settings, database)
     publisher = BackbonePublisher(settings, database, Objects(open_object_store(settings.object_store_url)))
-    await run_beside(stop, bus.run(), *(worker.run() for worker in workers), _listen(bus, *workers), publisher.run())
+    await run_beside(
+        stop,
+        bus.run(),
+        trainer.run(),
+        trainer.write_due_outputs(),
+        judge.run(),
+        _listen(bus, trainer, judge),
+        publisher.run(),
+    )
     await database.close()
 
 

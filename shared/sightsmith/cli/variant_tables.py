@@ -18,6 +18,7 @@ def variant_tables(model: Model) -> Iterator[RenderableType]:
     """What there is to tell: nothing of a model for which no variants were tried."""
     if model.variants:
         yield _variants(model)
+        # Not in the table, whose columns leave no room for sentences on a narrow screen.
         yield from (f"{format_name(variant.format)}: {escape(variant.reason)}" for variant in model.variants)
     if model.recommendations:
         yield _recommendations(model)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from sightsmith.counting import counted
 from sightsmith_training.engine.judging.arrays import Floats
 from sightsmith_training.engine.judging.counts import Counts
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
@@ -162,7 +163,7 @@ def _few_test_images(findings: _Findings) -> Iterator[Advice]:
     images = (findings.matches.counts.positives > 0).sum(axis=0)
     few = findings.names(*np.flatnonzero(images < _FEW_IMAGES).tolist())
     text = (
-        f"The figures come from {len(findings.matches.images)} images only: a {findings.figure} of "
+        f"The figures come from {counted(len(findings.matches.images), 'image')} only: a {findings.figure} of "
         f"{headline.value:.2f} may as well be {headline.lower:.2f} or {headline.upper:.2f}. Label more test images."
     )
     yield Advice("FEW_TEST_IMAGES", text, few)
@@ -211,8 +212,10 @@ def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:
         return
     images = findings.images(suspicious)
     labels = findings.names(*sorted({label for mistake in suspicious for label in _labels_of(mistake)}))
-    what = "1 image" if len(images) == 1 else f"{len(images)} images"
-    text = f"Look at the labels of {what}: the model is at least 90 % sure of something that is not labelled there."
+    text = (
+        f"Look at the labels of {counted(len(images), 'image')}: the model is at least 90 % sure of something that is "
+        "not labelled there."
+    )
     yield Advice("SUSPICIOUS_LABELS", text, labels, images)
 
 
@@ -257,9 +260,9 @@ def _more_images(findings: _Findings) -> Iterator[Advice]:
     for place, label in enumerate(wanting[:_AT_MOST]):
         (name,) = findings.names(label)
         text = (
-            f"{images[label]} more images of '{name}' would help {'most' if place == 0 else 'too'}: it has "
-            f"{images[label]} training images, and is found in {findings.counts.true_positives[label]:.0f} of "
-            f"{findings.counts.positives[label]:.0f} cases."
+            f"{counted(images[label], 'more image')} of '{name}' would help {'most' if place == 0 else 'too'}: it has "
+            f"{counted(images[label], 'training image')}, and is found in "
+            f"{findings.counts.true_positives[label]:.0f} of {counted(int(findings.counts.positives[label]), 'case')}."
         )
         if gain is not None and place == 0:
             text += f" Twice as many images of all labels should raise the {findings.figure} by about {gain:.2f}."
@@ -309,8 +312,9 @@ def _labels_to_split(findings: _Findings) -> Iterator[Advice]:
             continue  # More images come first.
         (name,) = findings.names(label)
         text = (
-            f"'{name}' is missed {times} times though it has {findings.training.images[label]} training images. If it "
-            "stands for things that look different, make each a label of its own."
+            f"'{name}' is missed {times} times though it has "
+            f"{counted(findings.training.images[label], 'training image')}. If it stands for things that look "
+            "different, make each a label of its own."
         )
         images = (mistake for mistake in findings.mistakes if mistake.predicted is None and mistake.labelled == label)
         yield Advice("SPLIT_LABEL", text, (name,), findings.images(images))
