@@ -3,7 +3,8 @@
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.contract import Candidate
 from sightsmith_training.engine.detection.design import seconds_per_image
-from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector
+from sightsmith_training.engine.detection.search import FoundDetector
+from sightsmith_training.engine.detection.trials import DetectorTrial
 
 
 def chosen_candidate(found: FoundDetector) -> Candidate:

@@ -18,7 +18,7 @@ from sightsmith_training.engine.contract import (
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.detection.design import affordable_side, larger_side, suitable_side
+from sightsmith_training.engine.detection.design import affordable_side, larger_side, suitable_side, tiny_boxes
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
@@ -35,6 +35,7 @@ from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
+from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import ReadImages, UnusableImage, too_many_unusable
 from sightsmith_training.engine.samples import Pixels
@@ -140,13 +141,17 @@ class _DetectorTraining:
         variants = self._export_variants(judged, found.side)
         detections = as_stored(judged.detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
+        points = found.learning
         facts = TrainingFacts(
             samples.images_by_label(),
             found.judgement.map_50 if found.judgement else None,
+            fit_learning_curve([point.images for point in points], [point.score for point in points]),
             composed=self._job.decision.composes_scenes,
             all_images=samples.training,
             limits=found.notes,
+            tiny=tiny_boxes(given.labellings, given.labels, found.side),
         )
+        evaluation = evaluate_detector(matches, "test" if samples.test else "cross_validation", facts)
         chosen = chosen_candidate(found)
         result = TrainingResult(
             task="detection",
@@ -169,7 +174,7 @@ class _DetectorTraining:
             parity=parity,
             variants=list(variants.variants),
             recommendations=list(variants.recommendations),
-            evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
+            evaluation=evaluation.model_copy(update={"learning_curve": points}),
             predictions=describe_detections(matches, samples, rows, detections),
             phase_seconds={},
         )
