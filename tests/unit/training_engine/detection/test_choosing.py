@@ -25,7 +25,7 @@ def _judged(found: list[bool]) -> Judgement:
 def test_a_detector_is_no_better_than_itself() -> None:
     one = _judged([True, True, False, True] * 5)
     assert standard_error_of_gain(one.matches, one.matches, seed=0) == 0
-    assert not is_better(one, one, rivals=3, seed=0)
+    assert not is_better(one, one, preference="speed", seed=0)
 
 
 @pytest.mark.parametrize(("times", "better"), [(1, False), (20, True)])
@@ -34,8 +34,8 @@ def test_a_gain_counts_if_there_are_enough_images_to_show_it(times: int, better:
     before = _judged(([True] * 7 + [False] * 3) * times)
     after = _judged(([True] * 8 + [False] * 2) * times)
     assert after.map_50_95 > before.map_50_95 + 0.05
-    assert is_better(after, before, rivals=3, seed=0) is better
-    assert not is_better(before, after, rivals=3, seed=0)
+    assert is_better(after, before, preference="speed", seed=0) is better
+    assert not is_better(before, after, preference="speed", seed=0)
 
 
 def test_the_error_shrinks_with_the_root_of_the_images() -> None:

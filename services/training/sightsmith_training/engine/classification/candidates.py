@@ -139,13 +139,13 @@ def choose(trials: Sequence[Trial], preference: Preference, seed: int) -> Trial:
     for trial in (trial for trial in tuned if len(trial.judged) == most):
         better, error = gain(trial, probe, seed)
         too_slow = preference == "speed" and trial.milliseconds > probe.milliseconds
-        if better > max(luck(len(tuned)) * error, best_gain) and not too_slow:
+        if better > max(_luck(len(tuned)) * error, best_gain) and not too_slow:
             chosen, best_gain = trial, better
     return chosen
 
 
-def luck(candidates: int) -> float:
-    """Standard errors by which the luckiest of so many equals is better, seldom more; see `choose`."""
+def _luck(candidates: int) -> float:
+    """Standard errors by which the luckiest of so many equals is better, seldom more."""
     return NormalDist().inv_cdf(1 - _CHANCE / candidates)
 
 

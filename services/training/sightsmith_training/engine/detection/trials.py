@@ -116,7 +116,7 @@ def try_designs(
             continue
         own_report = _part_of(report, len(tried) / designs, 1 / designs, best.judgement.map_50_95)
         tried.append(_try(ground, design, pace, judged, own_report))
-        if is_better(tried[-1].judgement, best.judgement, len(changes), ground.wish.seed):
+        if is_better(tried[-1].judgement, best.judgement, ground.wish.preference, ground.wish.seed):
             best = tried[-1]
     reason = "not better than the chosen one by more than chance"
     return [each if each is best else replace(each, dropped=reason) for each in tried]

@@ -25,6 +25,6 @@ class TinyBoxes:
         """For the owner of the images, in plain words."""
         return (
             f"{sum(self.counts)} of {self.boxes} training boxes are smaller than {self.least} pixels once the image is "
-            f"made as small as the model's input of {self.side} × {self.side} pixels: such objects are hardly learned "
-            "and seldom found. Cut the images into parts, here and where the model is used, or take them from nearer."
+            f"made as small as the model's input of {self.side} × {self.side} pixels: such objects are often missed. "
+            "Cut the images into parts, here and where the model is used, or take them from nearer."
         )
