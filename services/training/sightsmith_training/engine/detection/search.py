@@ -143,7 +143,7 @@ def _learning(
 def _finish(
     ground: Ground, best: Tried | None, design: Design, pace: Pace, budget: Budget, advance: Advance
 ) -> Trained:
-    """Trains on all images for the time that is left."""
+    """Trains on all images for the time that is left, and goes on from what the trial learned."""
     if best and TRIAL_SHARE[ground.wish.effort] >= 1:
         return best.trained
     score = best.judgement.map_50_95 if best else None
@@ -156,7 +156,13 @@ def _finish(
     rows = np.arange(len(ground.given.labellings))
     steps = pace.steps(1.0, design.recipe(LEAST_STEPS), len(rows))
     return ground.train(
-        f"final-{design.key}", design, steps, rows, lambda share: advance("fitting", share, score), decoys
+        f"final-{design.key}",
+        design,
+        steps,
+        rows,
+        lambda share: advance("fitting", share, score),
+        decoys,
+        begin_with=best.trained.network if best else None,
     )
 
 
