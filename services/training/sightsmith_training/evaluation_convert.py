@@ -54,7 +54,9 @@ def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
         advice=map(_advice, evaluation.advice),
         detection=_detection_metrics(evaluation.detection) if evaluation.detection else None,
         learning_curve=[
-            evaluation_pb2.LearningPoint(image_count=point.images, score=point.score)
+            evaluation_pb2.LearningPoint(
+                image_count=point.images, score=point.score, score_interval=_interval(point.interval)
+            )
             for point in evaluation.learning_curve
         ],
         snapshot=stored.snapshot,

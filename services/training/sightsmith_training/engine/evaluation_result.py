@@ -118,10 +118,17 @@ class DetectionEvaluation(_Frozen):
 
 
 class LearningPoint(_Frozen):
-    """The score out of fold of models that learned from so many images."""
+    """The score, on images that they did not learn from, of models that learned from so many images.
+
+    Attributes:
+        images: to learn from.
+        score: macro-F1 of a classifier; of a detector, the mean average precision at an overlap of 0.5.
+        interval: of the score; None where it is not known.
+    """
 
     images: int
     score: Share
+    interval: Interval | None = None
 
 
 class Evaluation(_Frozen):

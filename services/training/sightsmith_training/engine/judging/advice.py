@@ -18,6 +18,7 @@ from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.mistakes import Mistake, find_mistakes
 from sightsmith_training.engine.judging.overlaps import areas
 from sightsmith_training.engine.judging.rankings import Ranking
+from sightsmith_training.engine.judging.tiny_boxes import TinyBoxes
 
 AdviceCode = Literal[
     "FEW_TEST_IMAGES",
@@ -28,6 +29,7 @@ AdviceCode = Literal[
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
+    "TINY_OBJECTS",
     "SMALL_BOXES_MISSED",
     "UNNAMED_KIND",
     "SPLIT_LABEL",
@@ -49,6 +51,7 @@ _KEPT = 0.9  # Share of the one figure that must stay when the other is raised.
 _BEARABLE = 0.5  # Below this precision more predictions are wrong than right.
 _LITTLE_GAIN = 0.005
 _SMALL_SIDE = 0.05  # Share of the sides of the image.
+_SHARE_OF_TINY = 0.01  # Of the boxes; fewer hardly change a figure.
 _AT_MOST = 3  # Pieces of advice of one kind.
 _STEPS = np.round(np.arange(0.01, 1, 0.01), 2)
 
@@ -82,6 +85,7 @@ class TrainingFacts:
         all_images: how many training images there are, whatever labels they carry; 0 if that is not known.
         limits: what the training had to do without, in plain words.
         budget_exceeded: by how much, in plain words; empty if it was not.
+        tiny: of a detector, which training boxes are too small for its input; None if that is not known.
     """
 
     images: Sequence[int]
@@ -91,6 +95,7 @@ class TrainingFacts:
     all_images: int = 0
     limits: Sequence[str] = ()
     budget_exceeded: str = ""
+    tiny: TinyBoxes | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,7 @@ def advise(
         _suspicious_labels,
         _labels_alike,
         _more_images,
+        _tiny_objects,
         _small_boxes_missed,
         _unnamed_kinds,
         _labels_to_split,
@@ -268,6 +274,12 @@ def _more_images(findings: _Findings) -> Iterator[Advice]:
             text += f" Twice as many images of all labels should raise the {findings.figure} by about {gain:.2f}."
         missed = findings.images(mistake for mistake in findings.mistakes if mistake.labelled == label)
         yield Advice("MORE_IMAGES", text, (name,), missed)
+
+
+def _tiny_objects(findings: _Findings) -> Iterator[Advice]:
+    tiny = findings.training.tiny
+    if tiny is not None and sum(tiny.counts) >= max(_REPEATED, _SHARE_OF_TINY * tiny.boxes):
+        yield Advice("TINY_OBJECTS", tiny.text, findings.names(*np.flatnonzero(tiny.counts).tolist()))
 
 
 def _small_boxes_missed(findings: _Findings) -> Iterator[Advice]:

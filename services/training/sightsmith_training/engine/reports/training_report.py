@@ -24,6 +24,7 @@ _SCORES: dict[Task, str] = {
     "multi_label_classification": "cross-validated macro-F1",
     "detection": "mAP50-95 on held-out images",
 }
+_LEARNING_SCORES = _SCORES | {"detection": "mAP50 on held-out images"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class FinishedTraining:
             evaluation=result.evaluation,
             candidates=[_tried(candidate, candidate == result.chosen) for candidate in result.candidates],
             candidate_score=_SCORES[result.task],
+            learning_score=_LEARNING_SCORES[result.task],
             facts=list(self._facts()),
         )
 
