@@ -18,7 +18,7 @@ from sightsmith_training.engine.classification.further_folds import judge_leader
 from sightsmith_training.engine.classification.halving import Budget, Standing, halve
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.classification.learning import learning_points
-from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
+from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, join_features, try_probe
 from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
 from sightsmith_training.engine.classification.tuning_candidate import (
     RUNGS,
@@ -317,8 +317,8 @@ def _race(
 
 
 def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:
-    features = {name: given.features[name][rows]}
-    return fit_probe(features, [name], given.truth[rows], given.activation, _TUNING_STRENGTH)
+    joined = join_features({name: given.features[name][rows]}, [name])
+    return fit_probe(joined, given.truth[rows], given.activation, _TUNING_STRENGTH)
 
 
 def _train_on_all(
@@ -327,9 +327,8 @@ def _train_on_all(
     if winner is not None:
         backbone, head, epochs = winner.train_on_all(advance)
         return [(winner.backbone, backbone)], head, epochs
-    head = fit_probe(
-        given.features, chosen.backbones, given.truth, given.activation, float(chosen.parameters["strength"])
-    )
+    joined = join_features(given.features, chosen.backbones)
+    head = fit_probe(joined, given.truth, given.activation, float(chosen.parameters["strength"]))
     advance(1.0)
     return [(name, None) for name in chosen.backbones], head, []
 
