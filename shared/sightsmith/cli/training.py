@@ -16,6 +16,7 @@ from sightsmith.cli.own_names import own_name
 from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
+    LeaveOutRareLabelsOption,
     MaxVariantLossOption,
     OutputPrefixOption,
     PreferOption,
@@ -60,6 +61,7 @@ def train_command(
     variants: VariantsOption = WishedVariants.AUTO,
     max_variant_loss: MaxVariantLossOption = None,
     output_prefix: OutputPrefixOption = "",
+    leave_out_rare_labels: LeaveOutRareLabelsOption = False,
     with_unlabelled: Annotated[
         bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
     ] = False,
@@ -70,7 +72,7 @@ def train_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled)
-        wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix)
+        wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix, leave_out_rare_labels)
         job = client.train(project, snapshot.name, seed, wished)
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")

@@ -110,3 +110,9 @@ def test_thresholds_are_told_where_there_are_any() -> None:
     assert "A label holds" not in page()
     found = page(Model(labels=["a"], thresholds=[LabelThreshold(label="a|", threshold=0.625)]))
     assert "A label holds from these scores on:\n\n| label | score |\n| --- | --- |\n| a\\| | 0.625 |" in found
+
+
+def test_labels_that_were_left_out_are_named() -> None:
+    found = page(Model(labels=["a"], left_out_labels=["rare|", "odd"]))
+    assert r"were left out, because they have too few images to learn from: rare\|, odd." in found
+    assert "left out" not in page()

@@ -116,7 +116,7 @@ class _Objective:
     @property
     def inputs(self) -> int:
         """Of the layer, without the bias."""
-        return self._inputs.shape[1]
+        return int(self._inputs.shape[1])
 
     def minimise(self, strength: float, start: _Numbers) -> _Numbers:
         """The layer [labels, inputs + 1] with the least loss; the last column is the bias, which goes unpunished."""
