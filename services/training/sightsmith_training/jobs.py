@@ -134,6 +134,7 @@ class TrainingJob(Job):
     options: TrainingOptions = TrainingOptions()
     task: Task | None = None
     task_reason: str | None = None
+    left_out_labels: list[str] = []
     model: str | None
     report_files: list[StoredReportFile] = []
     report_problems: list[str] = []

@@ -231,15 +231,15 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
     def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
         super().__init__(database, TrainingJobRow, lease_seconds, max_attempts)
 
-    async def record_task(self, lease: Lease, task: Task, reason: str) -> None:
-        """Records what the model is to do, and why.
+    async def record_task(self, lease: Lease, task: Task, reason: str, left_out_labels: Sequence[str] = ()) -> None:
+        """Records what the model is to do, and why, and the labels that it will not know.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
             row = await locked_row(session, self._rows, lease)
-            row.task, row.task_reason = task, reason
+            row.task, row.task_reason, row.left_out_labels = task, reason, list(left_out_labels)
             await record_change(session, row)
 
     async def record_report(self, lease: Lease, report: StoredReport) -> None:

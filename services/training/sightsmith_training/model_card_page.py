@@ -52,7 +52,7 @@ def model_card_page(
     """
     sections = (
         ("# " + model.name, _summary(model)),
-        ("## What it learned from", _data(snapshot)),
+        ("## What it learned from", _data(model, snapshot)),
         ("## How it was made", _making(model, licences)),
         ("## How good it is", _figures(model, evaluation)),
         ("## What to beware of", _limits(model, evaluation)),
@@ -79,7 +79,10 @@ def _summary(model: Model) -> Iterator[str]:
     yield _table(("", ""), rows)
 
 
-def _data(snapshot: Snapshot | None) -> Iterator[str]:
+def _data(model: Model, snapshot: Snapshot | None) -> Iterator[str]:
+    if model.left_out_labels:
+        left_out = ", ".join(map(_plain, model.left_out_labels))
+        yield f"Labels that were left out, because they have too few images to learn from: {left_out}."
     if snapshot is None:
         yield "The snapshot is gone with its project."
         return

@@ -81,6 +81,7 @@ class Publisher:
                 create_time=now,
                 report_files=report.files,
                 report_problems=report.problems,
+                left_out_labels=result.left_out_labels,
             )
             await add_model(session, model, result.predictions)
             row.model = str(name)

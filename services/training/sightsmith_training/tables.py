@@ -78,6 +78,7 @@ class TrainingJobRow(JobRow):
     # What the model is to do and why, once a worker has looked at the data.
     task: Mapped[str | None]
     task_reason: Mapped[str | None]
+    left_out_labels: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     # Reserved when a model is first published, so that a second try publishes under the same name.
     model_number: Mapped[int | None]
     # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
@@ -160,6 +161,7 @@ class ModelRow(Base):
     # `StoredReportFile`; none for models of old.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     # What is missing of them, and why.
+    left_out_labels: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     parity: Mapped[dict[str, Any]]
     # `ModelVariant` and `Recommendation` of the engine's contract; none for models of old.

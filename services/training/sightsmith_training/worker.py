@@ -17,6 +17,7 @@ from sightsmith_training.backbone_publishing import BACKBONE_PREFIX, BackbonePub
 from sightsmith_training.due_outputs import DueOutputs
 from sightsmith_training.engine.contract import Answers, Failure, TrainingResult
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.rare_labels import leave_out_rare_labels
 from sightsmith_training.engine.specification import DetectorLimits, TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 from sightsmith_training.evaluation_worker import EvaluationWorker
@@ -92,7 +93,10 @@ class Worker(JobWorker[Lease]):
             decision = decide_task(spec.entries, spec.options.task)
         except TrainingError as error:
             return error.failure
-        await self._training_leases.record_task(lease, decision.task, decision.reason)
+        left_out: list[str] = []
+        if spec.options.leave_out_rare_labels:
+            _, left_out = leave_out_rare_labels(spec.entries, decision, spec.min_images_per_label)
+        await self._training_leases.record_task(lease, decision.task, decision.reason, left_out)
         outcome = await ask(await self._processes.take(), spec, beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, Answers)  # noqa: S101 - it was asked for a training
         return outcome

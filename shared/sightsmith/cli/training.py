@@ -15,6 +15,7 @@ from sightsmith.cli.training_progress import follow_training, how_to_go_on, stat
 from sightsmith.cli.training_wishes import (
     BudgetOption,
     EffortOption,
+    LeaveOutRareLabelsOption,
     MaxVariantLossOption,
     OutputPrefixOption,
     PreferOption,
@@ -47,6 +48,7 @@ def train_command(
     variants: VariantsOption = WishedVariants.AUTO,
     max_variant_loss: MaxVariantLossOption = None,
     output_prefix: OutputPrefixOption = "",
+    leave_out_rare_labels: LeaveOutRareLabelsOption = False,
     with_unlabelled: Annotated[
         bool, typer.Option("--with-unlabelled", help="Take images without labels as ones on which nothing is.")
     ] = False,
@@ -55,7 +57,7 @@ def train_command(
 ) -> None:
     """Take a snapshot of a project, unless one says the same, and train a model from it."""
     output = Output(as_json)
-    wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix)
+    wished = wishes(task, effort, budget, prefer, variants, max_variant_loss, output_prefix, leave_out_rare_labels)
     with output.failing_clearly(), Client.connect() as client:
         snapshot = client.snapshots.take(project, test_fraction, seed, with_unlabelled, reuse_equal=True)
         job = client.train(project, snapshot.name, seed, wished)

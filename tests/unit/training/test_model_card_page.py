@@ -129,3 +129,9 @@ def test_what_becomes_of_anything_else_follows_the_thresholds(threshold: float, 
     assert ("stays below its score is given none" in found) != is_always_answered
     assert ("; every other label from any score on:" in found) == (threshold > 0)
     assert ("| b | 0.000 |" in found) is False
+
+
+def test_labels_that_were_left_out_are_named() -> None:
+    found = page(Model(labels=["a"], left_out_labels=["rare|", "odd"]))
+    assert r"were left out, because they have too few images to learn from: rare\|, odd." in found
+    assert "left out" not in page()

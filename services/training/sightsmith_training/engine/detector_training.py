@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from sightsmith_training.engine.brand_samples import select_brand_samples
 from sightsmith_training.engine.brand_scenes import compose_brand_scenes
 from sightsmith_training.engine.catalogue import NANODET
@@ -36,6 +38,7 @@ from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
+from sightsmith_training.engine.near_duplicates import find_near_duplicates
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import ReadImages, UnusableImage, too_many_unusable
 from sightsmith_training.engine.samples import Pixels
@@ -127,6 +130,7 @@ class _DetectorTraining:
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
+        self._limits: list[str] = []
         self._gone: list[UnusableImage] = []  # Read once, and not again.
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
@@ -148,7 +152,7 @@ class _DetectorTraining:
             fit_learning_curve([point.images for point in points], [point.score for point in points]),
             composed=self._job.decision.composes_scenes,
             all_images=samples.training,
-            limits=found.notes,
+            limits=[*found.notes, *self._limits, *self._job.limits],
             budget_exceeded=self._job.budget_exceeded,
             tiny=tiny_boxes(given.labellings, given.labels, found.side),
         )
@@ -157,6 +161,7 @@ class _DetectorTraining:
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
+            left_out_labels=sorted(self._job.left_out),
             labels=samples.labels,
             thresholds=found.thresholds.tolist(),
             image_side=found.side,
@@ -192,8 +197,27 @@ class _DetectorTraining:
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
+            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out)
             _require_enough(samples, self._spec)
-        return samples, _labelled(samples, read.pixels), read.unusable
+            if len(samples.entries) < len(read.entries):
+                samples, given, unusable = self._read(samples)  # Squares and entries go side by side.
+                return samples, given, [*read.unusable, *unusable]
+        return samples, self._labelled(samples, read.pixels), read.unusable
+
+    def _labelled(self, samples: DetectionSamples, squares: Pixels) -> DetectorInput:
+        rows = range(samples.training)
+        squares, entries = squares[: samples.training], samples.entries[: samples.training]
+        labellings = [samples.labelling(row) for row in rows]
+        truth = np.array([np.isin(range(len(samples.labels)), each.labels) for each in labellings])
+        alike = find_near_duplicates([entry.sha256 for entry in entries], truth, pixels=squares)
+        self._limits = alike.limits
+        return DetectorInput(
+            squares=squares,
+            labellings=labellings,
+            labels=len(samples.labels),
+            sizes=[(entry.width, entry.height) for entry in entries],
+            groups=alike.groups,
+        )
 
     def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
         self._meter.enter("searching")
@@ -282,16 +306,6 @@ class _DetectorTraining:
         judge = detector_judge(samples, judged.shown[: len(compared)])
         advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
         return export_variants(self._job, calibration, compared, judge, advance)
-
-
-def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
-    rows = range(samples.training)
-    return DetectorInput(
-        squares=squares[: samples.training],
-        labellings=[samples.labelling(row) for row in rows],
-        labels=len(samples.labels),
-        sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
-    )
 
 
 def _violations(images: Sequence[UnusableImage]) -> list[Violation]:

@@ -85,6 +85,7 @@ class TrainingOptions(_Frozen):
         max_variant_loss: how much lower than the model's the macro-F1 of a variant may be, or a detector's mean average
             precision (IoU 0.50 … 0.95).
         output_prefix: where the worker is to write result files, too; empty for nowhere.
+        leave_out_rare_labels: whether labels with too few training images are left out, instead of failing.
     """
 
     task: TaskWish = "auto"
@@ -94,6 +95,7 @@ class TrainingOptions(_Frozen):
     variants: VariantWish = "auto"
     max_variant_loss: Share = 0.01
     output_prefix: str = ""
+    leave_out_rare_labels: bool = False
 
     @property
     def tries_variants(self) -> bool:

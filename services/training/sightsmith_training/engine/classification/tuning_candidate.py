@@ -180,7 +180,8 @@ class TuningCandidate:
 
     @property
     def _parameters(self) -> dict[str, float]:
-        return {"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share}
+        unusual = {} if self.recipe.augmentation.mirror else {"mirror": 0.0}
+        return {"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share, **unusual}
 
     def cost(self, rung: int) -> float:
         """Estimated seconds of a rung over all splits."""

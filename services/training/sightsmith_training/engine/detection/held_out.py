@@ -47,6 +47,7 @@ def hold_out(
     parts = max(parts, min(math.ceil(len(labellings) / most), with_boxes // _LEAST_WITH_BOXES))
     units = np.arange(len(labellings)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = np.zeros((int(units.max()) + 1, labels))
+    parts = min(parts, len(counts))
     for unit, labelling in zip(units, labellings, strict=True):
         counts[unit, np.unique(labelling.labels)] += 1
     sizes = np.bincount(units).astype(np.float64)

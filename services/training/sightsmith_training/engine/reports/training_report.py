@@ -94,6 +94,8 @@ class FinishedTraining:
         yield "training images", str(result.training_images)
         yield "test images", str(result.test_images)
         yield "images of no use", str(result.ignored_images)
+        if result.left_out_labels:
+            yield "labels left out, with too few images", ", ".join(result.left_out_labels)
         yield "images that could not be used", str(len(result.unusable_images))
         yield "seed", str(result.seed)
         yield "libraries", ", ".join(f"{name} {version}" for name, version in sorted(result.library_versions.items()))
