@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-revision = "training_0016"
-down_revision = "training_0012"
+revision = "training_0014"
+down_revision = "training_0013"
 
 _SCHEMA = "training"
 
