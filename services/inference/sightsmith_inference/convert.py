@@ -67,10 +67,13 @@ def sampling_of(deployment: deployment_pb2.Deployment) -> SamplingPolicy:
 
 
 def wish_of(
-    request: prediction_service_pb2.PredictRequest | prediction_service_pb2.BatchPredictRequest,
+    request: prediction_service_pb2.PredictRequest
+    | prediction_service_pb2.BatchPredictRequest
+    | prediction_service_pb2.StreamPredictRequest.Options,
 ) -> Wish:
     """Which labels a caller wants."""
-    return Wish(request.min_confidence if request.HasField("min_confidence") else None, request.max_results)
+    least = request.min_confidence if request.HasField("min_confidence") else None
+    return Wish(least, request.max_results, tuple(request.labels))
 
 
 def predictions_to_proto(predictions: Sequence[Prediction]) -> list[prediction_service_pb2.Prediction]:

@@ -29,11 +29,13 @@ from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
+from sightsmith_inference.streaming import PredictionStreams
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
 from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
@@ -71,9 +73,10 @@ class Inference:
             self._triton,
             self._routes,
         )
-        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
-        self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
+        self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,8 +112,9 @@ class Inference:
 
     def _assemble_server(self) -> RpcServer:
         predictor = Predictor(
-            self._settings, self._routes, self._decoder, self._triton, self._sampler, self._reconciler.wake
+            self._settings, self._routes, self._room, self._decoder, self._triton, self._sampler, self._reconciler.wake
         )
+        streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
@@ -119,7 +123,7 @@ class Inference:
         )
         server.add(
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
-            PredictionServicer(predictor),
+            PredictionServicer(self._settings, self._routes, predictor, streams),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
         )
         server.add(
