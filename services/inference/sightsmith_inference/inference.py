@@ -29,6 +29,7 @@ from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.references import References
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
@@ -62,6 +63,8 @@ class Inference:
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
+        self._labeling = service_channel(settings.labeling_target, settings)
+        self._references = References(objects, self._labeling, settings.prediction_sources, settings.max_image_bytes)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
         self._reconciler = Reconciler(
@@ -108,11 +111,19 @@ class Inference:
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
+        await self._labeling.close()
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
         predictor = Predictor(
-            self._settings, self._routes, self._room, self._decoder, self._triton, self._sampler, self._reconciler.wake
+            self._settings,
+            self._routes,
+            self._references,
+            self._room,
+            self._decoder,
+            self._triton,
+            self._sampler,
+            self._reconciler.wake,
         )
         streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from sightsmith.api.inference.v1 import prediction_service_pb2, prediction_service_pb2_grpc
 from sightsmith.names import DeploymentName, ServingModelName
 from sightsmith.rpc import Context
-from sightsmith_inference.convert import predictions_to_proto, result_to_proto, wish_of
-from sightsmith_inference.predictor import Predictor
+from sightsmith_inference.convert import image_of, predictions_to_proto, reference_of, result_to_proto, wish_of
+from sightsmith_inference.predictor import GivenImage, Predictor
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.serving_model import serving_model_to_proto
 from sightsmith_inference.settings import InferenceSettings
@@ -32,7 +32,7 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         name = DeploymentName.parse(request.deployment, "deployment")
         seconds = context.time_remaining()
         model, predictions = await self._predictor.predict(
-            name, request.image, wish_of(request), seconds, skip_sampling=request.skip_sampling
+            name, image_of(request), wish_of(request), seconds, skip_sampling=request.skip_sampling
         )
         return prediction_service_pb2.PredictResponse(predictions=predictions_to_proto(predictions), model=model)
 
@@ -42,8 +42,9 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Answers for several images."""
         name = DeploymentName.parse(request.deployment, "deployment")
         seconds = context.time_remaining()
+        images: list[GivenImage] = [*request.images, *map(reference_of, request.references)]
         answer = await self._predictor.predict_batch(
-            name, request.images, wish_of(request), seconds, skip_sampling=request.skip_sampling
+            name, images, wish_of(request), seconds, skip_sampling=request.skip_sampling
         )
         results = map(result_to_proto, answer.outcomes)
         return prediction_service_pb2.BatchPredictResponse(results=results, model=answer.model)

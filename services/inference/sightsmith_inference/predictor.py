@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter as Metric
+from prometheus_client import Histogram
 
 from sightsmith.errors import (
     DeadlineExceededError,
     FieldViolation,
     InvalidArgumentError,
+    NotFoundError,
     SightsmithError,
     UnavailableError,
 )
@@ -21,6 +24,7 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Prediction, Wish, choose
+from sightsmith_inference.references import FoundImage, ImageReference, References
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
@@ -32,11 +36,15 @@ from sightsmith_inference.triton import Triton
 # How long to wait before Triton is asked again: first, and at last.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
 
-_images = Counter("sightsmith_inference_images_total", "Images that were answered or refused.", ["outcome"])
+_images = Metric("sightsmith_inference_images_total", "Images that were answered or refused.", ["outcome"])
 _seconds = Histogram("sightsmith_inference_triton_seconds", "Time that Triton took for one request.")
 
-# An encoded image and the field that errors name it by; or why there is none.
-NamedImage = tuple[bytes | SightsmithError, str]
+GivenImage = bytes | ImageReference
+"""An image as a client gives it: encoded, or where it is."""
+LocatedImage = bytes | FoundImage | SightsmithError
+"""An image that can be read, or why it cannot."""
+NamedImage = tuple[LocatedImage, str]
+"""An image with the field that errors name it by."""
 # What became of one image: its labels, or why there are none.
 Outcome = tuple[Prediction, ...] | SightsmithError
 
@@ -61,6 +69,7 @@ class Predictor:
         self,
         settings: InferenceSettings,
         routes: Routes,
+        references: References,
         room: Room,
         decoder: Decoder,
         triton: Triton,
@@ -72,6 +81,7 @@ class Predictor:
         Args:
             settings: its limits.
             routes: which model answers.
+            references: finds images that are not sent along.
             room: bounds the images that are in hand.
             decoder: decodes the images.
             triton: runs the models.
@@ -80,6 +90,7 @@ class Predictor:
         """
         self._settings = settings
         self._routes = routes
+        self._references = references
         self._room = room
         self._decoder = decoder
         self._triton = triton
@@ -89,7 +100,7 @@ class Predictor:
     async def predict(
         self,
         deployment: DeploymentName,
-        image: bytes,
+        image: GivenImage,
         wish: Wish,
         seconds: float | None,
         *,
@@ -99,7 +110,7 @@ class Predictor:
 
         Args:
             deployment: who is to answer.
-            image: the encoded image.
+            image: the encoded image, or where it is.
             wish: which labels are wanted.
             seconds: how long the answer may take; None for as long as the settings allow.
             skip_sampling: whether nothing is kept for review, whatever the policy of the deployment.
@@ -109,14 +120,15 @@ class Predictor:
 
         Raises:
             InvalidArgumentError: if the wish or the image is not allowed.
-            NotFoundError: if there is no such deployment.
+            NotFoundError: if there is no such deployment, or no such image.
             ResourceExhaustedError: if too many images are being worked on.
             UnavailableError: if the deployment, or Triton, does not answer now.
             DeadlineExceededError: if it takes too long.
         """
         raise_if(wish.violations())
-        with self._room.take(1, len(image)):
-            answer = await self.answer(deployment, [(image, "image")], wish, seconds, skip_sampling=skip_sampling)
+        field = "image" if isinstance(image, bytes) else "reference"
+        named = [(image, field)]
+        answer = await self._answer_located(deployment, named, wish, seconds, skip_sampling=skip_sampling)
         (outcome,) = answer.outcomes
         if isinstance(outcome, SightsmithError):
             raise outcome
@@ -125,7 +137,7 @@ class Predictor:
     async def predict_batch(
         self,
         deployment: DeploymentName,
-        images: Sequence[bytes],
+        images: Sequence[GivenImage],
         wish: Wish,
         seconds: float | None,
         *,
@@ -140,9 +152,34 @@ class Predictor:
             limit = f"at least 1 and at most {self._settings.max_batch_images} images, not {len(images)}"
             violations.append(FieldViolation("images", f"must be {limit}"))
         raise_if(violations)
-        named = [(image, f"images[{index}]") for index, image in enumerate(images)]
-        with self._room.take(len(images), sum(map(len, images))):
-            return await self.answer(deployment, named, wish, seconds, skip_sampling=skip_sampling)
+        return await self._answer_located(deployment, _named(images), wish, seconds, skip_sampling=skip_sampling)
+
+    async def _answer_located(
+        self,
+        deployment: DeploymentName,
+        images: Sequence[tuple[GivenImage, str]],
+        wish: Wish,
+        seconds: float | None,
+        *,
+        skip_sampling: bool,
+    ) -> Answer:
+        begin = time.monotonic()
+        located = await self.locate(deployment, images)
+        with self._room.take(len(images), sum(size_of(image) for image, _ in located)):
+            left = None if seconds is None else seconds - (time.monotonic() - begin)
+            return await self.answer(deployment, located, wish, left, skip_sampling=skip_sampling)
+
+    async def locate(
+        self, deployment: DeploymentName, images: Sequence[tuple[GivenImage, str]]
+    ) -> Sequence[NamedImage]:
+        """Finds the images that are not sent along; one that is not there, or not to be seen, has an error instead.
+
+        Raises:
+            UnavailableError: if those who know are out of reach.
+        """
+        references = [(image, field) for image, field in images if isinstance(image, ImageReference)]
+        found = iter(await self._references.find(deployment.project, references) if references else ())
+        return [(image if isinstance(image, bytes) else next(found), field) for image, field in images]
 
     async def answer(
         self,
@@ -214,15 +251,14 @@ class Predictor:
         found = iter(findings)
         return [image if isinstance(image, SightsmithError) else choose(next(found), model, wish) for image in decoded]
 
-    async def _decode(
-        self, image: bytes | SightsmithError, side: int, field: str
-    ) -> tuple[bytes, Pixels] | SightsmithError:
+    async def _decode(self, image: LocatedImage, side: int, field: str) -> tuple[bytes, Pixels] | SightsmithError:
         """The encoded image and its pixels."""
         if isinstance(image, SightsmithError):
             return image
         try:
-            return image, await self._decoder.decode(image, side, field)
-        except InvalidArgumentError as error:
+            data = image if isinstance(image, bytes) else await image.read()
+            return data, await self._decoder.decode(data, side, field)
+        except (InvalidArgumentError, NotFoundError) as error:
             return error
 
     async def _infer(self, model: ServableModel, pixels: Pixels, deadline: float) -> Sequence[Findings]:
@@ -246,6 +282,24 @@ class Predictor:
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def size_of(image: LocatedImage) -> int:
+    """How many encoded bytes an image has."""
+    if isinstance(image, SightsmithError):
+        return 0
+    return len(image) if isinstance(image, bytes) else image.size
+
+
+def _named(images: Sequence[GivenImage]) -> Sequence[tuple[GivenImage, str]]:
+    """Images with the fields of a batch that they came in."""
+    numbers: Counter[str] = Counter()
+    named = []
+    for image in images:
+        field = "images" if isinstance(image, bytes) else "references"
+        named.append((image, f"{field}[{numbers[field]}]"))
+        numbers[field] += 1
+    return named
 
 
 def raise_if(violations: Sequence[FieldViolation]) -> None:

@@ -26,6 +26,9 @@ class InferenceSettings(Settings):
     # How long a prediction asks again when Triton has gone away, within its deadline.
     triton_retry_seconds: float = Field(default=10.0, ge=0)
 
+    # Places that clients may have images read from: `["s3://bucket/folder/"]`. `{project}` stands for the project's id.
+    prediction_sources: tuple[str, ...] = ()
+
     # Images of a stream that were read and whose answers were not taken yet.
     stream_window_images: int = Field(default=256, ge=1)
     # How long an image of a stream waits for others to be asked about together with it.

@@ -6,7 +6,7 @@ from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictRequ
 from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError
 from sightsmith.names import DeploymentName
 from sightsmith.rpc.status import to_status
-from sightsmith_inference.convert import predictions_to_proto, wish_of
+from sightsmith_inference.convert import image_of, predictions_to_proto, wish_of
 from sightsmith_inference.predictor import raise_if
 from sightsmith_inference.streaming import Question, StreamedAnswer, StreamedImage
 
@@ -49,7 +49,7 @@ def _image_of(request: StreamPredictRequest) -> StreamedImage:
         raise InvalidArgumentError.of_field("id", rule)
     if not request.WhichOneof("source"):
         return StreamedImage(request.id, InvalidArgumentError.of_field("image", "is required"))
-    return StreamedImage(request.id, request.image)
+    return StreamedImage(request.id, image_of(request))
 
 
 def streamed_answer_to_proto(answer: StreamedAnswer) -> StreamPredictResponse:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sightsmith.errors import DeadlineExceededError, SightsmithError, UnavailableError
 from sightsmith.names import DeploymentName
 from sightsmith_inference.deployments import DeploymentState
-from sightsmith_inference.predictor import Answer, NamedImage, Outcome, Predictor
+from sightsmith_inference.predictor import Answer, GivenImage, NamedImage, Outcome, Predictor, size_of
 from sightsmith_inference.ranking import Wish
 from sightsmith_inference.room import Held, Room
 from sightsmith_inference.routes import Routes
@@ -35,10 +35,10 @@ class Question:
 
 @dataclass(frozen=True)
 class StreamedImage:
-    """An image of a stream: what the client knows it by, and its encoded bytes, or why there are none."""
+    """An image of a stream: what the client knows it by, and the image as it gives it, or why it is none."""
 
     id: str
-    image: bytes | SightsmithError
+    image: GivenImage | SightsmithError
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ class PredictionStreams:
 class _Waiting:
     """An image that was read and is to be answered."""
 
+    id: str
     index: int
-    image: StreamedImage
+    image: NamedImage
     held: Held
 
 
@@ -131,9 +132,10 @@ class _Stream:
         index = 0
         try:
             while (image := await self._next(images)) is not None:
-                held = await self._room.take_patiently(len(image.image) if isinstance(image.image, bytes) else 0)
+                located = await self._locate(image)
+                held = await self._room.take_patiently(size_of(located[0]))
                 self._held.add(held)
-                self._read.put_nowait(_Waiting(index, image, held))
+                self._read.put_nowait(_Waiting(image.id, index, located, held))
                 index += 1
         except SightsmithError as error:
             self._trouble = error
@@ -143,6 +145,13 @@ class _Stream:
         await self._window.acquire()
         async with _patience(self._settings.stream_idle_seconds, "sent no image"):
             return await anext(images, None)
+
+    async def _locate(self, image: StreamedImage) -> NamedImage:
+        if isinstance(image.image, SightsmithError):
+            return image.image, ""
+        field = "image" if isinstance(image.image, bytes) else "reference"
+        (located,) = await self._predictor.locate(self._question.deployment, [(image.image, field)])
+        return located
 
     async def _ask_about_all(self, group: asyncio.TaskGroup) -> None:
         await self._few.acquire()
@@ -180,7 +189,7 @@ class _Stream:
 
     async def _ask(self, chunk: Sequence[_Waiting]) -> Sequence[StreamedAnswer] | SightsmithError:
         try:
-            answer = await self._answer([(waiting.image.image, "image") for waiting in chunk])
+            answer = await self._answer([waiting.image for waiting in chunk])
         except SightsmithError as error:
             # Not raised here: the images before it are still to be answered.
             return error
@@ -190,7 +199,7 @@ class _Stream:
                 waiting.held.release()
                 self._held.discard(waiting.held)
         return [
-            StreamedAnswer(waiting.image.id, waiting.index, outcome, answer.model)
+            StreamedAnswer(waiting.id, waiting.index, outcome, answer.model)
             for waiting, outcome in zip(chunk, answer.outcomes, strict=True)
         ]
 
