@@ -24,6 +24,7 @@ from rich.progress import (
 
 from sightsmith.client import ConnectionNotFoundError, SightsmithError
 from sightsmith.client.labelled_folder import FolderError
+from sightsmith.client.video import VideoError
 from sightsmith.demo.photos import DemoPhotosError
 from sightsmith.stack.errors import StackError
 
@@ -77,7 +78,7 @@ class Output:
         except SightsmithError as error:
             self.error(_text_of(error), _fields_of(error))
             raise typer.Exit(1) from error
-        except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError) as error:
+        except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError, VideoError) as error:
             self.error(str(error))
             raise typer.Exit(1) from error
         except OSError as error:
