@@ -200,6 +200,15 @@ class BackboneName(ResourceName):
 
 
 @dataclass(frozen=True)
+class ServingModelName(ResourceName):
+    """`projects/{project}/deployments/{deployment}/servingModel`."""
+
+    pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}/servingModel"
+    project: str
+    deployment: str
+
+
+@dataclass(frozen=True)
 class DeploymentName(ResourceName):
     """`projects/{project}/deployments/{deployment}`."""
 

@@ -30,11 +30,14 @@ from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.references import References
+from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
+from sightsmith_inference.streaming import PredictionStreams
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
 from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
@@ -62,6 +65,8 @@ class Inference:
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
+        self._labeling = service_channel(settings.labeling_target, settings)
+        self._references = References(objects, self._labeling, settings.prediction_sources, settings.max_image_bytes)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
         self._reconciler = Reconciler(
@@ -73,9 +78,10 @@ class Inference:
             self._triton,
             self._routes,
         )
-        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
-        self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
+        self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -108,12 +114,21 @@ class Inference:
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
+        await self._labeling.close()
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
         predictor = Predictor(
-            self._settings, self._routes, self._decoder, self._triton, self._sampler, self._reconciler.wake
+            self._settings,
+            self._routes,
+            self._references,
+            self._room,
+            self._decoder,
+            self._triton,
+            self._sampler,
+            self._reconciler.wake,
         )
+        streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
@@ -122,7 +137,7 @@ class Inference:
         )
         server.add(
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
-            PredictionServicer(predictor),
+            PredictionServicer(self._settings, self._routes, predictor, streams),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
         )
         server.add(

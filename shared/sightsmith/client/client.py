@@ -25,6 +25,7 @@ from sightsmith.client.evaluations import Evaluations
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
 from sightsmith.client.models import Models
+from sightsmith.client.predictions import NamedImage, stream_predictions
 from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
 from sightsmith.client.similarity import Similarity
@@ -35,7 +36,7 @@ from sightsmith.client.transfers import Transfers
 from sightsmith.client.uploads import ImageToUpload, upload_requests
 from sightsmith.client.validation import Validation
 from sightsmith.errors import SightsmithError
-from sightsmith.names import DatasetName, DeploymentName, ProjectName
+from sightsmith.names import DatasetName, DeploymentName, ProjectName, ServingModelName
 from sightsmith.rpc.status import from_status
 from sightsmith.settings import MEBIBYTE
 
@@ -289,25 +290,31 @@ class Client:
         self,
         project: str,
         deployment: str,
-        image: bytes,
+        image: bytes | prediction_service_pb2.ImageReference,
         min_confidence: float | None = None,
         max_results: int = 0,
+        labels: Sequence[str] = (),
     ) -> prediction_service_pb2.PredictResponse:
         """Asks what is in an image.
 
         Args:
             project: id of the project.
             deployment: id of the deployment.
-            image: the encoded image.
+            image: the encoded image, or where it is.
             min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
             max_results: how many labels at most; 0 for no limit.
+            labels: all others are left out; empty for none.
         """
         request = prediction_service_pb2.PredictRequest(
             deployment=str(DeploymentName(project, deployment)),
-            image=image,
             min_confidence=min_confidence,
             max_results=max_results,
+            labels=labels,
         )
+        if isinstance(image, bytes):
+            request.image = image
+        else:
+            request.reference.CopyFrom(image)
         with calling():
             return self.predictions.Predict(request)
 
@@ -318,6 +325,7 @@ class Client:
         images: Iterable[bytes],
         min_confidence: float | None = None,
         max_results: int = 0,
+        labels: Sequence[str] = (),
     ) -> Iterator[prediction_service_pb2.BatchPredictResponse.Result]:
         """Asks what is in many images, in batches; one result for each, in order. A bad image has an `error`."""
         for batch in _batches(images):
@@ -326,10 +334,47 @@ class Client:
                 images=batch,
                 min_confidence=min_confidence,
                 max_results=max_results,
+                labels=labels,
             )
             with calling():
                 answer = self.predictions.BatchPredict(request)
             yield from answer.results
+
+    def predict_stream(
+        self,
+        project: str,
+        deployment: str,
+        images: Iterable[NamedImage],
+        min_confidence: float | None = None,
+        max_results: int = 0,
+        labels: Sequence[str] = (),
+    ) -> Iterator[prediction_service_pb2.StreamPredictResponse]:
+        """Asks what is in images as they come, any number of them; one answer for each, in order.
+
+        A bad image has an `error`. The images are iterated in another thread, and no faster than the answers are taken.
+        To stop early, close the iterator.
+
+        Args:
+            project: id of the project.
+            deployment: id of the deployment.
+            images: what each is known by, which comes back as `id`, and the encoded image or where it is.
+            min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
+            max_results: how many labels at most; 0 for no limit.
+            labels: all others are left out; empty for none.
+        """
+        options = prediction_service_pb2.StreamPredictRequest.Options(
+            deployment=str(DeploymentName(project, deployment)),
+            min_confidence=min_confidence,
+            max_results=max_results,
+            labels=labels,
+        )
+        return stream_predictions(self.predictions, options, images)
+
+    def serving_model(self, project: str, deployment: str) -> prediction_service_pb2.ServingModel:
+        """What must be known to ask the model that answers now by way of Triton itself."""
+        name = str(ServingModelName(project, deployment))
+        with calling():
+            return self.predictions.GetServingModel(prediction_service_pb2.GetServingModelRequest(name=name))
 
 
 def _batches(images: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
