@@ -24,11 +24,13 @@ from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.embedder import Embedder
 from sightsmith_inference.embedding_servicer import EmbeddingServicer
+from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.recorded_answers import RecordedAnswers
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
@@ -53,6 +55,7 @@ class Inference:
         self._database = Database(settings.database_url.get_secret_value())
         self._bus = EventBus(settings, "inference")
         self._training = service_channel(settings.training_target, settings)
+        self._labeling = service_channel(settings.labeling_target, settings)
         self._triton = Triton(settings.triton_target)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
@@ -62,6 +65,8 @@ class Inference:
         self._routes = Routes(self._deployments)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        recorded = RecordedAnswers(self._database, self._training, self._labeling, settings.check_images)
         self._reconciler = Reconciler(
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
@@ -69,9 +74,9 @@ class Inference:
             self._models,
             self._staging,
             self._triton,
+            ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
-        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
         self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
         self._server = self._assemble_server()
@@ -105,6 +110,7 @@ class Inference:
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
+        await self._labeling.close()
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:

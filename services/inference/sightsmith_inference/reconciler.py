@@ -12,6 +12,7 @@ from sightsmith.logs import get_logger
 from sightsmith_inference.check import check
 from sightsmith_inference.deployments import Deployment, Deployments, DeploymentState
 from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.keyed_locks import KeyedLocks
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models, Runtime, ServableModel, suitable
@@ -47,6 +48,7 @@ class Reconciler:
         models: Models,
         staging: Staging,
         triton: Triton,
+        image_check: ImageCheck,
         routes: Routes,
     ) -> None:
         self._settings = settings
@@ -55,6 +57,7 @@ class Reconciler:
         self._models = models
         self._staging = staging
         self._triton = triton
+        self._image_check = image_check
         self._routes = routes
         self._woken = asyncio.Event()
         self._work: dict[uuid.UUID, _Work] = {}
@@ -178,6 +181,9 @@ class Reconciler:
         async with self._locks.of(servable.triton_model):
             await self._triton.load(servable.triton_model, self._settings.model_load_timeout_seconds)
             await check(self._triton, servable, self._settings.triton_timeout_seconds)
+            if not deployment.is_coming_back:
+                # What comes back was checked before; other services may be away, and it is not to wait for them.
+                await self._image_check.check(servable, self._settings.triton_timeout_seconds)
             return await self._deployments.succeed(deployment, servable)
 
     async def _keep_old(self, deployment: Deployment) -> None:

@@ -29,6 +29,8 @@ class InferenceSettings(Settings):
 
     # Deployments. TensorRT may build an engine while a model is loaded, which takes minutes.
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
+    # On how many stored images a model must say what its training recorded before it gets traffic; 0 for none.
+    check_images: int = Field(default=8, ge=0, le=250)
     reconcile_seconds: float = Field(default=1.0, gt=0)
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -57,6 +58,16 @@ class TritonModelRow(Base):
     max_batch_size: Mapped[int]
     # For which of Triton's processors the model version recommends it.
     recommended_for: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+
+
+class RecordedAnswersRow(Base):
+    """What the training of a model version recorded of stored images: `RecordedAnswer`."""
+
+    __tablename__ = "recorded_answers"
+
+    model: Mapped[str] = mapped_column(ForeignKey(ModelRow.name, ondelete="CASCADE"), primary_key=True)
+    answers: Mapped[list[dict[str, Any]]]
+    fetch_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class StagingRequestRow(Base):
