@@ -50,7 +50,7 @@ def test_fewer_bits_may_differ_by_more(recorded: list[float], said: list[float])
 
 
 def test_the_label_that_differs_the_most_is_named() -> None:
-    problem = difference(CLASSIFIER, _scored(0.1, 0.7, 0.2), _said(0.1, 0.5, 0.4))
+    problem = difference(CLASSIFIER, _scored(0.1, 0.7, 0.2), _said(0.15, 0.5, 0.35))
     assert problem == "0.500 for 'cow' where 0.700 was recorded"
     assert difference(CLASSIFIER, _scored(0.5, 0.5), _said(0.1, 0.5, 0.4)) == "3 scores where 2 were recorded"
 
