@@ -17,7 +17,7 @@ _DIFFERING_SHARES = {Runtime.ONNX_INT8: 0.25}
 # Boxes that overlap by less are of different places (intersection over union).
 _SAME_PLACE = 0.7
 # Which of two nearly equal boxes survives is a matter of rounding.
-_FOUND_SHARE = 0.9
+_MISSING_SHARE = 0.1
 
 
 def may_differ(runtime: Runtime, images: int) -> int:
@@ -51,7 +51,7 @@ def _difference_of_objects(
     model: ServableModel, recorded: tuple[RecordedObject, ...], findings: Findings, tolerance: float
 ) -> str | None:
     missing = [thing for thing in recorded if not _is_found(model, thing, findings, tolerance)]
-    if len(missing) <= (1 - _FOUND_SHARE) * len(recorded):
+    if len(missing) <= _MISSING_SHARE * len(recorded):
         return None
     first = missing[0]
     place = ", ".join(f"{side:.3f}" for side in first.box)
@@ -77,4 +77,5 @@ def _overlaps(boxes: npt.NDArray[np.float32], box: Iterable[float]) -> npt.NDArr
     heights = np.clip(np.minimum(bottom, one_bottom) - np.maximum(top, one_top), 0, None)
     shared = widths * heights
     areas = (right - left) * (bottom - top) + (one_right - one_left) * (one_bottom - one_top) - shared
-    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    overlaps: npt.NDArray[np.float64] = np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    return overlaps

@@ -34,6 +34,7 @@ from sightsmith_inference.recorded_answers import RecordedAnswers
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
@@ -78,6 +79,7 @@ class Inference:
             self._routes,
         )
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
+        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._decoder, self._triton)
         self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
         self._server = self._assemble_server()
 
@@ -101,6 +103,7 @@ class Inference:
                 self._backbones.run(),
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
+                self._shadowing.run(),
             )
         finally:
             await self._close()
@@ -115,12 +118,18 @@ class Inference:
 
     def _assemble_server(self) -> RpcServer:
         predictor = Predictor(
-            self._settings, self._routes, self._decoder, self._triton, self._sampler, self._reconciler.wake
+            self._settings,
+            self._routes,
+            self._decoder,
+            self._triton,
+            self._sampler,
+            self._shadowing,
+            self._reconciler.wake,
         )
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(self._deployments, self._changed),
+            DeploymentServicer(self._deployments, self._routes, self._changed, self._settings.watch_keepalive_seconds),
             deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
         )
         server.add(

@@ -15,9 +15,11 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Prediction, Wish, choose
+from sightsmith_inference.releases import LIVE
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.tensors import Pixels
 from sightsmith_inference.together import together
 from sightsmith_inference.triton import Triton
@@ -35,10 +37,12 @@ class Answer:
 
     Attributes:
         model: the model that answered.
+        alias: under which it answered.
         outcomes: one for each image, in their order.
     """
 
     model: str
+    alias: str
     outcomes: Sequence[Outcome]
 
 
@@ -52,6 +56,7 @@ class Predictor:
         decoder: Decoder,
         triton: Triton,
         sampler: Sampler,
+        shadowing: Shadowing,
         on_trouble: Callable[[], None],
     ) -> None:
         """Prepares the data path.
@@ -62,6 +67,7 @@ class Predictor:
             decoder: decodes the images.
             triton: runs the models.
             sampler: keeps predictions for review, where a deployment asks for it.
+            shadowing: shows copies to model versions that answer nobody.
             on_trouble: told when Triton does not answer, as when it was restarted and has lost its models.
         """
         self._settings = settings
@@ -69,11 +75,12 @@ class Predictor:
         self._decoder = decoder
         self._triton = triton
         self._sampler = sampler
+        self._shadowing = shadowing
         self._on_trouble = on_trouble
 
     async def predict(
-        self, deployment: DeploymentName, image: bytes, wish: Wish, seconds: float | None
-    ) -> tuple[str, tuple[Prediction, ...]]:
+        self, deployment: DeploymentName, image: bytes, wish: Wish, seconds: float | None, *, alias: str = ""
+    ) -> tuple[Answer, tuple[Prediction, ...]]:
         """Answers for one image.
 
         Args:
@@ -81,22 +88,24 @@ class Predictor:
             image: the encoded image.
             wish: which labels are wanted.
             seconds: how long the answer may take; None for as long as the settings allow.
+            alias: which of the deployment's model versions is to answer; empty for whichever the traffic falls to.
 
         Returns:
-            The model that answered, and the labels.
+            Who answered, and the labels.
 
         Raises:
             InvalidArgumentError: if the wish or the image is not allowed.
-            NotFoundError: if there is no such deployment.
+            NotFoundError: if there is no such deployment, or no such alias of it.
             ResourceExhaustedError: if too many images are being worked on.
             UnavailableError: if the deployment, or Triton, does not answer now.
         """
         _raise_if(wish.violations())
-        answer = await self._answer(deployment, [(image, "image")], wish, seconds, self._routes.sampling(deployment))
+        policy = self._routes.sampling(deployment)
+        answer = await self._answer(deployment, [(image, "image")], wish, seconds, policy, alias)
         (outcome,) = answer.outcomes
         if isinstance(outcome, SightsmithError):
             raise outcome
-        return answer.model, outcome
+        return answer, outcome
 
     async def predict_batch(
         self,
@@ -106,6 +115,7 @@ class Predictor:
         seconds: float | None,
         *,
         skip_sampling: bool = False,
+        alias: str = "",
     ) -> Answer:
         """Answers for several images; one that cannot be decoded has an error for its outcome.
 
@@ -119,7 +129,7 @@ class Predictor:
         _raise_if(violations)
         named = [(image, f"images[{index}]") for index, image in enumerate(images)]
         policy = OFF if skip_sampling else self._routes.sampling(deployment)
-        return await self._answer(deployment, named, wish, seconds, policy)
+        return await self._answer(deployment, named, wish, seconds, policy, alias)
 
     async def _answer(
         self,
@@ -128,25 +138,28 @@ class Predictor:
         wish: Wish,
         seconds: float | None,
         policy: SamplingPolicy,
+        alias: str,
     ) -> Answer:
         longest = self._settings.triton_timeout_seconds
         deadline = time.monotonic() + (longest if seconds is None else min(seconds, longest))
-        with self._routes.using(deployment) as model, self._decoder.room_for(len(images)):
+        alias = self._routes.pick(deployment, alias)
+        with self._routes.using(deployment, alias) as model, self._decoder.room_for(len(images)):
             # While Triton works on one chunk, the next ones are decoded; more than a few would only wait in line.
             few = asyncio.Semaphore(self._settings.max_chunks_in_flight)
 
             async def answer_chunk(chunk: Sequence[tuple[bytes, str]]) -> list[Outcome]:
                 async with few:
-                    return await self._answer_chunk(deployment, model, chunk, wish, deadline, policy)
+                    return await self._answer_chunk(deployment, alias, model, chunk, wish, deadline, policy)
 
             chunks = await together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
         outcomes = [outcome for chunk in chunks for outcome in chunk]
         _count(outcomes)
-        return Answer(model.model, outcomes)
+        return Answer(model.model, alias, outcomes)
 
     async def _answer_chunk(
         self,
         deployment: DeploymentName,
+        alias: str,
         model: ServableModel,
         images: Sequence[tuple[bytes, str]],
         wish: Wish,
@@ -158,8 +171,10 @@ class Predictor:
         findings: Sequence[Findings] = ()
         if pixels:
             findings = await self._infer(model, np.stack(pixels), deadline)
-            readable = (image for (image, _), found in zip(images, decoded, strict=True) if _is_readable(found))
+            readable = [image for (image, _), found in zip(images, decoded, strict=True) if _is_readable(found)]
             self._sampler.offer(policy, deployment, model, readable, findings)
+            if alias == LIVE:
+                self._shadowing.offer(deployment, model, readable, findings)
         found = iter(findings)
         return [
             square if isinstance(square, SightsmithError) else choose(next(found), model, wish) for square in decoded

@@ -23,6 +23,7 @@ from sightsmith.cli.datasets import (
     projects_command,
 )
 from sightsmith.cli.demo import demo_command
+from sightsmith.cli.deployments import deployments_app
 from sightsmith.cli.evaluations import compare_command, evaluation_command, mistakes_command, thresholds_command
 from sightsmith.cli.exporting import export_command
 from sightsmith.cli.fetching import fetch_command, weights_command
@@ -113,6 +114,7 @@ models_app.command("thresholds")(thresholds_command)
 app.add_typer(models_app, name="models")
 app.command("evaluate")(evaluate_command)
 app.command("deploy")(deploy_command)
+app.add_typer(deployments_app, name="deployments")
 app.command("predict")(predict_command)
 app.command("embeddings")(embeddings_command)
 app.command("similar")(similar_command)

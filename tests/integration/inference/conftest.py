@@ -57,6 +57,7 @@ def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
+            environment.setenv("SIGHTSMITH_SHADOW_FIGURES_SECONDS", "0.2")
             environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
             with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
                 yield stack
