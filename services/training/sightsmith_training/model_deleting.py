@@ -83,8 +83,8 @@ class ModelDeleting:
 
 def _models_of(deployment: Deployment) -> set[str]:
     """What a deployment serves and is to serve, under whatever alias."""
-    aliases = (*deployment.aliases, *deployment.serving_aliases)
-    return {deployment.model, deployment.serving_model, *(alias.model for alias in aliases)}
+    wanted = {deployment.model, *(alias.model for alias in deployment.aliases)}
+    return wanted | {deployment.serving_model, *(alias.model for alias in deployment.serving_aliases)}
 
 
 def _cannot_tell(name: ModelName, error: grpc.RpcError) -> UnavailableError:

@@ -1,7 +1,8 @@
 """`sightsmith deployments`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -22,7 +23,7 @@ deployments_app = typer.Typer(
 NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
 # `canary=v3:5%`; a share may also be written as 0.05.
-_ALIAS = re.compile(r"(?P<alias>[^=:]+)=(?P<model>[^=:]+?)(:(?P<number>[0-9.]+)(?P<percent>%?))?")
+_ALIAS = re.compile(r"(?P<alias>[^=:]+)=(?P<model>[^=:]+?)(:(?P<number>[0-9]+(\.[0-9]+)?)(?P<percent>%?))?")
 
 
 @deployments_app.command("list")
@@ -40,7 +41,7 @@ def show_command(project: ProjectArgument, name: NameArgument, as_json: JsonOpti
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         deployment = client.deployment(str(DeploymentName(project, name)))
-    output.result(fields_of(deployment), *_described(deployment))
+    output.result(fields_of(deployment), *described(deployment))
 
 
 @deployments_app.command("traffic")
@@ -60,8 +61,9 @@ def traffic_command(
     """Share the traffic of a deployment anew: what is not named gets none, and the deployment's own model the rest."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        aliases = [_alias(client, project, text) for text in alias or ()]
-        aliases += [_alias(client, project, text, shadow=True) for text in shadow or ()]
+        name_of = partial(model_name, client, project)
+        aliases = [alias_of(text, name_of) for text in alias or ()]
+        aliases += [alias_of(text, name_of, shadow=True) for text in shadow or ()]
         own = model_name(client, project, model) if model else ""
         changed = client.serving.share(project, name, aliases, own)
         _report(client, changed, output, wait)
@@ -149,7 +151,29 @@ def deployments_table(deployments: Iterable[Deployment]) -> Table:
     return table
 
 
-def _described(deployment: Deployment) -> Sequence[Table | str]:
+def alias_of(text: str, model_name: Callable[[str], str], *, shadow: bool = False) -> Alias:
+    """Reads `canary=v3:5%`, `canary=v3:0.05` or `canary=v3`.
+
+    Without a share, a shadow sees everything, and any other alias answers only who asks for it.
+
+    Args:
+        text: what the user wrote.
+        model_name: gives the full name of a model.
+        shadow: whether it only looks on.
+
+    Raises:
+        InvalidArgumentError: if it is nothing like that.
+    """
+    match = _ALIAS.fullmatch(text)
+    if match is None:
+        option = "--shadow" if shadow else "--alias"
+        raise InvalidArgumentError.of_field(option, f"must look like canary=v3:5% or canary=v3, not {text[:80]!r}")
+    share = float(match["number"] or shadow) / (100 if match["percent"] else 1)
+    return Alias(alias=match["alias"], model=model_name(match["model"]), share=share, shadow=shadow)
+
+
+def described(deployment: Deployment) -> Sequence[Table]:
+    """A deployment, how its shadows do, and what answered before."""
     shadows = Table("shadow", "model", "images seen", "disagrees", "too busy for", "failed", "ms an image")
     for alias in deployment.serving_aliases:
         if alias.HasField("shadow"):
@@ -188,28 +212,8 @@ def _state(deployment: Deployment) -> str:
     return Deployment.State.Name(deployment.state).removeprefix("STATE_").lower()
 
 
-def _alias(client: Client, project: str, text: str, *, shadow: bool = False) -> Alias:
-    match = _ALIAS.fullmatch(text)
-    if match is None:
-        rule = f"must look like canary=v3:5% (or =v3 for one that only answers who asks for it), not {text[:80]!r}"
-        raise InvalidArgumentError.of_field("--shadow" if shadow else "--alias", rule)
-    model = model_name(client, project, match["model"])
-    return Alias(alias=match["alias"], model=model, share=_share(match, whole=shadow), shadow=shadow)
-
-
-def _share(match: re.Match[str], *, whole: bool) -> float:
-    """The share that a text asks for; where it says nothing, a shadow sees everything, and others answer nobody."""
-    if match["number"] is None:
-        return float(whole)
-    try:
-        number = float(match["number"])
-    except ValueError:
-        raise InvalidArgumentError.of_field("share", f"must be a number, not {match['number'][:40]!r}") from None
-    return number / 100 if match["percent"] else number
-
-
 def _report(client: Client, deployment: Deployment, output: Output, wait: bool) -> None:
     if wait:
         with output.console.status(f"{deployment.name} is {_state(deployment)}"):
             deployment = client.wait_for_deployment(deployment.name)
-    output.result(fields_of(deployment), *_described(deployment))
+    output.result(fields_of(deployment), *described(deployment))

@@ -32,8 +32,8 @@ from sightsmith.client.labels import Labels
 from sightsmith.client.models import Models
 from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
-from sightsmith.client.similarity import Similarity
 from sightsmith.client.serving import Serving
+from sightsmith.client.similarity import Similarity
 from sightsmith.client.snapshots import Snapshots
 from sightsmith.client.suggestions import Suggestions
 from sightsmith.client.transfers import Transfers
