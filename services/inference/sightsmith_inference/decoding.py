@@ -30,6 +30,7 @@ class Decoder:
         # Pillow decodes and resizes without the interpreter lock, so threads do use the cores.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._max_images = max_images
+        self._cores = threads
         self._images = 0
 
     @contextmanager
@@ -52,6 +53,11 @@ class Decoder:
         finally:
             self._images -= count
             _in_flight.dec(count)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are more images to answer than are decoded at the same time."""
+        return self._images > self._cores
 
     async def decode(self, image: bytes, side: int, field: str) -> Pixels:
         """Decodes an image to [side, side, 3].

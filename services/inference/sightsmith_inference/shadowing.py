@@ -23,6 +23,8 @@ from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.triton import Triton
 
+# While callers wait for answers, shadows get an image so often at most: enough to be judged, too little to be felt.
+_PATIENCE_SECONDS = 0.1
 # What each model answers by its own rule.
 _OWN_RULE = Wish()
 _LABELS = ["deployment", "alias"]
@@ -97,6 +99,8 @@ class Shadowing:
     async def _work(self) -> None:
         while True:
             copy = await self._waiting.get()
+            if self._decoder.is_busy:
+                await asyncio.sleep(_PATIENCE_SECONDS)
             self._waiting_bytes -= len(copy.image)
             try:
                 await self._compare(copy)
@@ -105,7 +109,7 @@ class Shadowing:
                 _log.debug("a shadow failed", deployment=str(copy.deployment), error=error.message)
 
     async def _compare(self, copy: _Copy) -> None:
-        if copy.target.servable is None:
+        if copy.target.servable is None or not self._is_current(copy):
             return
         with self._routes.holding(copy.target.servable) as model:
             pixels = await self._decoder.decode(copy.image, model.image_side, "image")
@@ -117,6 +121,13 @@ class Shadowing:
         _seconds.labels(str(copy.deployment), copy.target.alias).observe(seconds)
         outcome = "disagreed" if disagrees else "agreed"
         self._count(copy, outcome, ShadowFigures(compared=1, disagreed=int(disagrees), seconds=seconds))
+
+    def _is_current(self, copy: _Copy) -> bool:
+        """Whether the release that a copy was made for still answers; the models of others may be gone."""
+        deployment = self._routes.find(copy.deployment)
+        if deployment is None or deployment.serving is None:
+            return False
+        return (deployment.id, deployment.serving.number) == copy.key[:2]
 
     def _count(self, copy: _Copy, outcome: str, figures: ShadowFigures) -> None:
         _images.labels(str(copy.deployment), copy.target.alias, outcome).inc()
