@@ -8,6 +8,7 @@ import pytest
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client
+from sightsmith.stack import Stack
 from tests.drawn_scenes import SIDE, DrawnScene, draw_scenes
 from tests.e2e.conftest import Command
 
@@ -98,6 +99,13 @@ def test_what_is_found_lies_where_it_was_drawn(signs: str, client: Client) -> No
             )
     assert boxes >= 8
     assert hits / boxes > 0.6
+
+
+def test_before_its_traffic_it_found_what_its_training_recorded(signs: str, stack: Stack) -> None:
+    lines = (stack.endpoints.data_dir / "logs" / "inference.log").read_text().splitlines()
+    told = [json.loads(line) for line in lines if "model checked" in line and f'"{signs}.' in line]
+    assert [line["differing"] for line in told] == [0] * len(told)
+    assert told[0]["images"] >= 4
 
 
 def test_the_report_of_a_detector_opens(signs: str, sightsmith: Command, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The last look at a model before people are sent to it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,19 +18,24 @@ _ROUNDING = 1e-5
 
 
 async def check(triton: Triton, model: ServableModel, timeout_seconds: float) -> None:
-    """Has a loaded model answer for one black image, and for two at once.
+    """Has a loaded model answer for black images: one, two, four, … at once, up to the largest batch it takes.
 
     Raises:
         ModelNotServableError: if it does not answer, or not with what its task asks for: probabilities that sum to 1,
             scores from 0 to 1, or boxes in shares of the image's sides with such scores and labels that it has.
         UnavailableError: if Triton cannot be reached.
     """
-    for count in {1, min(2, model.max_batch_size)}:
+    for count in _batch_sizes(model.max_batch_size):
         pixels = np.zeros((count, model.image_side, model.image_side, 3), np.uint8)
         outputs = await triton.infer(model, pixels, timeout_seconds)
         if problem := problem_of(model.task, outputs):
             raise ModelNotServableError(f"{model.triton_model} answers a batch of {count} with {problem}")
         read_findings(model, outputs)
+
+
+def _batch_sizes(largest: int) -> Sequence[int]:
+    """1, 2, 4, … and the largest."""
+    return sorted({2**power for power in range(largest.bit_length())} | {largest})
 
 
 def problem_of(task: Task, outputs: Outputs) -> str | None:

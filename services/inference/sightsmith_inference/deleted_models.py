@@ -93,8 +93,8 @@ class DeletedModels:
 
     async def _is_wanted(self, model: str) -> bool:
         for deployment in await self._deployments.all():
-            served = deployment.last_served
-            if model == deployment.model or (served is not None and model == served.model):
+            releases = [deployment.wanted, *([deployment.served] if deployment.served else [])]
+            if any(target.model == model for release in releases for target in release.targets):
                 return True
         return False
 

@@ -1,33 +1,50 @@
 """`sightsmith.api.inference.v1.DeploymentService`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from sightsmith.api.inference.v1 import deployment_pb2, deployment_service_pb2, deployment_service_pb2_grpc
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import DeploymentName, ModelName, ProjectName, check_id
+from sightsmith.names import DeploymentName, ProjectName, check_id
 from sightsmith.paging import PageRequest, page_of
 from sightsmith.rpc import Context
-from sightsmith_inference.convert import deployment_to_proto, runtime_of, sampling_of
+from sightsmith_inference.deployment_convert import (
+    aliases_of,
+    deployment_to_proto,
+    model_of,
+    runtime_of,
+    sampling_of,
+)
 from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.routes import Routes
 
-_CHANGEABLE = ("model", "runtime", "sampling")
+_CHANGEABLE = ("model", "runtime", "aliases", "sampling")
 
 
 class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
     """Puts models into service. Each call writes down what is wished for; the reconciler makes it true."""
 
-    def __init__(self, deployments: Deployments, changed: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        deployments: Deployments,
+        routes: Routes,
+        changed: Callable[[], Awaitable[None]],
+        keepalive_seconds: float,
+    ) -> None:
         """Makes the servicer.
 
         Args:
             deployments: where wishes are written down.
+            routes: tells of changes, whoever made them.
             changed: called after each change, so that it shows at once.
+            keepalive_seconds: how long a watch may be silent.
         """
         self._deployments = deployments
+        self._routes = routes
         self._changed = changed
+        self._keepalive_seconds = keepalive_seconds
 
     async def CreateDeployment(
         self, request: deployment_service_pb2.CreateDeploymentRequest, context: Context
@@ -35,9 +52,10 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         """Creates a deployment."""
         project = ProjectName.parse(request.parent, "parent").project
         name = DeploymentName(project, check_id("deployment_id", request.deployment_id))
-        model = _model_of(request.deployment, project)
+        model = model_of(request.deployment.model, project, "deployment.model")
+        aliases = aliases_of(request.deployment, project)
         runtime, sampling = runtime_of(request.deployment.runtime), sampling_of(request.deployment)
-        deployment = await self._deployments.create(name, model, runtime, sampling)
+        deployment = await self._deployments.create(name, model, runtime, sampling, aliases)
         await self._changed()
         return deployment_to_proto(deployment)
 
@@ -61,16 +79,61 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
     async def UpdateDeployment(
         self, request: deployment_service_pb2.UpdateDeploymentRequest, context: Context
     ) -> deployment_pb2.Deployment:
-        """Puts another model behind the name, or samples its predictions otherwise."""
+        """Puts other models behind the name, shares traffic otherwise, or samples predictions otherwise."""
         wanted = request.deployment
         name = DeploymentName.parse(wanted.name, "deployment.name")
         fields = _fields_of(request.update_mask, wanted)
-        model = _model_of(wanted, name.project) if "model" in fields else None
+        model = model_of(wanted.model, name.project, "deployment.model") if "model" in fields else None
+        aliases = aliases_of(wanted, name.project) if "aliases" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
         sampling = sampling_of(wanted) if "sampling" in fields else None
-        deployment = await self._deployments.update(name, model, runtime, sampling)
+        deployment = await self._deployments.update(name, model, runtime, sampling, aliases)
         await self._changed()
         return deployment_to_proto(deployment)
+
+    async def RollbackDeployment(
+        self, request: deployment_service_pb2.RollbackDeploymentRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Goes back to what answered before."""
+        if request.release < 0:
+            raise InvalidArgumentError.of_field("release", f"must not be negative, not {request.release}")
+        deployment = await self._deployments.roll_back(DeploymentName.parse(request.name), request.release)
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def StopDeployment(
+        self, request: deployment_service_pb2.StopDeploymentRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Takes a deployment out of service and keeps everything else of it."""
+        deployment = await self._deployments.stop(DeploymentName.parse(request.name))
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def StartDeployment(
+        self, request: deployment_service_pb2.StartDeploymentRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Puts a deployment into service again."""
+        deployment = await self._deployments.start(DeploymentName.parse(request.name))
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def WatchDeployment(
+        self, request: deployment_service_pb2.WatchDeploymentRequest, context: Context
+    ) -> AsyncIterator[deployment_service_pb2.WatchDeploymentResponse]:
+        """Tells of every change of a deployment."""
+        name, revision = DeploymentName.parse(request.name), request.start_revision
+        if revision < 0:
+            raise InvalidArgumentError.of_field("start_revision", f"must not be negative, not {revision}")
+        deployment = await self._deployments.get(name)
+        while True:
+            response = deployment_service_pb2.WatchDeploymentResponse()
+            if deployment.revision != revision:
+                revision = deployment.revision
+                response.deployment.CopyFrom(deployment_to_proto(deployment))
+            response.revision = revision
+            yield response
+            await self._routes.wait_changed(name, revision, self._keepalive_seconds)
+            deployment = await self._deployments.get(name)
 
     async def DeleteDeployment(
         self, request: deployment_service_pb2.DeleteDeploymentRequest, context: Context
@@ -79,15 +142,6 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         await self._deployments.delete(DeploymentName.parse(request.name))
         await self._changed()
         return Empty()
-
-
-def _model_of(wanted: deployment_pb2.Deployment, project: str) -> ModelName:
-    model = ModelName.parse(wanted.model, "deployment.model")
-    if model.project != project:
-        raise InvalidArgumentError.of_field(
-            "deployment.model", f"must be of the project projects/{project}, not {model}"
-        )
-    return model
 
 
 def _fields_of(mask: FieldMask, wanted: deployment_pb2.Deployment) -> set[str]:

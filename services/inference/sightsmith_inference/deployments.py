@@ -1,99 +1,25 @@
 """Deployments: names under which models answer. What users want is written here, and what has become of it."""
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql import Select
 
 from sightsmith.api.events.v1.event_pb2 import DeploymentServing
 from sightsmith.database import Database, utc_now
-from sightsmith.errors import AlreadyExistsError, NotFoundError, SightsmithError
+from sightsmith.errors import AlreadyExistsError, FailedPreconditionError, NotFoundError, SightsmithError
 from sightsmith.events.outbox import tell
 from sightsmith.names import DeploymentName, ModelName, ProjectName
 from sightsmith.paging import PageRequest
-from sightsmith_inference.models import RuntimeWish, ServableModel, runtime_wish, servable_of
+from sightsmith_inference import stored_deployments as stored
+from sightsmith_inference.deployment import ANSWERING, HALTED, Deployment, DeploymentError, DeploymentState
+from sightsmith_inference.models import RuntimeWish, ServableModel
+from sightsmith_inference.releases import LIVE, ShadowFigures, Target, targets_of
 from sightsmith_inference.sampling import OFF, SamplingPolicy
-from sightsmith_inference.tables import DeploymentRow, ModelRow, OutboxRow, TritonModelRow
-
-
-class DeploymentState(StrEnum):
-    """Where a deployment stands; the protos say what may follow."""
-
-    STARTING = "STARTING"
-    RUNNING = "RUNNING"
-    UPDATING = "UPDATING"
-    FAILED = "FAILED"
-
-
-ANSWERING = frozenset({DeploymentState.RUNNING, DeploymentState.UPDATING})
-
-
-@dataclass(frozen=True)
-class DeploymentError:
-    """Why the last start or update failed.
-
-    Attributes:
-        code: a `google.rpc.Code`.
-        reason: one of the reasons in the protos.
-        message: for people.
-    """
-
-    code: int
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """A deployment.
-
-    Attributes:
-        id: key of the row; another one when a deployment of the same name is made anew.
-        generation: counts the wishes of users.
-        model: the model that is wanted.
-        runtime: what is wanted to run it, or that it is what the model recommends.
-        state: where it stands.
-        last_served: what answers. While STARTING: what answered until the inference server lost it.
-        sampling: which predictions are kept for review.
-        error: why the last start or update failed.
-        create_time: when it was created.
-        update_time: when its state last changed.
-    """
-
-    id: uuid.UUID
-    generation: int
-    name: DeploymentName
-    model: str
-    runtime: RuntimeWish
-    state: DeploymentState
-    last_served: ServableModel | None
-    sampling: SamplingPolicy
-    error: DeploymentError | None
-    create_time: datetime
-    update_time: datetime
-
-    @property
-    def serving(self) -> ServableModel | None:
-        """What answers now."""
-        return self.last_served if self.state in ANSWERING else None
-
-    @property
-    def is_coming_back(self) -> bool:
-        """Whether it answered, and is being started because the inference server lost its model."""
-        return self.state is DeploymentState.STARTING and self.last_served is not None
-
-    @property
-    def goal(self) -> tuple[str, RuntimeWish]:
-        """The model that is to be made ready, and what is to run it: the lost one, or else the one that is wanted."""
-        if self.is_coming_back and self.last_served is not None:
-            return self.last_served.model, self.last_served.runtime
-        return self.model, self.runtime
+from sightsmith_inference.stored_releases import add_release, count_shadows, put_into_service, take_out_of_service
+from sightsmith_inference.tables import DeploymentRow, OutboxRow, ReleaseRow
 
 
 class Deployments:
@@ -103,18 +29,29 @@ class Deployments:
         self._database = database
 
     async def create(
-        self, name: DeploymentName, model: ModelName, runtime: RuntimeWish, sampling: SamplingPolicy = OFF
+        self,
+        name: DeploymentName,
+        model: ModelName,
+        runtime: RuntimeWish,
+        sampling: SamplingPolicy = OFF,
+        aliases: Sequence[Target] = (),
     ) -> Deployment:
         """Creates a deployment that is to be started.
+
+        Args:
+            name: of the deployment.
+            model: its own model, which has the traffic that no other alias takes.
+            runtime: what is to run that.
+            sampling: which predictions are kept for review.
+            aliases: the model versions beside it.
 
         Raises:
             AlreadyExistsError: if there is one of that name.
         """
         row = DeploymentRow(
+            id=uuid.uuid4(),
             project=name.project,
             deployment_id=name.deployment,
-            model=str(model),
-            runtime=runtime,
             state=DeploymentState.STARTING,
             sampled_share=sampling.share,
             sampled_below_confidence=sampling.below_confidence,
@@ -122,33 +59,40 @@ class Deployments:
         try:
             async with self._database.transaction() as session:
                 session.add(row)
+                await session.flush()
+                await add_release(session, row.id, targets_of(str(model), runtime, aliases))
+                return await stored.get(session, name)
         except IntegrityError as error:
             raise AlreadyExistsError(f"{name} is already there", metadata={"name": str(name)}) from error
-        return _deployment_of(row, None, None)
 
     async def get(self, name: DeploymentName) -> Deployment:
-        """Returns a deployment.
+        """Returns a deployment with its history.
 
         Raises:
             NotFoundError: if there is none of that name.
         """
         async with self._database.transaction() as session:
-            return await _get(session, name)
+            return await stored.get(session, name)
 
     async def list(self, project: ProjectName, page: PageRequest) -> Sequence[Deployment]:
-        """The deployments of a project by id: one more than the page holds, if there are more."""
-        query = (
-            _select()
+        """The deployments of a project by id, with their history: one more than the page holds, if there are more."""
+        listed = (
+            select(DeploymentRow.id)
             .where(DeploymentRow.project == project.project)
             .where(DeploymentRow.deployment_id > (page.after or ""))
             .order_by(DeploymentRow.deployment_id)
             .limit(page.size + 1)
         )
-        return await self._fetch(query)
+        async with self._database.transaction() as session:
+            return await stored.fetch(session, DeploymentRow.id.in_(listed))
 
     async def all(self) -> Sequence[Deployment]:
-        """Every deployment of every project."""
-        return await self._fetch(_select())
+        """Every deployment of every project, without history."""
+        current = or_(
+            ReleaseRow.number == DeploymentRow.wanted_release, ReleaseRow.number == DeploymentRow.serving_release
+        )
+        async with self._database.transaction() as session:
+            return await stored.fetch(session, current)
 
     async def update(
         self,
@@ -156,22 +100,78 @@ class Deployments:
         model: ModelName | None,
         runtime: RuntimeWish | None,
         sampling: SamplingPolicy | None = None,
+        aliases: Sequence[Target] | None = None,
     ) -> Deployment:
-        """Wishes for another model, runtime or sampling; None leaves one as it is. What answers goes on meanwhile.
+        """Wishes for another model, runtime, sampling or other aliases; None leaves one as it is.
+
+        What answers goes on meanwhile, and what is new takes over as a whole.
 
         Raises:
             NotFoundError: if there is none of that name.
         """
         async with self._database.transaction() as session:
-            row = await session.scalar(select(DeploymentRow).where(_is_named(name)).with_for_update())
-            if row is None:
-                raise NotFoundError(str(name))
+            row = await stored.locked(session, name)
             if sampling is not None:
                 row.sampled_share, row.sampled_below_confidence = sampling.share, sampling.below_confidence
-            if model or runtime or sampling is None:
-                _wish_for(row, model, runtime)
+                row.revision += 1
+            if model or runtime or aliases is not None or sampling is None:
+                now = (await stored.get(session, name)).wanted
+                others = now.others if aliases is None else aliases
+                wish = targets_of(str(model or now.live.model), runtime or now.live.runtime, others)
+                await _wish_for(session, row, wish)
             await session.flush()
-            return await _get(session, name)
+            return await stored.get(session, name)
+
+    async def roll_back(self, name: DeploymentName, number: int = 0) -> Deployment:
+        """Wishes for what a release had that answered before.
+
+        Args:
+            name: of the deployment.
+            number: of the release; 0 for the one that answered before the present one.
+
+        Raises:
+            NotFoundError: if there is no such deployment, or no such release of it that ever answered.
+            FailedPreconditionError: if nothing answered before.
+        """
+        async with self._database.transaction() as session:
+            row = await stored.locked(session, name)
+            history = (await stored.get(session, name)).history
+            if not history and not number:
+                raise FailedPreconditionError(f"{name} has not served anything else: there is nothing to go back to")
+            chosen = next((release for release in history if number in (0, release.number)), None)
+            if chosen is None:
+                raise NotFoundError(f"release {number} of {name}")
+            await _wish_for(session, row, chosen.targets)
+            await session.flush()
+            return await stored.get(session, name)
+
+    async def stop(self, name: DeploymentName) -> Deployment:
+        """Takes a deployment out of service and keeps everything else of it. An update under way is dropped.
+
+        Raises:
+            NotFoundError: if there is none of that name.
+        """
+        async with self._database.transaction() as session:
+            row = await stored.locked(session, name)
+            if DeploymentState(row.state) not in HALTED:
+                row.wanted_release = row.serving_release or row.wanted_release
+                _change_state(row, DeploymentState.STOPPING)
+            await session.flush()
+            return await stored.get(session, name)
+
+    async def start(self, name: DeploymentName) -> Deployment:
+        """Puts a deployment back into service that was stopped or failed; does nothing if it is on its way.
+
+        Raises:
+            NotFoundError: if there is none of that name.
+        """
+        async with self._database.transaction() as session:
+            row = await stored.locked(session, name)
+            if DeploymentState(row.state) in HALTED | {DeploymentState.FAILED}:
+                _change_state(row, DeploymentState.STARTING)
+                row.error_code = row.error_reason = row.error_message = None
+            await session.flush()
+            return await stored.get(session, name)
 
     async def delete(self, name: DeploymentName) -> None:
         """Forgets a deployment.
@@ -179,59 +179,83 @@ class Deployments:
         Raises:
             NotFoundError: if there is none of that name.
         """
-        forget = delete(DeploymentRow).where(_is_named(name)).returning(DeploymentRow.id)
+        forget = delete(DeploymentRow).where(stored.is_named(name)).returning(DeploymentRow.id)
         async with self._database.transaction() as session:
             if await session.scalar(forget) is None:
                 raise NotFoundError(str(name))
 
-    async def succeed(self, deployment: Deployment, servable: ServableModel) -> bool:
-        """Lets a model answer from now on, and tells the other services if it did not before.
+    async def succeed(self, deployment: Deployment, servables: Mapping[str, ServableModel]) -> bool:
+        """Lets models answer from now on, all at once, and tells the other services if the live one is another.
+
+        Args:
+            deployment: as it was read.
+            servables: what runs each alias of its goal.
 
         Returns:
-            Whether the deployment still was as it was read; if not, nothing is changed. The same goes for `fail` and
-            `lose`.
+            Whether the deployment still was as it was read; if not, nothing is changed. The same goes for `fail`,
+            `lose` and `finish_stopping`.
         """
         values: dict[str, object] = {
             "state": DeploymentState.RUNNING,
-            "serving_triton_model": servable.triton_model,
+            "serving_release": deployment.goal.number,
         }
         if not deployment.is_coming_back:
             # A model that comes back by itself does not undo what is known of a failed update.
             values |= _error_values(None)
-        fact = DeploymentServing(deployment=str(deployment.name), model=servable.model)
+        fact = DeploymentServing(deployment=str(deployment.name), model=servables[LIVE].model)
         async with self._database.transaction() as session:
             written = await _write(session, deployment, values)
-            if written and (deployment.last_served is None or deployment.last_served.model != servable.model):
+            if written:
+                await put_into_service(session, deployment.id, deployment.goal.number, servables)
+            if written and (deployment.served is None or deployment.served.live.model != fact.model):
                 tell(session, OutboxRow, fact)
         return written
 
     async def fail(self, deployment: Deployment, error: SightsmithError) -> bool:
-        """Gives up on the model that was to be made ready; the old one, if it answers, goes on."""
+        """Gives up on what was to be made ready; what answers, if anything does, goes on."""
         problem = DeploymentError(error.code, error.reason, error.message)
+        is_over = deployment.state is DeploymentState.STARTING
         values: dict[str, object] = {"state": DeploymentState.RUNNING}
-        if deployment.state is DeploymentState.STARTING:
-            values = {"state": DeploymentState.FAILED, "serving_triton_model": None}
+        if is_over:
+            values = {"state": DeploymentState.FAILED, "serving_release": None}
         async with self._database.transaction() as session:
-            return await _write(session, deployment, values | _error_values(problem))
+            written = await _write(session, deployment, values | _error_values(problem))
+            if written and is_over:
+                await take_out_of_service(session, deployment.id)
+        return written
 
     async def lose(self, deployment: Deployment) -> bool:
-        """Notes that the inference server no longer has the model that answered."""
+        """Notes that the inference server no longer has a model that answered."""
         async with self._database.transaction() as session:
             return await _write(session, deployment, {"state": DeploymentState.STARTING})
 
-    async def _fetch(self, query: Select[DeploymentRow, TritonModelRow, ModelRow]) -> Sequence[Deployment]:
+    async def finish_stopping(self, deployment: Deployment) -> bool:
+        """Notes that the inference server holds nothing any more for a deployment that was to stop."""
         async with self._database.transaction() as session:
-            return [_deployment_of(*row) for row in await session.execute(query)]
+            return await _write(session, deployment, {"state": DeploymentState.STOPPED})
+
+    async def count_shadows(self, figures: Mapping[tuple[uuid.UUID, int, str], ShadowFigures]) -> None:
+        """Adds to the figures of shadows, by id of the deployment, number of the release and alias."""
+        async with self._database.transaction() as session:
+            await count_shadows(session, figures)
 
 
-def _wish_for(row: DeploymentRow, model: ModelName | None, runtime: RuntimeWish | None) -> None:
-    answers = DeploymentState(row.state) in ANSWERING
-    row.state = DeploymentState.UPDATING if answers else DeploymentState.STARTING
-    row.serving_triton_model = row.serving_triton_model if answers else None
-    row.model = str(model) if model else row.model
-    row.runtime = runtime or row.runtime
-    row.generation += 1
+async def _wish_for(session: AsyncSession, row: DeploymentRow, targets: Sequence[Target]) -> None:
+    state = DeploymentState(row.state)
+    row.wanted_release = await add_release(session, row.id, targets)
+    if state in ANSWERING:
+        _change_state(row, DeploymentState.UPDATING)
+    else:
+        row.serving_release = None
+        await take_out_of_service(session, row.id)
+        _change_state(row, state if state in HALTED else DeploymentState.STARTING)
     row.error_code = row.error_reason = row.error_message = None
+
+
+def _change_state(row: DeploymentRow, state: DeploymentState) -> None:
+    row.state = state
+    row.generation += 1
+    row.revision += 1
     row.update_time = utc_now()
 
 
@@ -247,29 +271,10 @@ async def _write(session: AsyncSession, deployment: Deployment, values: dict[str
             DeploymentRow.generation == deployment.generation,
             DeploymentRow.state == deployment.state,
         )
-        .values(update_time=utc_now(), **values)
+        .values(update_time=utc_now(), revision=DeploymentRow.revision + 1, **values)
         .returning(DeploymentRow.id)
     )
     return await session.scalar(change) is not None
-
-
-async def _get(session: AsyncSession, name: DeploymentName) -> Deployment:
-    row = (await session.execute(_select().where(_is_named(name)))).one_or_none()
-    if row is None:
-        raise NotFoundError(str(name))
-    return _deployment_of(*row)
-
-
-def _select() -> Select[DeploymentRow, TritonModelRow, ModelRow]:
-    return (
-        select(DeploymentRow, TritonModelRow, ModelRow)
-        .outerjoin(TritonModelRow, DeploymentRow.serving_triton_model == TritonModelRow.name)
-        .outerjoin(ModelRow, TritonModelRow.model == ModelRow.name)
-    )
-
-
-def _is_named(name: DeploymentName) -> ColumnElement[bool]:
-    return (DeploymentRow.project == name.project) & (DeploymentRow.deployment_id == name.deployment)
 
 
 def _error_values(error: DeploymentError | None) -> dict[str, object]:
@@ -278,25 +283,3 @@ def _error_values(error: DeploymentError | None) -> dict[str, object]:
         "error_reason": error and error.reason,
         "error_message": error and error.message,
     }
-
-
-def _deployment_of(row: DeploymentRow, triton_model: TritonModelRow | None, model: ModelRow | None) -> Deployment:
-    return Deployment(
-        id=row.id,
-        generation=row.generation,
-        name=DeploymentName(row.project, row.deployment_id),
-        model=row.model,
-        runtime=runtime_wish(row.runtime),
-        state=DeploymentState(row.state),
-        last_served=servable_of(triton_model, model) if triton_model and model else None,
-        sampling=SamplingPolicy(row.sampled_share, row.sampled_below_confidence),
-        error=_error_of(row),
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
-
-
-def _error_of(row: DeploymentRow) -> DeploymentError | None:
-    if row.error_code is None:
-        return None
-    return DeploymentError(row.error_code, row.error_reason or "", row.error_message or "")

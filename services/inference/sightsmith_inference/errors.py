@@ -12,6 +12,12 @@ class ModelNotServableError(SightsmithError):
     reason = "MODEL_NOT_SERVABLE"
 
 
+class CheckFailedError(ModelNotServableError):
+    """A loaded model says something else of a stored image than its training recorded."""
+
+    reason = "CHECK_FAILED"
+
+
 def dependency_unavailable(service: str, problem: str) -> UnavailableError:
     """A server that is needed is out of reach, which says nothing about the model: trying again is right.
 

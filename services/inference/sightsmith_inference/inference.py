@@ -25,16 +25,19 @@ from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.embedder import Embedder
 from sightsmith_inference.embedding_servicer import EmbeddingServicer
+from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
+from sightsmith_inference.recorded_answers import RecordedAnswers
 from sightsmith_inference.references import References
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
 from sightsmith_inference.streaming import PredictionStreams
@@ -58,6 +61,7 @@ class Inference:
         self._database = Database(settings.database_url.get_secret_value())
         self._bus = EventBus(settings, "inference")
         self._training = service_channel(settings.training_target, settings)
+        self._labeling = service_channel(settings.labeling_target, settings)
         self._triton = Triton(settings.triton_target)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
@@ -69,6 +73,8 @@ class Inference:
         self._references = References(objects, self._labeling, settings.prediction_sources, settings.max_image_bytes)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads)
+        recorded = RecordedAnswers(self._database, self._training, self._labeling, settings.check_images)
         self._reconciler = Reconciler(
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
@@ -76,11 +82,12 @@ class Inference:
             self._models,
             self._staging,
             self._triton,
+            ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
-        self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
+        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
         self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
         self._server = self._assemble_server()
 
@@ -105,6 +112,7 @@ class Inference:
                 self._backbones.run(),
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
+                self._shadowing.run(),
             )
         finally:
             await self._close()
@@ -126,13 +134,14 @@ class Inference:
             self._decoder,
             self._triton,
             self._sampler,
+            self._shadowing,
             self._reconciler.wake,
         )
         streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(self._deployments, self._changed),
+            DeploymentServicer(self._deployments, self._routes, self._changed, self._settings.watch_keepalive_seconds),
             deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
         )
         server.add(

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from sightsmith.api.inference.v1 import prediction_service_pb2, prediction_service_pb2_grpc
 from sightsmith.names import DeploymentName, ServingModelName
 from sightsmith.rpc import Context
+from sightsmith_inference.asked_deployment import asked_deployment
 from sightsmith_inference.convert import image_of, predictions_to_proto, reference_of, result_to_proto, wish_of
 from sightsmith_inference.predictor import GivenImage, Predictor
+from sightsmith_inference.releases import LIVE
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.serving_model import serving_model_to_proto
 from sightsmith_inference.settings import InferenceSettings
@@ -29,25 +31,27 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: prediction_service_pb2.PredictRequest, context: Context
     ) -> prediction_service_pb2.PredictResponse:
         """Answers for one image."""
-        name = DeploymentName.parse(request.deployment, "deployment")
+        name, alias = asked_deployment(request.deployment, "deployment")
         seconds = context.time_remaining()
-        model, predictions = await self._predictor.predict(
-            name, image_of(request), wish_of(request), seconds, skip_sampling=request.skip_sampling
+        answer, predictions = await self._predictor.predict(
+            name, image_of(request), wish_of(request), seconds, skip_sampling=request.skip_sampling, alias=alias
         )
-        return prediction_service_pb2.PredictResponse(predictions=predictions_to_proto(predictions), model=model)
+        return prediction_service_pb2.PredictResponse(
+            predictions=predictions_to_proto(predictions), model=answer.model, alias=answer.alias
+        )
 
     async def BatchPredict(
         self, request: prediction_service_pb2.BatchPredictRequest, context: Context
     ) -> prediction_service_pb2.BatchPredictResponse:
         """Answers for several images."""
-        name = DeploymentName.parse(request.deployment, "deployment")
+        name, alias = asked_deployment(request.deployment, "deployment")
         seconds = context.time_remaining()
         images: list[GivenImage] = [*request.images, *map(reference_of, request.references)]
         answer = await self._predictor.predict_batch(
-            name, images, wish_of(request), seconds, skip_sampling=request.skip_sampling
+            name, images, wish_of(request), seconds, skip_sampling=request.skip_sampling, alias=alias
         )
         results = map(result_to_proto, answer.outcomes)
-        return prediction_service_pb2.BatchPredictResponse(results=results, model=answer.model)
+        return prediction_service_pb2.BatchPredictResponse(results=results, model=answer.model, alias=answer.alias)
 
     async def StreamPredict(  # type: ignore[override]  # writes its answers itself: see `PredictionStreams.run`
         self, requests: AsyncIterator[prediction_service_pb2.StreamPredictRequest], context: Context
@@ -65,5 +69,5 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> prediction_service_pb2.ServingModel:
         """Returns what a client must know to ask Triton itself."""
         name = ServingModelName.parse(request.name)
-        with self._routes.using(DeploymentName(name.project, name.deployment)) as model:
+        with self._routes.using(DeploymentName(name.project, name.deployment), LIVE) as model:
             return serving_model_to_proto(name, model, self._settings)

@@ -25,10 +25,12 @@ from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Prediction, Wish, choose
 from sightsmith_inference.references import FoundImage, ImageReference, References
+from sightsmith_inference.releases import LIVE
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
+from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.tensors import Outputs, Pixels
 from sightsmith_inference.together import together
 from sightsmith_inference.triton import Triton
@@ -55,10 +57,12 @@ class Answer:
 
     Attributes:
         model: the model that answered.
+        alias: under which it answered.
         outcomes: one for each image, in their order.
     """
 
     model: str
+    alias: str
     outcomes: Sequence[Outcome]
 
 
@@ -74,6 +78,7 @@ class Predictor:
         decoder: Decoder,
         triton: Triton,
         sampler: Sampler,
+        shadowing: Shadowing,
         on_trouble: Callable[[], None],
     ) -> None:
         """Prepares the data path.
@@ -86,6 +91,7 @@ class Predictor:
             decoder: decodes the images.
             triton: runs the models.
             sampler: keeps predictions for review, where a deployment asks for it.
+            shadowing: shows copies to model versions that answer nobody.
             on_trouble: told when Triton does not answer, as when it was restarted and has lost its models.
         """
         self._settings = settings
@@ -95,6 +101,7 @@ class Predictor:
         self._decoder = decoder
         self._triton = triton
         self._sampler = sampler
+        self._shadowing = shadowing
         self._on_trouble = on_trouble
 
     async def predict(
@@ -105,7 +112,8 @@ class Predictor:
         seconds: float | None,
         *,
         skip_sampling: bool = False,
-    ) -> tuple[str, tuple[Prediction, ...]]:
+        alias: str = "",
+    ) -> tuple[Answer, tuple[Prediction, ...]]:
         """Answers for one image.
 
         Args:
@@ -114,13 +122,14 @@ class Predictor:
             wish: which labels are wanted.
             seconds: how long the answer may take; None for as long as the settings allow.
             skip_sampling: whether nothing is kept for review, whatever the policy of the deployment.
+            alias: which of the deployment's model versions is to answer; empty for whichever the traffic falls to.
 
         Returns:
-            The model that answered, and the labels.
+            Who answered, and the labels.
 
         Raises:
             InvalidArgumentError: if the wish or the image is not allowed.
-            NotFoundError: if there is no such deployment, or no such image.
+            NotFoundError: if there is no such deployment, no such alias of it, or no such image.
             ResourceExhaustedError: if too many images are being worked on.
             UnavailableError: if the deployment, or Triton, does not answer now.
             DeadlineExceededError: if it takes too long.
@@ -128,11 +137,11 @@ class Predictor:
         raise_if(wish.violations())
         field = "image" if isinstance(image, bytes) else "reference"
         named = [(image, field)]
-        answer = await self._answer_located(deployment, named, wish, seconds, skip_sampling=skip_sampling)
+        answer = await self._answer_located(deployment, named, wish, seconds, skip_sampling=skip_sampling, alias=alias)
         (outcome,) = answer.outcomes
         if isinstance(outcome, SightsmithError):
             raise outcome
-        return answer.model, outcome
+        return answer, outcome
 
     async def predict_batch(
         self,
@@ -142,6 +151,7 @@ class Predictor:
         seconds: float | None,
         *,
         skip_sampling: bool = False,
+        alias: str = "",
     ) -> Answer:
         """Answers for several images; one that cannot be decoded has an error for its outcome.
 
@@ -152,7 +162,8 @@ class Predictor:
             limit = f"at least 1 and at most {self._settings.max_batch_images} images, not {len(images)}"
             violations.append(FieldViolation("images", f"must be {limit}"))
         raise_if(violations)
-        return await self._answer_located(deployment, _named(images), wish, seconds, skip_sampling=skip_sampling)
+        named = _named(images)
+        return await self._answer_located(deployment, named, wish, seconds, skip_sampling=skip_sampling, alias=alias)
 
     async def _answer_located(
         self,
@@ -162,12 +173,13 @@ class Predictor:
         seconds: float | None,
         *,
         skip_sampling: bool,
+        alias: str,
     ) -> Answer:
         begin = time.monotonic()
         located = await self.locate(deployment, images)
         with self._room.take(len(images), sum(size_of(image) for image, _ in located)):
             left = None if seconds is None else seconds - (time.monotonic() - begin)
-            return await self.answer(deployment, located, wish, left, skip_sampling=skip_sampling)
+            return await self.answer(deployment, located, wish, left, skip_sampling=skip_sampling, alias=alias)
 
     async def locate(
         self, deployment: DeploymentName, images: Sequence[tuple[GivenImage, str]]
@@ -189,6 +201,7 @@ class Predictor:
         seconds: float | None,
         *,
         skip_sampling: bool,
+        alias: str = "",
     ) -> Answer:
         """Answers for images for which there is room; one that cannot be decoded has an error for its outcome.
 
@@ -198,6 +211,7 @@ class Predictor:
             wish: which labels are wanted; checked, but for its labels.
             seconds: how long the answer may take; None for as long as the settings allow.
             skip_sampling: whether nothing is kept for review.
+            alias: as in `predict`.
 
         Raises:
             SightsmithError: those of `predict`.
@@ -207,7 +221,7 @@ class Predictor:
         policy = OFF if skip_sampling else self._routes.sampling(deployment)
         try:
             async with asyncio.timeout_at(deadline):
-                answer = await self._answer(deployment, images, wish, deadline, policy)
+                answer = await self._answer(deployment, images, wish, deadline, policy, alias)
         except TimeoutError:
             raise DeadlineExceededError(f"{deployment} did not answer in time") from None
         _count(answer.outcomes)
@@ -220,22 +234,25 @@ class Predictor:
         wish: Wish,
         deadline: float,
         policy: SamplingPolicy,
+        alias: str,
     ) -> Answer:
-        with self._routes.using(deployment) as model:
+        alias = self._routes.pick(deployment, alias)
+        with self._routes.using(deployment, alias) as model:
             raise_if(wish.unknown_labels(model))
             # While Triton works on one chunk, the next ones are decoded; more than a few would only wait in line.
             few = asyncio.Semaphore(self._settings.max_chunks_in_flight)
 
             async def answer_chunk(chunk: Sequence[NamedImage]) -> list[Outcome]:
                 async with few:
-                    return await self._answer_chunk(deployment, model, chunk, wish, deadline, policy)
+                    return await self._answer_chunk(deployment, alias, model, chunk, wish, deadline, policy)
 
             chunks = await together(answer_chunk(chunk) for chunk in _chunks(images, model.max_batch_size))
-        return Answer(model.model, [outcome for chunk in chunks for outcome in chunk])
+        return Answer(model.model, alias, [outcome for chunk in chunks for outcome in chunk])
 
     async def _answer_chunk(
         self,
         deployment: DeploymentName,
+        alias: str,
         model: ServableModel,
         images: Sequence[NamedImage],
         wish: Wish,
@@ -247,7 +264,10 @@ class Predictor:
         findings: Sequence[Findings] = ()
         if readable:
             findings = await self._infer(model, np.stack([pixels for _, pixels in readable]), deadline)
-            self._sampler.offer(policy, deployment, model, (data for data, _ in readable), findings)
+            encoded = [data for data, _ in readable]
+            self._sampler.offer(policy, deployment, model, encoded, findings)
+            if alias == LIVE:
+                self._shadowing.offer(deployment, model, encoded, findings)
         found = iter(findings)
         return [image if isinstance(image, SightsmithError) else choose(next(found), model, wish) for image in decoded]
 

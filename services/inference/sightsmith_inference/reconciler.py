@@ -3,18 +3,22 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from sightsmith.errors import DeadlineExceededError, NotFoundError, SightsmithError, UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith_inference.check import check
-from sightsmith_inference.deployments import Deployment, Deployments, DeploymentState
+from sightsmith_inference.deployment import Deployment, DeploymentState
+from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.keyed_locks import KeyedLocks
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models, Runtime, ServableModel, suitable
+from sightsmith_inference.releases import LIVE, Target
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
@@ -47,6 +51,7 @@ class Reconciler:
         models: Models,
         staging: Staging,
         triton: Triton,
+        image_check: ImageCheck,
         routes: Routes,
     ) -> None:
         self._settings = settings
@@ -55,12 +60,15 @@ class Reconciler:
         self._models = models
         self._staging = staging
         self._triton = triton
+        self._image_check = image_check
         self._routes = routes
         self._woken = asyncio.Event()
         self._work: dict[uuid.UUID, _Work] = {}
         self._retries = Retries()
         # Loading and unloading of one model exclude each other.
         self._locks = KeyedLocks()
+        # Models that are being made ready are not unloaded, although no deployment serves them yet.
+        self._claims: Counter[str] = Counter()
         self._unused_since: dict[str, float] = {}
 
     def wake(self) -> None:
@@ -94,6 +102,7 @@ class Reconciler:
             deployments = await self._without_lost(deployments, loaded)
             for deployment in deployments:
                 self._begin_work(deployment)
+            await self._finish_stopping(deployments, loaded)
             await self._unload_unused(deployments, loaded)
         except SightsmithError as error:
             _log.warning("deployments are not looked after", error=error.message)
@@ -103,9 +112,7 @@ class Reconciler:
         lost = [
             deployment
             for deployment in deployments
-            if deployment.state is DeploymentState.RUNNING
-            and deployment.last_served is not None
-            and deployment.last_served.triton_model not in loaded
+            if deployment.state is DeploymentState.RUNNING and deployment.triton_models - loaded
         ]
         if not lost:
             return deployments
@@ -148,9 +155,9 @@ class Reconciler:
         try:
             await self._keep_old(deployment)
             if await self._put_into_service(deployment):
-                log.info("deployment is running", model=deployment.goal[0])
+                log.info("deployment is running", model=deployment.goal.live.model)
         except (ModelNotServableError, NotFoundError) as error:
-            log.warning("model cannot be served", model=deployment.goal[0], error=error.message)
+            log.warning("model cannot be served", model=deployment.goal.live.model, error=error.message)
             await self._give_up(deployment, error)
         except (UnavailableError, DeadlineExceededError) as error:
             seconds = self._retries.postpone(str(deployment.id))
@@ -161,36 +168,73 @@ class Reconciler:
         await self._routes.refresh()
 
     async def _put_into_service(self, deployment: Deployment) -> bool:
-        model, wish = deployment.goal
-        servables = suitable(await self._staging.stage(model), wish, self._settings.triton_processor)
+        """Makes everything ready that is to answer together; only then does any of it answer."""
+        with ExitStack() as claims:
+            servables = {}
+            for target in deployment.goal.targets:
+                servables[target.alias] = await self._make_target_ready(deployment, target, claims)
+            return await self._deployments.succeed(deployment, servables)
+
+    async def _make_target_ready(self, deployment: Deployment, target: Target, claims: ExitStack) -> ServableModel:
+        try:
+            return await self._first_servable(deployment, target, claims)
+        except (ModelNotServableError, NotFoundError) as error:
+            if target.alias != LIVE:
+                error.message = f"alias {target.alias}: {error.message}"
+            raise
+
+    async def _first_servable(self, deployment: Deployment, target: Target, claims: ExitStack) -> ServableModel:
+        wish = target.servable.runtime if target.servable else target.runtime
+        servables = suitable(await self._staging.stage(target.model), wish, self._settings.triton_processor)
         if not servables:
             wanted = wish if isinstance(wish, Runtime) else Runtime.ONNX
-            why = await self._staging.why_not_exported(model, wanted)
-            raise ModelNotServableError(f"{model} was not exported for {wanted}: {why}")
+            why = await self._staging.why_not_exported(target.model, wanted)
+            raise ModelNotServableError(f"{target.model} was not exported for {wanted}: {why}")
         *recommended, last = servables
         for servable in recommended:
             try:
-                return await self._serve(deployment, servable)
+                return await self._make_servable_ready(deployment, servable, claims)
             except ModelNotServableError as error:
-                _log.warning("what a model recommends cannot be served", model=model, error=error.message)
-        return await self._serve(deployment, last)
+                _log.warning("what a model recommends cannot be served", model=target.model, error=error.message)
+        return await self._make_servable_ready(deployment, last, claims)
 
-    async def _serve(self, deployment: Deployment, servable: ServableModel) -> bool:
+    async def _make_servable_ready(
+        self, deployment: Deployment, servable: ServableModel, claims: ExitStack
+    ) -> ServableModel:
+        claims.enter_context(self._claimed(servable.triton_model))
         async with self._locks.of(servable.triton_model):
             await self._triton.load(servable.triton_model, self._settings.model_load_timeout_seconds)
-            await check(self._triton, servable, self._settings.triton_timeout_seconds)
-            return await self._deployments.succeed(deployment, servable)
+        await check(self._triton, servable, self._settings.triton_timeout_seconds)
+        if servable.triton_model not in deployment.triton_models:
+            # What serves, or comes back, was checked before: it is not to wait for services that may be away.
+            await self._image_check.check(servable, self._settings.triton_timeout_seconds)
+        return servable
+
+    @contextmanager
+    def _claimed(self, triton_model: str) -> Iterator[None]:
+        self._claims[triton_model] += 1
+        try:
+            yield
+        finally:
+            self._claims[triton_model] -= 1
 
     async def _keep_old(self, deployment: Deployment) -> None:
-        """Loads the model that answers during an update once more, where Triton has lost it meanwhile."""
-        old = deployment.serving
-        if old is None:
-            return
-        try:
-            async with self._locks.of(old.triton_model):
-                await self._triton.load(old.triton_model, self._settings.model_load_timeout_seconds)
-        except ModelNotServableError as error:
-            _log.warning("the old model is gone", deployment=str(deployment.name), error=error.message)
+        """Loads what answers during an update once more, where Triton has lost it meanwhile."""
+        for old in deployment.serving.servables if deployment.serving else ():
+            try:
+                async with self._locks.of(old.triton_model):
+                    await self._triton.load(old.triton_model, self._settings.model_load_timeout_seconds)
+            except ModelNotServableError as error:
+                _log.warning("the old model is gone", deployment=str(deployment.name), error=error.message)
+
+    async def _finish_stopping(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> None:
+        """Lets deployments be stopped once Triton holds nothing any more that only they used."""
+        held = loaded - _used(deployments)
+        for deployment in deployments:
+            servables = deployment.served.servables if deployment.served else ()
+            if deployment.state is DeploymentState.STOPPING and not held & {model.triton_model for model in servables}:
+                await self._deployments.finish_stopping(deployment)
+                await self._routes.refresh()
 
     async def _give_up(self, deployment: Deployment, error: SightsmithError) -> None:
         try:
@@ -211,12 +255,12 @@ class Reconciler:
                     await self._unload(name)
 
     async def _unload(self, name: str) -> None:
-        # Asked once more under the lock: it may have been put into service since.
-        if name not in _used(await self._deployments.all()):
+        # Asked once more under the lock: it may have been put into service since, or is about to be. In this order: who
+        # claims it later waits for the lock before loading it.
+        if not self._claims[name] and name not in _used(await self._deployments.all()):
             await self._triton.unload(name)
             _log.info("model unloaded", triton_model=name)
 
 
 def _used(deployments: Sequence[Deployment]) -> frozenset[str]:
-    models: list[ServableModel | None] = [deployment.last_served for deployment in deployments]
-    return frozenset(model.triton_model for model in models if model is not None)
+    return frozenset().union(*(deployment.triton_models for deployment in deployments))

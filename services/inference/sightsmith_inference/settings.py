@@ -39,6 +39,11 @@ class InferenceSettings(Settings):
     # Predictions that were picked for review and wait to be stored; further ones are dropped and counted.
     max_sampled_bytes_waiting: int = Field(default=64 * MEBIBYTE, ge=0)
 
+    # Copies of images that wait for shadows; further ones are dropped and counted.
+    max_shadow_bytes_waiting: int = Field(default=16 * MEBIBYTE, ge=0)
+    # How often it is written down how shadows do.
+    shadow_figures_seconds: float = Field(default=5.0, gt=0)
+
     # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
     triton_processor: Processor = Processor.CPU
 
@@ -48,12 +53,16 @@ class InferenceSettings(Settings):
 
     # Deployments. TensorRT may build an engine while a model is loaded, which takes minutes.
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
+    # On how many stored images a model must say what its training recorded before it gets traffic; 0 for none.
+    check_images: int = Field(default=8, ge=0, le=250)
     reconcile_seconds: float = Field(default=1.0, gt=0)
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)
     routes_refresh_seconds: float = Field(default=1.0, gt=0)
     # How soon a change of a model's thresholds is seen.
     thresholds_refresh_seconds: float = Field(default=10.0, gt=0)
+    # How often a watch that has nothing to tell shows that it is alive.
+    watch_keepalive_seconds: float = Field(default=15.0, gt=0)
     lease_seconds: float = Field(default=15.0, ge=2)
 
     # How often to look for backbones that were published without a word reaching this process.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sightsmith.errors import DeadlineExceededError, SightsmithError, UnavailableError
 from sightsmith.names import DeploymentName
-from sightsmith_inference.deployments import DeploymentState
+from sightsmith_inference.deployment import DeploymentState
 from sightsmith_inference.predictor import Answer, GivenImage, NamedImage, Outcome, Predictor, size_of
 from sightsmith_inference.ranking import Wish
 from sightsmith_inference.room import Held, Room

@@ -3,8 +3,9 @@
 import uuid
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
@@ -59,6 +60,16 @@ class TritonModelRow(Base):
     recommended_for: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
+class RecordedAnswersRow(Base):
+    """What the training of a model version recorded of stored images: `RecordedAnswer`."""
+
+    __tablename__ = "recorded_answers"
+
+    model: Mapped[str] = mapped_column(ForeignKey(ModelRow.name, ondelete="CASCADE"), primary_key=True)
+    answers: Mapped[list[dict[str, Any]]]
+    fetch_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
 class StagingRequestRow(Base):
     """A model version that is to be staged ahead of any deployment."""
 
@@ -77,16 +88,14 @@ class DeletedModelRow(Base):
 
 
 class DeploymentRow(Base):
-    """A name under which a model answers: what is wanted, and what is."""
+    """A name under which models answer: which release is wanted, and which one answers."""
 
     __tablename__ = "deployments"
     __table_args__ = (
         UniqueConstraint("project", "deployment_id"),
-        Index(None, "serving_triton_model"),
-        CheckConstraint("runtime IN ('recommended', 'onnx', 'torchscript', 'onnx_int8', 'onnx_fp16')", name="runtime"),
-        CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED')", name="state"),
+        CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED', 'STOPPING', 'STOPPED')", name="state"),
         CheckConstraint(
-            "state NOT IN ('RUNNING', 'UPDATING') OR serving_triton_model IS NOT NULL", name="serving_when_it_answers"
+            "state NOT IN ('RUNNING', 'UPDATING') OR serving_release IS NOT NULL", name="serving_when_it_answers"
         ),
         CheckConstraint("sampled_share BETWEEN 0 AND 1", name="sampled_share"),
         CheckConstraint("sampled_below_confidence BETWEEN 0 AND 1", name="sampled_below_confidence"),
@@ -95,13 +104,14 @@ class DeploymentRow(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
     project: Mapped[str]
     deployment_id: Mapped[str]
-    model: Mapped[str]
-    runtime: Mapped[str]
     # Counts the wishes of users; whoever works for an older wish finds that it may not write any more.
     generation: Mapped[int] = mapped_column(default=1)
+    # Counts all changes.
+    revision: Mapped[int] = mapped_column(server_default="1", default=1)
     state: Mapped[str]
-    # While STARTING: what served before the inference server lost it, and is to come back.
-    serving_triton_model: Mapped[str | None] = mapped_column(ForeignKey(TritonModelRow.name))
+    wanted_release: Mapped[int] = mapped_column(default=1)
+    # While STARTING: what served before the inference server lost it or it was stopped, and is to come back.
+    serving_release: Mapped[int | None]
     # Which predictions are kept for review.
     sampled_share: Mapped[float] = mapped_column(server_default="0", default=0.0)
     sampled_below_confidence: Mapped[float] = mapped_column(server_default="0", default=0.0)
@@ -110,6 +120,44 @@ class DeploymentRow(Base):
     error_message: Mapped[str | None]
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     update_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ReleaseRow(Base):
+    """What is to answer together under a deployment's name. Those that served before are kept, to go back to them."""
+
+    __tablename__ = "releases"
+
+    deployment: Mapped[uuid.UUID] = mapped_column(ForeignKey(DeploymentRow.id, ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    serve_time: Mapped[datetime | None]
+
+
+class TargetRow(Base):
+    """A model version in a release."""
+
+    __tablename__ = "targets"
+    __table_args__ = (
+        ForeignKeyConstraint(["deployment", "release"], [ReleaseRow.deployment, ReleaseRow.number], ondelete="CASCADE"),
+        Index(None, "triton_model"),
+        CheckConstraint("runtime IN ('recommended', 'onnx', 'torchscript', 'onnx_int8', 'onnx_fp16')", name="runtime"),
+        CheckConstraint("share BETWEEN 0 AND 1", name="share"),
+    )
+
+    deployment: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    release: Mapped[int] = mapped_column(primary_key=True)
+    alias: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    runtime: Mapped[str]
+    share: Mapped[float]
+    is_shadow: Mapped[bool]
+    # Only in the release that serves: what is kept to go back to holds on to no file.
+    triton_model: Mapped[str | None] = mapped_column(ForeignKey(TritonModelRow.name))
+    # Of a shadow: see `ShadowFigures`.
+    compared: Mapped[int] = mapped_column(server_default="0", default=0)
+    disagreed: Mapped[int] = mapped_column(server_default="0", default=0)
+    dropped: Mapped[int] = mapped_column(server_default="0", default=0)
+    failed: Mapped[int] = mapped_column(server_default="0", default=0)
+    seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
 
 
 class LeaseRow(Base):

@@ -42,7 +42,8 @@ class Thresholds:
 
     async def _answering(self) -> Mapping[str, ServableModel]:
         deployments = await self._deployments.all()
-        return {deployment.serving.model: deployment.serving for deployment in deployments if deployment.serving}
+        serving = [deployment.serving for deployment in deployments if deployment.serving]
+        return {servable.model: servable for release in serving for servable in release.servables}
 
     async def _follow(self, model: ServableModel) -> None:
         try:

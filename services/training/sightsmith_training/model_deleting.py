@@ -77,11 +77,17 @@ class ModelDeleting:
             except grpc.RpcError as error:
                 raise _cannot_tell(name, error) from error
             for deployment in page.deployments:
-                if str(name) in (deployment.model, deployment.serving_model):
+                if str(name) in _models_of(deployment):
                     yield deployment
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+
+def _models_of(deployment: Deployment) -> set[str]:
+    """What a deployment serves and is to serve, under whatever alias."""
+    wanted = {deployment.model, *(alias.model for alias in deployment.aliases)}
+    return wanted | {deployment.serving_model, *(alias.model for alias in deployment.serving_aliases)}
 
 
 def _cannot_tell(name: ModelName, error: grpc.RpcError) -> UnavailableError:

@@ -91,7 +91,11 @@ COMMANDS = {
         "serving:deploy_command",
         "Put a model into service, or another one behind the same name without a gap.",
     ),
-    "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images."),
+    "deployments": Lazy(
+        "deployments:deployments_app",
+        "Share the traffic of deployments among model versions, roll back, stop and start.",
+    ),
+    "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images, or in the frames of a video."),
     "embeddings": Lazy("similarity:embeddings_command", "Tell how many images can be found by what they look like."),
     "similar": Lazy("similarity:similar_command", "Find the images that look most like a picture."),
     "duplicates": Lazy(

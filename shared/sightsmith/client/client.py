@@ -28,6 +28,7 @@ from sightsmith.client.models import Models
 from sightsmith.client.predictions import NamedImage, stream_predictions
 from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
+from sightsmith.client.serving import Serving
 from sightsmith.client.similarity import Similarity
 from sightsmith.client.snapshots import Snapshots
 from sightsmith.client.suggestions import Suggestions
@@ -54,6 +55,7 @@ class Client:
         labeling, training, deployments, predictions: the generated stubs.
         trainings: what makes models.
         models: the model versions.
+        serving: who answers under the names of deployments.
         evaluations: how good they are.
         reports: files and pictures that tell of it.
         snapshots: what is labelled, fixed at one moment.
@@ -85,6 +87,7 @@ class Client:
         self.evaluation_jobs = EvaluationJobs(self._channels[connection.training])
         self.reports = Reports(self._channels[connection.training])
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
+        self.serving = Serving(self.deployments)
         self.predictions = PredictionServiceStub(self._channels[connection.inference])
 
     @classmethod

@@ -52,11 +52,12 @@ def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
     folder = Path(tempfile.mkdtemp(prefix="sightsmith-tests-"))
     (folder / "admin-token").write_text(TOKEN)
     _, port = training
-    settings = StackSettings(data_dir=folder, free_ports=True, training_port=port)
+    settings = StackSettings(data_dir=folder, free_ports=True, training_port=port, labeling_port=port)
     try:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
+            environment.setenv("SIGHTSMITH_SHADOW_FIGURES_SECONDS", "0.2")
             environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
             with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
                 yield stack

@@ -61,6 +61,29 @@ class InferenceClient:
         request = deployment_service_pb2.DeleteDeploymentRequest(name=name_of(deployment))
         await self._call(self._deployments.DeleteDeployment, request)
 
+    async def roll_back(self, deployment: str, **fields: Any) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.RollbackDeploymentRequest(name=name_of(deployment), **fields)
+        return await self._call(self._deployments.RollbackDeployment, request)
+
+    async def stop(self, deployment: str) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.StopDeploymentRequest(name=name_of(deployment))
+        return await self._call(self._deployments.StopDeployment, request)
+
+    async def start(self, deployment: str) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.StartDeploymentRequest(name=name_of(deployment))
+        return await self._call(self._deployments.StartDeployment, request)
+
+    async def watch(
+        self, deployment: str, start_revision: int = 0
+    ) -> AsyncIterator[deployment_service_pb2.WatchDeploymentResponse]:
+        request = deployment_service_pb2.WatchDeploymentRequest(name=name_of(deployment), start_revision=start_revision)
+        call = self._deployments.WatchDeployment(request, metadata=self._metadata, timeout=_WAIT_SECONDS)
+        try:
+            async for response in call:
+                yield response
+        except aio.AioRpcError as error:
+            raise error_of(error) from error
+
     async def predict(
         self,
         deployment: str,

@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from sqlalchemy import func, select
 
 from sightsmith.api.events.v1.event_pb2 import Event
-from sightsmith.api.inference.v1.deployment_pb2 import Deployment
+from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment
 from sightsmith.api.training.v1.model_service_pb2 import DeleteModelRequest
 from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
 from sightsmith.client import Client, SightsmithError
@@ -100,13 +100,14 @@ async def test_a_deployed_model_stays(
     other = f"{name}0"
     wanted = deployed(name, "wanted", model=name, state=state)
     serving = deployed(name, "serving", model=other, serving_model=name, state=Deployment.STATE_UPDATING)
+    canary = deployed(name, "canary", model=other, serving_model=other, aliases=[Alias(alias="canary", model=name)])
     others = [deployed(name, f"other-{number}", model=other, serving_model=other) for number in range(3)]
-    neighbours.deployments += [*others, wanted, serving]
+    neighbours.deployments += [*others, wanted, serving, canary]
     with pytest.raises(SightsmithError) as raised:
         client.models.delete(name)
     error = raised.value
     assert (error.code, error.reason) == (code_pb2.FAILED_PRECONDITION, "IN_USE")
-    assert error.metadata == {"name": name, "deployments": f"{wanted.name},{serving.name}"}
+    assert error.metadata == {"name": name, "deployments": f"{wanted.name},{serving.name},{canary.name}"}
     assert is_there(client, name)
     neighbours.deployments[:] = others
     client.models.delete(name)

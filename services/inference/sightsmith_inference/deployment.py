@@ -1,0 +1,95 @@
+"""A deployment: a name under which models answer."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sightsmith.names import DeploymentName
+from sightsmith_inference.releases import Release
+from sightsmith_inference.sampling import SamplingPolicy
+
+
+class DeploymentState(StrEnum):
+    """Where a deployment stands; the protos say what may follow."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    UPDATING = "UPDATING"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+
+
+ANSWERING = frozenset({DeploymentState.RUNNING, DeploymentState.UPDATING})
+HALTED = frozenset({DeploymentState.STOPPING, DeploymentState.STOPPED})
+
+
+@dataclass(frozen=True)
+class DeploymentError:
+    """Why the last start or update failed.
+
+    Attributes:
+        code: a `google.rpc.Code`.
+        reason: one of the reasons in the protos.
+        message: for people.
+    """
+
+    code: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployment.
+
+    Attributes:
+        id: key of the row; another one when a deployment of the same name is made anew.
+        generation: counts the wishes of users.
+        revision: counts all changes.
+        state: where it stands.
+        wanted: the release that is to answer.
+        served: the release that answers. While STARTING or STOPPED: the one that answered before, and is to come back.
+        history: the releases that answered before, the last one first, as far as they were asked for.
+        sampling: which predictions are kept for review.
+        error: why the last start or update failed.
+        create_time: when it was created.
+        update_time: when its state last changed.
+    """
+
+    id: uuid.UUID
+    generation: int
+    revision: int
+    name: DeploymentName
+    state: DeploymentState
+    wanted: Release
+    served: Release | None
+    history: Sequence[Release]
+    sampling: SamplingPolicy
+    error: DeploymentError | None
+    create_time: datetime
+    update_time: datetime
+
+    @property
+    def serving(self) -> Release | None:
+        """What answers now."""
+        return self.served if self.state in ANSWERING else None
+
+    @property
+    def is_coming_back(self) -> bool:
+        """Whether it answered before, and is being started again without another wish."""
+        return self.state is DeploymentState.STARTING and self.served is not None
+
+    @property
+    def goal(self) -> Release:
+        """What is to be made ready: what answered before, or else what is wanted."""
+        return self.served if self.is_coming_back and self.served is not None else self.wanted
+
+    @property
+    def triton_models(self) -> frozenset[str]:
+        """What the inference server is to hold for it."""
+        if self.served is None or self.state in HALTED:
+            return frozenset()
+        return frozenset(servable.triton_model for servable in self.served.servables)

@@ -1,0 +1,158 @@
+"""Between deployments and the messages of the API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import status_pb2
+
+from sightsmith.api.inference.v1 import deployment_pb2
+from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError
+from sightsmith.names import ModelName, check_id
+from sightsmith.rpc.status import to_status
+from sightsmith_inference.deployment import Deployment, DeploymentError
+from sightsmith_inference.models import RECOMMENDED, Runtime, RuntimeWish
+from sightsmith_inference.releases import Release, ShadowFigures, Target, violations_of
+from sightsmith_inference.sampling import SamplingPolicy
+
+_RUNTIMES = {
+    Runtime.ONNX: deployment_pb2.Deployment.RUNTIME_ONNX,
+    Runtime.TORCHSCRIPT: deployment_pb2.Deployment.RUNTIME_TORCHSCRIPT,
+    Runtime.ONNX_INT8: deployment_pb2.Deployment.RUNTIME_ONNX_INT8,
+    Runtime.ONNX_FP16: deployment_pb2.Deployment.RUNTIME_ONNX_FP16,
+}
+_FROM_PROTO = {value: runtime for runtime, value in _RUNTIMES.items()}
+
+
+def runtime_of(value: deployment_pb2.Deployment.Runtime.ValueType) -> RuntimeWish:
+    """What is to run a model; what it recommends where nothing, or nothing known, is said."""
+    return _FROM_PROTO.get(value, RECOMMENDED)
+
+
+def _runtime_value(wish: RuntimeWish) -> deployment_pb2.Deployment.Runtime.ValueType:
+    return _RUNTIMES[wish] if isinstance(wish, Runtime) else deployment_pb2.Deployment.RUNTIME_UNSPECIFIED
+
+
+def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
+    """A deployment as clients see it."""
+    wanted, serving = deployment.wanted, deployment.serving
+    servable = serving.live.servable if serving else None
+    return deployment_pb2.Deployment(
+        name=str(deployment.name),
+        model=wanted.live.model,
+        runtime=_runtime_value(wanted.live.runtime),
+        aliases=map(_alias, wanted.others),
+        state=deployment_pb2.Deployment.State.Value(f"STATE_{deployment.state}"),
+        serving_model=servable.model if servable else "",
+        triton_model=servable.triton_model if servable else "",
+        serving_runtime=_runtime_value(servable.runtime if servable else RECOMMENDED),
+        serving_aliases=map(_serving_alias, serving.targets if serving else ()),
+        release=wanted.number,
+        serving_release=serving.number if serving else 0,
+        past_releases=map(_release, deployment.history),
+        revision=deployment.revision,
+        sampling=deployment_pb2.SamplingPolicy(**vars(deployment.sampling)) if deployment.sampling.is_on else None,
+        error=_status_of(deployment.error) if deployment.error else None,
+        create_time=_timestamp(deployment.create_time),
+        update_time=_timestamp(deployment.update_time),
+    )
+
+
+def aliases_of(deployment: deployment_pb2.Deployment, project: str) -> Sequence[Target]:
+    """The model versions that are wanted beside a deployment's own.
+
+    Raises:
+        InvalidArgumentError: naming the fields that are wrong.
+    """
+    targets = [
+        _target_of(alias, project, f"deployment.aliases[{index}]") for index, alias in enumerate(deployment.aliases)
+    ]
+    _raise_if(list(violations_of(targets)))
+    return targets
+
+
+def model_of(text: str, project: str, field: str) -> ModelName:
+    """A model version of a deployment's own project.
+
+    Raises:
+        InvalidArgumentError: naming the field, if it is none.
+    """
+    model = ModelName.parse(text, field)
+    if model.project != project:
+        raise InvalidArgumentError.of_field(field, f"must be of the project projects/{project}, not {model}")
+    return model
+
+
+def sampling_of(deployment: deployment_pb2.Deployment) -> SamplingPolicy:
+    """Which predictions are to be kept for review.
+
+    Raises:
+        InvalidArgumentError: naming the fields that are wrong.
+    """
+    policy = SamplingPolicy(deployment.sampling.share, deployment.sampling.below_confidence)
+    _raise_if(policy.violations())
+    return policy
+
+
+def _status_of(error: DeploymentError) -> status_pb2.Status:
+    known = SightsmithError(error.message, reason=error.reason)
+    known.code = error.code
+    return to_status(known)
+
+
+def _target_of(alias: deployment_pb2.Alias, project: str, field: str) -> Target:
+    return Target(
+        alias=check_id(f"{field}.alias", alias.alias),
+        model=str(model_of(alias.model, project, f"{field}.model")),
+        runtime=runtime_of(alias.runtime),
+        share=alias.share,
+        is_shadow=alias.shadow,
+    )
+
+
+def _alias(target: Target) -> deployment_pb2.Alias:
+    return deployment_pb2.Alias(
+        alias=target.alias,
+        model=target.model,
+        runtime=_runtime_value(target.runtime),
+        share=target.share,
+        shadow=target.is_shadow,
+    )
+
+
+def _serving_alias(target: Target) -> deployment_pb2.ServingAlias:
+    return deployment_pb2.ServingAlias(
+        alias=target.alias,
+        model=target.model,
+        runtime=_runtime_value(target.servable.runtime if target.servable else RECOMMENDED),
+        triton_model=target.servable.triton_model if target.servable else "",
+        share=target.share,
+        shadow=_shadow_figures(target.figures) if target.is_shadow else None,
+    )
+
+
+def _shadow_figures(figures: ShadowFigures) -> deployment_pb2.ShadowFigures:
+    return deployment_pb2.ShadowFigures(
+        compared_count=figures.compared,
+        disagreement_count=figures.disagreed,
+        dropped_count=figures.dropped,
+        failed_count=figures.failed,
+        mean_milliseconds=1000 * figures.seconds / max(figures.compared, 1),
+    )
+
+
+def _release(release: Release) -> deployment_pb2.Release:
+    serve_time = _timestamp(release.serve_time) if release.serve_time else None
+    return deployment_pb2.Release(release=release.number, aliases=map(_alias, release.targets), serve_time=serve_time)
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def _raise_if(violations: Sequence[FieldViolation]) -> None:
+    if violations:
+        message = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+        raise InvalidArgumentError(message, violations=violations)

@@ -1,0 +1,219 @@
+"""`sightsmith deployments`."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, ServingAlias
+from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.training import ProjectArgument, model_name, short_id
+from sightsmith.client import Client
+from sightsmith.errors import InvalidArgumentError, NotFoundError
+from sightsmith.names import DeploymentName
+
+deployments_app = typer.Typer(
+    help="Share the traffic of deployments among model versions, roll back, stop and start.", no_args_is_help=True
+)
+
+NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
+WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
+# `canary=v3:5%`; a share may also be written as 0.05.
+_ALIAS = re.compile(r"(?P<alias>[^=:]+)=(?P<model>[^=:]+?)(:(?P<number>[0-9]+(\.[0-9]+)?)(?P<percent>%?))?")
+
+
+@deployments_app.command("list")
+def list_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
+    """List the deployments of a project with what answers."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        found = list(client.serving.list(project))
+    output.result({"deployments": list_of(found)}, deployments_table(found))
+
+
+@deployments_app.command("show")
+def show_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show what answers under a name, how its shadows do, and what answered before."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        deployment = client.deployment(str(DeploymentName(project, name)))
+    output.result(fields_of(deployment), *described(deployment))
+
+
+@deployments_app.command("traffic")
+def traffic_command(
+    project: ProjectArgument,
+    name: NameArgument,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="A model that answers too, such as canary=v3:5%. May be repeated.")
+    ] = None,
+    shadow: Annotated[
+        list[str] | None, typer.Option(help="A model that only looks on, such as next=v4:100%. May be repeated.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Id of another model for the rest of the traffic.")] = "",
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Share the traffic of a deployment anew: what is not named gets none, and the deployment's own model the rest."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        name_of = partial(model_name, client, project)
+        aliases = [alias_of(text, name_of) for text in alias or ()]
+        aliases += [alias_of(text, name_of, shadow=True) for text in shadow or ()]
+        own = model_name(client, project, model) if model else ""
+        changed = client.serving.share(project, name, aliases, own)
+        _report(client, changed, output, wait)
+
+
+@deployments_app.command("promote")
+def promote_command(
+    project: ProjectArgument,
+    name: NameArgument,
+    alias: Annotated[str, typer.Argument(help="The alias whose model is to have all traffic that others leave.")],
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the model of an alias take over: it becomes the deployment's own, and the alias is dropped."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        aliases = client.deployment(str(DeploymentName(project, name))).aliases
+        promoted = next((found for found in aliases if found.alias == alias), None)
+        if promoted is None:
+            raise NotFoundError(f"{DeploymentName(project, name)}@{alias}")
+        others = [found for found in aliases if found.alias != alias]
+        _report(client, client.serving.share(project, name, others, promoted.model), output, wait)
+
+
+@deployments_app.command("rollback")
+def rollback_command(
+    project: ProjectArgument,
+    name: NameArgument,
+    release: Annotated[int, typer.Option(min=0, help="Number of a past release; the last one if left out.")] = 0,
+    wait: WaitOption = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Go back to what answered before."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        _report(client, client.serving.roll_back(project, name, release), output, wait)
+
+
+@deployments_app.command("stop")
+def stop_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Take a deployment out of service; its name and everything that was set stay."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        deployment = client.serving.stop(project, name)
+    output.result(fields_of(deployment), f"{deployment.name} is {_state(deployment)}")
+
+
+@deployments_app.command("start")
+def start_command(
+    project: ProjectArgument, name: NameArgument, wait: WaitOption = True, as_json: JsonOption = False
+) -> None:
+    """Put a deployment into service again that was stopped or failed."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        _report(client, client.serving.start(project, name), output, wait)
+
+
+@deployments_app.command("watch")
+def watch_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Tell every change of a deployment until Ctrl-C."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        for deployment in client.serving.watch(project, name):
+            output.result(fields_of(deployment), f"{_state(deployment)}: {_answering(deployment.serving_aliases)}")
+
+
+@deployments_app.command("delete")
+def delete_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+    """Take a deployment out of service and forget it."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        client.serving.delete(project, name)
+    output.result({"deleted": str(DeploymentName(project, name))}, f"{DeploymentName(project, name)} is deleted")
+
+
+def deployments_table(deployments: Iterable[Deployment]) -> Table:
+    """Deployments with their states and with what answers."""
+    table = Table()
+    for column in ("deployment", "state", "answers", "error"):
+        table.add_column(column, overflow="fold")
+    for deployment in deployments:
+        answering = _answering(deployment.serving_aliases)
+        name = escape(short_id(deployment.name))
+        table.add_row(name, _state(deployment), answering, f"[red]{escape(deployment.error.message)}[/]")
+    return table
+
+
+def alias_of(text: str, model_name: Callable[[str], str], *, shadow: bool = False) -> Alias:
+    """Reads `canary=v3:5%`, `canary=v3:0.05` or `canary=v3`.
+
+    Without a share, a shadow sees everything, and any other alias answers only who asks for it.
+
+    Args:
+        text: what the user wrote.
+        model_name: gives the full name of a model.
+        shadow: whether it only looks on.
+
+    Raises:
+        InvalidArgumentError: if it is nothing like that.
+    """
+    match = _ALIAS.fullmatch(text)
+    if match is None:
+        option = "--shadow" if shadow else "--alias"
+        raise InvalidArgumentError.of_field(option, f"must look like canary=v3:5% or canary=v3, not {text[:80]!r}")
+    share = float(match["number"] or shadow) / (100 if match["percent"] else 1)
+    return Alias(alias=match["alias"], model=model_name(match["model"]), share=share, shadow=shadow)
+
+
+def described(deployment: Deployment) -> Sequence[Table]:
+    """A deployment, how its shadows do, and what answered before."""
+    shadows = Table("shadow", "model", "images seen", "disagrees", "too busy for", "failed", "ms an image")
+    for alias in deployment.serving_aliases:
+        if alias.HasField("shadow"):
+            figures = alias.shadow
+            share = figures.disagreement_count / figures.compared_count if figures.compared_count else 0.0
+            shadows.add_row(
+                alias.alias,
+                short_id(alias.model),
+                str(figures.compared_count),
+                f"{share:.1%}",
+                str(figures.dropped_count),
+                str(figures.failed_count),
+                f"{figures.mean_milliseconds:.1f}",
+            )
+    past = Table("release", "served since", "models")
+    for release in deployment.past_releases:
+        since = release.serve_time.ToDatetime().isoformat(" ", "seconds")
+        past.add_row(str(release.release), since, _answering(release.aliases))
+    return [deployments_table([deployment]), *(table for table in (shadows, past) if table.row_count)]
+
+
+def _answering(aliases: Iterable[ServingAlias | Alias]) -> str:
+    """Such as `live v2 95 %, canary v3 5 %`."""
+    told = [
+        f"{alias.alias} {short_id(alias.model)} {alias.share:.0%}{' shadow' if _is_shadow(alias) else ''}"
+        for alias in aliases
+    ]
+    return escape(", ".join(told)) or "nothing"
+
+
+def _is_shadow(alias: ServingAlias | Alias) -> bool:
+    return alias.HasField("shadow") if isinstance(alias, ServingAlias) else alias.shadow
+
+
+def _state(deployment: Deployment) -> str:
+    return Deployment.State.Name(deployment.state).removeprefix("STATE_").lower()
+
+
+def _report(client: Client, deployment: Deployment, output: Output, wait: bool) -> None:
+    if wait:
+        with output.console.status(f"{deployment.name} is {_state(deployment)}"):
+            deployment = client.wait_for_deployment(deployment.name)
+    output.result(fields_of(deployment), *described(deployment))
