@@ -183,7 +183,7 @@ class MeanAveragePrecision:
         """See `Headline`."""
         return replace(self, steps=_STEPS)
 
-    def _times(self, by_image: Singles, detections: Positions) -> tuple[Floats, Floats]:
+    def _times(self, by_image: Singles, detections: Positions) -> tuple[Singles, Singles]:
         """How often detections, or groups of them, count as right and as wrong; both of shape [draws, detections].
 
         Args:
