@@ -32,6 +32,11 @@ class Decoder:
         self._max_images = max_images
         self._images = 0
 
+    @property
+    def images(self) -> int:
+        """How many images are being worked on."""
+        return self._images
+
     @contextmanager
     def room_for(self, count: int) -> Iterator[None]:
         """Holds room for images until they are answered.

@@ -19,6 +19,7 @@ from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
 from sightsmith.service import run_beside
 from sightsmith_inference.backbones import Backbones
+from sightsmith_inference.batches.service import BatchPredictions
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
@@ -74,6 +75,17 @@ class Inference:
         self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
         self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
+        self._labeling = service_channel(settings.labeling_target, settings)
+        self._batches = BatchPredictions(
+            settings,
+            self._database,
+            self._bus,
+            objects,
+            self._labeling,
+            self._deployments,
+            self._predictor,
+            lambda: self._decoder.images > 0,
+        )
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,21 +108,22 @@ class Inference:
                 self._backbones.run(),
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
+                *self._batches.work(),
             )
         finally:
             await self._close()
 
     async def _close(self) -> None:
         await self._server.stop()
+        await self._batches.close()
+        await self._labeling.close()
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
-        predictor = Predictor(
-            self._settings, self._routes, self._decoder, self._triton, self._sampler, self._reconciler.wake
-        )
+        predictor = self._predictor(self._settings, self._decoder, self._triton)
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
@@ -127,7 +140,11 @@ class Inference:
             EmbeddingServicer(self._backbones, self._embedder),
             embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
         )
+        self._batches.add_to(server)
         return server
+
+    def _predictor(self, settings: InferenceSettings, decoder: Decoder, triton: Triton) -> Predictor:
+        return Predictor(settings, self._routes, decoder, triton, self._sampler, self._reconciler.wake)
 
     def _consumer(self) -> EventConsumer:
         return EventConsumer(

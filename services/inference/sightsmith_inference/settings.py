@@ -5,11 +5,12 @@ import os
 from pydantic import Field
 
 from sightsmith.images import ImageLimits
-from sightsmith.settings import MEBIBYTE, Settings
+from sightsmith.settings import MEBIBYTE
+from sightsmith_inference.batches.settings import BatchSettings
 from sightsmith_inference.models import Processor
 
 
-class InferenceSettings(Settings):
+class InferenceSettings(BatchSettings):
     """What the inference service needs to know beyond what every process does."""
 
     listen: str = "127.0.0.1:50053"
