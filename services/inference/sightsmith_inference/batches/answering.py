@@ -11,7 +11,7 @@ from sightsmith.errors import FailedPreconditionError, SightsmithError, Unavaila
 from sightsmith.images import ImageLimits, upright_size
 from sightsmith.names import DeploymentName
 from sightsmith_inference.batches.fetching import Fetcher
-from sightsmith_inference.batches.job import BatchRequest, ResultFormat
+from sightsmith_inference.batches.job import BatchRequest
 from sightsmith_inference.batches.metered_triton import MeteredTriton
 from sightsmith_inference.batches.patience import patiently, will_pass
 from sightsmith_inference.batches.result_lines import Answered
@@ -118,8 +118,7 @@ class Answerer:
                 answered.append(Answered(item, "", image))
                 continue
             model, outcome = next(outcomes)
-            size = await self._size_of(image, outcome) if ResultFormat.GROUND_TRUTH in request.formats else None
-            answered.append(Answered(item, model, outcome, size))
+            answered.append(Answered(item, model, outcome, await self._size_of(image, outcome)))
         return answered
 
     async def _predict(self, request: BatchRequest, images: Sequence[bytes]) -> list[tuple[str, Outcome]]:

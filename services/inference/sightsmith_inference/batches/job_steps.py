@@ -105,17 +105,17 @@ class JobSteps:
 
 
 async def _change(
-    session: AsyncSession, job: BatchJob, state: JobState, phase: Phase | None = None, **values: Any
+    session: AsyncSession, job: BatchJob, in_state: JobState, in_phase: Phase | None = None, **values: Any
 ) -> bool:
     """Changes a job that is in a state, and in a phase if one is given."""
     change = (
         update(BatchJobRow)
-        .where(BatchJobRow.sequence == job.sequence, BatchJobRow.state == state)
+        .where(BatchJobRow.sequence == job.sequence, BatchJobRow.state == in_state)
         .values(revision=BatchJobRow.revision + 1, **values)
         .returning(BatchJobRow.sequence)
     )
-    if phase is not None:
-        change = change.where(BatchJobRow.phase == phase)
+    if in_phase is not None:
+        change = change.where(BatchJobRow.phase == in_phase)
     return await session.scalar(change) is not None
 
 

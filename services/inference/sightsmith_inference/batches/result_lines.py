@@ -25,7 +25,7 @@ class Answered:
         item: the image.
         model: who answered; empty if nobody was asked.
         outcome: the predictions, or why there are none.
-        size: upright width and height in pixels; None if it was not needed.
+        size: upright width and height in pixels; None if there are no boxes.
     """
 
     item: Item
@@ -50,6 +50,9 @@ def json_line(answered: Answered) -> bytes:
     else:
         line["model"] = answered.model
         line["predictions"] = [_fields(prediction) for prediction in answered.outcome]
+        if answered.size is not None:
+            width, height = answered.size
+            line["image_size"] = {"width": width, "height": height}
     return msgspec.json.encode(line) + b"\n"
 
 
