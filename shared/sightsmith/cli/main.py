@@ -16,6 +16,7 @@ from sightsmith.cli.annotating import (
     move_command,
     unannotate_command,
 )
+from sightsmith.cli.batches import batch_app
 from sightsmith.cli.datasets import (
     datasets_command,
     delete_command,
@@ -114,6 +115,7 @@ app.add_typer(models_app, name="models")
 app.command("evaluate")(evaluate_command)
 app.command("deploy")(deploy_command)
 app.command("predict")(predict_command)
+app.add_typer(batch_app, name="batch")
 app.command("embeddings")(embeddings_command)
 app.command("similar")(similar_command)
 app.command("duplicates")(duplicates_command)

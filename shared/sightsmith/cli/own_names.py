@@ -1,12 +1,12 @@
 """Names that people type: the id of a thing of the project at hand, or its full name as it is printed."""
 
 from sightsmith.errors import InvalidArgumentError
-from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
+from sightsmith.names import BatchPredictionJobName, EvaluationJobName, ModelName, TrainingJobName
+
+OwnName = type[ModelName] | type[TrainingJobName] | type[EvaluationJobName] | type[BatchPredictionJobName]
 
 
-def own_name(
-    kind: type[ModelName] | type[TrainingJobName] | type[EvaluationJobName], project: str, text: str, field: str
-) -> str:
+def own_name(kind: OwnName, project: str, text: str, field: str) -> str:
     """The full name of a thing of a project.
 
     Args:
