@@ -22,6 +22,14 @@ from tests.integration.inference.training_stand_in import TrainingStandIn
 from tests.integration.inference.triton_probe import TritonProbe
 
 TOKEN = "a token for the inference tests"
+# Small pieces, so that a job of a hundred images has many, and is looked after often.
+BATCH_SETTINGS = {
+    "BATCH_SHARD_IMAGES": "8",
+    "BATCH_CHUNK_IMAGES": "4",
+    "BATCH_LOOK_SECONDS": "0.2",
+    "BATCH_LEASE_SECONDS": "1",
+    "BATCH_REQUEUE_SECONDS": "2",
+}
 PutModel: TypeAlias = Callable[..., None]
 ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))
 
@@ -58,7 +66,10 @@ def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
             environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
             environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
-            with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
+            for name, value in BATCH_SETTINGS.items():
+                environment.setenv(f"SIGHTSMITH_{name}", value)
+            environment.setenv("SIGHTSMITH_PREDICTION_SOURCES", f'["{(folder / "pictures").as_uri()}/"]')
+            with Stack(settings, parts=["postgres", "nats", "triton", "labeling", "inference"]) as stack:
                 yield stack
     finally:
         shutil.rmtree(folder, ignore_errors=True)
