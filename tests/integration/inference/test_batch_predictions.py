@@ -4,12 +4,11 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from sightsmith.api.inference.v1.batch_prediction_job_pb2 import (
     BatchPredictionJob,
@@ -18,22 +17,13 @@ from sightsmith.api.inference.v1.batch_prediction_job_pb2 import (
     ImageUrls,
 )
 from sightsmith.client import Client
-from sightsmith.client.connection import Connection
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-from tests.integration.inference.conftest import TOKEN, png
+from tests.integration.inference.conftest import png
 from tests.integration.inference.inference_client import InferenceClient, name_of
 from tests.integration.inference.tiny_models import TinyModel
 
 _WAIT_SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def api(stack: Stack) -> Iterator[Client]:
-    endpoints = stack.endpoints
-    connection = Connection(endpoints.labeling, endpoints.training, endpoints.inference, SecretStr(TOKEN))
-    with Client(connection) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
