@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -187,9 +188,7 @@ def _download(client: Client, job: BatchPredictionJob, folder: Path, output: Out
         for result in job.results:
             task = progress.add_task(result.file_name, total=result.size_bytes, note="")
             target = folder / result.file_name
-            client.batch_predictions.download(
-                job.name, result, target, lambda count, task=task: progress.advance(task, count)
-            )
+            client.batch_predictions.download(job.name, result, target, partial(progress.advance, task))
             output.console.print(f"written: {target}")
 
 

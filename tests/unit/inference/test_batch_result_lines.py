@@ -15,6 +15,7 @@ from sightsmith_inference.batches.sources import Item
 from sightsmith_inference.ranking import Box, Prediction
 from sightsmith_labeling.annotations import Origin
 from sightsmith_labeling.formats.ground_truth import GroundTruth
+from sightsmith_labeling.formats.records import ImportedImage
 from tests.unit.labeling.formats.trees import read
 
 MODEL = "projects/shop/models/v1"
@@ -39,6 +40,7 @@ sides = st.integers(16, 5000)
 def test_labeling_reads_the_manifest_as_it_was_meant(said: list[Prediction], width: int, height: int) -> None:
     answered = Answered(Item("s3://bucket/a.jpg"), MODEL, tuple(said), (width, height))
     (image,) = read(GroundTruth(), {"results.manifest": manifest_line(answered, TIME, OWN)})
+    assert isinstance(image, ImportedImage)
     assert image.source == "s3://bucket/a.jpg"
     assert not image.problems
     found = image.annotations

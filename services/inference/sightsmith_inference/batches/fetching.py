@@ -79,7 +79,8 @@ class Fetcher:
             raise InvalidArgumentError.of_field("source", str(error)) from None
         except (BaseError, OSError) as error:
             metadata = {"service": "object store"}
-            raise UnavailableError(f"{item.source} cannot be read now: {error}", metadata=metadata) from error
+            problem = f"{item.source} cannot be read now: {type(error).__name__}"
+            raise UnavailableError(problem, metadata=metadata) from error
 
     async def _read_place(self, place: Place) -> bytes:
         """The bytes of an image, cut off after the largest size that is taken: the decoder says so then."""

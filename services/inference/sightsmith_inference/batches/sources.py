@@ -30,7 +30,7 @@ from sightsmith_inference.batches.settings import BatchSettings
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _PAGE = 1000
 _TIMEOUT_SECONDS = 30.0
-_FOR_OTHERS = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError, PermissionError)
+_FORBIDDEN = (PermissionDeniedError, UnauthenticatedError, PermissionError)
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -221,9 +221,15 @@ async def _lines(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[Se
 
 
 def _reading_failed(place: Place, error: Exception) -> FailedPreconditionError | UnavailableError:
-    if place.scheme == "file" or isinstance(error, _FOR_OTHERS):
+    if isinstance(error, FileNotFoundError):
+        return _unreadable(str(place), "it does not exist")
+    if isinstance(error, _FORBIDDEN):
+        return _unreadable(str(place), "this server may not")
+    if place.scheme == "file":
         return _unreadable(str(place), str(error))
-    return UnavailableError(f"{place} cannot be read now: {error}", metadata={"service": "object store"})
+    # The store's own words are many, and about its insides.
+    metadata = {"service": "object store"}
+    return UnavailableError(f"{place} cannot be read now: {type(error).__name__}", metadata=metadata)
 
 
 def _unreadable(source: str, problem: str) -> FailedPreconditionError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 
 from nats.errors import Error as NatsError
@@ -67,7 +68,8 @@ class ShardWorker:
             try:
                 await self._answer_or_fail(shard, queued)
             except asyncio.CancelledError:
-                await self._shards.give_back(shard)
+                with suppress(UnavailableError):
+                    await self._shards.give_back(shard)
                 raise
         if await self._shards.is_open(queued.ref):
             await queued.later(self._lease_seconds)
