@@ -39,8 +39,7 @@ def test_results_become_suggestions(
     count = sum(1 for _ in client.images.list(dataset))
     assert (done.json["state"], done.json["progress"]["answered_count"]) == ("STATE_SUCCEEDED", str(count))
     job = done.json["name"].rpartition("/")[2]
-    listed = sightsmith("batch", "list", shop.project, "--json").json["batch_prediction_jobs"]
-    assert done.json["name"] in [one["name"] for one in listed]
+    assert done.json["name"] in [one.name for one in client.batch_predictions.list(shop.project)]
     done = sightsmith("batch", "results", shop.project, job, "--to", tmp_path / "results", "--json")
     assert done.code == 0, done.errors
 

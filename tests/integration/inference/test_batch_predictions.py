@@ -125,13 +125,14 @@ async def _watched(api: Client, name: str) -> Any:
 
 
 async def test_killed(stack: Stack, api: Client, main: str, many: Path, tmp_path: Path) -> None:
-    """Triton, NATS and the process that answers die one after the other while it does."""
+    """Triton, NATS, the process that answers and PostgreSQL die one after the other while it does."""
     job = await asyncio.to_thread(api.batch_predictions.begin, "shop", job_of(main, url=f"{many.as_uri()}/"))
     await wait_until(api, job.name, lambda job: job.progress.done_shard_count > 0)
     await asyncio.to_thread(stack.kill, "triton")
     await asyncio.to_thread(stack.kill, "nats")
     before = await wait_until(api, job.name, lambda job: job.progress.done_shard_count > 0)
     await asyncio.to_thread(stack.kill, "inference")
+    await asyncio.to_thread(stack.kill, "postgres")
     assert before.progress.done_shard_count < before.progress.shard_count
     await asyncio.to_thread(stack.wait_ready)
     done = await asyncio.to_thread(api.batch_predictions.wait, job.name)

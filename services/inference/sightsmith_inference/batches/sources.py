@@ -1,6 +1,7 @@
 """What a job answers for: images of a place, of a file that names them, of a dataset or of a snapshot, page by page."""
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -118,7 +119,7 @@ class Sources:
         except grpc.RpcError as error:
             raise error_of(error) from error
         try:
-            async for lines in _lines(self._objects.chunks(found.manifest_key), self._longest_line):
+            async for lines in _lines(self._objects.chunks(found.manifest_key), math.inf):
                 entries = (msgspec.json.decode(line, type=_SnapshotLine) for line in lines if line)
                 yield Page([Item(entry.source, entry.key, entry.image) for entry in entries])
         except FileNotFoundError:
@@ -127,7 +128,7 @@ class Sources:
     async def _of_manifest(self, place: Place) -> AsyncIterator[Page]:
         folder = Place(place.scheme, place.bucket, place.key.rpartition("/")[0] + "/")
         number = 0
-        async for lines in _lines(self._bytes_of(place), self._longest_line):
+        async for lines in _lines(self._bytes_of(place), self._settings.max_batch_manifest_line_bytes):
             numbered = [(number + offset, line.strip()) for offset, line in enumerate(lines, 1)]
             number += len(lines)
             yield Page([_named(line, f"{place}:{at}", folder) for at, line in numbered if line])
@@ -142,10 +143,6 @@ class Sources:
                 yield bytes(part)
         except (BaseError, OSError) as error:
             raise _reading_failed(place, error) from error
-
-    @property
-    def _longest_line(self) -> int:
-        return self._settings.max_batch_manifest_line_bytes
 
 
 class _SnapshotLine(msgspec.Struct):
@@ -205,7 +202,7 @@ def _up_to(count: int, paths: Iterator[Path]) -> Iterator[Path]:
     return (path for path, _ in zip(paths, range(count), strict=False))
 
 
-async def _lines(chunks: AsyncIterator[bytes], longest: int) -> AsyncIterator[Sequence[bytes]]:
+async def _lines(chunks: AsyncIterator[bytes], longest: float) -> AsyncIterator[Sequence[bytes]]:
     """The lines of a file, as they come.
 
     Raises:
@@ -238,5 +235,5 @@ def _unreadable(source: str, problem: str) -> FailedPreconditionError:
     )
 
 
-def _too_large(problem: str, limit: int) -> ResourceExhaustedError:
+def _too_large(problem: str, limit: float) -> ResourceExhaustedError:
     return ResourceExhaustedError(f"{problem}, {limit} at most", metadata={"limit": str(limit)})
