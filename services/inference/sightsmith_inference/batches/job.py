@@ -122,7 +122,7 @@ class BatchJob(_Value):
         answered: images with predictions.
         failed: images with an error in their place.
         worker_seconds: time that the shards took, summed.
-        model_seconds: the part of it in which Triton was asked.
+        model_seconds: time for which Triton was asked, summed.
         predict_time: when the first shard could be begun.
         revision: goes up with every change.
     """

@@ -112,8 +112,8 @@ class BatchPredictions:
 
     def _worker(self, triton: MeteredTriton) -> ShardWorker:
         settings = self._settings
-        # One piece with Triton at a time: what is in its queue, calls of clients have to wait for.
-        limits = settings.model_copy(update={"max_chunks_in_flight": 1})
+        # One piece with Triton while the next is decoded, and no more: what is in its queue, calls have to wait for.
+        limits = settings.model_copy(update={"max_chunks_in_flight": 2})
         fetcher = Fetcher(
             self._objects, settings.prediction_places, settings.max_image_bytes, settings.batch_fetch_seconds
         )
