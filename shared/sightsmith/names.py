@@ -218,6 +218,15 @@ class DeploymentName(ResourceName):
 
 
 @dataclass(frozen=True)
+class BatchPredictionJobName(ResourceName):
+    """`projects/{project}/batchPredictionJobs/{batch_prediction_job}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/batchPredictionJobs/{batch_prediction_job}"
+    project: str
+    batch_prediction_job: str
+
+
+@dataclass(frozen=True)
 class SuggestionName(ResourceName):
     """`projects/{project}/suggestions/{suggestion}`."""
 

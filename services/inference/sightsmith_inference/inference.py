@@ -19,6 +19,7 @@ from sightsmith.rpc.server import RpcServer
 from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside
 from sightsmith_inference.backbones import Backbones
+from sightsmith_inference.batches.service import BatchPredictions
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deleted_models import DeletedModels, on_model_deleted
 from sightsmith_inference.deployment_servicer import DeploymentServicer
@@ -89,6 +90,16 @@ class Inference:
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
         self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
         self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
+        self._batches = BatchPredictions(
+            settings,
+            self._database,
+            self._bus,
+            objects,
+            self._labeling,
+            self._deployments,
+            self._predictor,
+            lambda: self._room.images > 0,
+        )
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -113,12 +124,15 @@ class Inference:
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
                 self._shadowing.run(),
+                *self._batches.work(),
             )
         finally:
             await self._close()
 
     async def _close(self) -> None:
         await self._server.stop()
+        await self._batches.close()
+        await self._labeling.close()
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
@@ -126,17 +140,7 @@ class Inference:
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
-        predictor = Predictor(
-            self._settings,
-            self._routes,
-            self._references,
-            self._room,
-            self._decoder,
-            self._triton,
-            self._sampler,
-            self._shadowing,
-            self._reconciler.wake,
-        )
+        predictor = self._predictor(self._settings, self._room, self._decoder, self._triton)
         streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)
         server.add(
@@ -154,7 +158,21 @@ class Inference:
             EmbeddingServicer(self._backbones, self._embedder),
             embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
         )
+        self._batches.add_to(server)
         return server
+
+    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
+        return Predictor(
+            settings,
+            self._routes,
+            self._references,
+            room,
+            decoder,
+            triton,
+            self._sampler,
+            self._shadowing,
+            self._reconciler.wake,
+        )
 
     def _consumers(self) -> list[EventConsumer]:
         handlers = [

@@ -6,11 +6,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from sightsmith.images import ImageLimits
-from sightsmith.settings import MEBIBYTE, Settings
+from sightsmith.settings import MEBIBYTE
+from sightsmith_inference.batches.settings import BatchSettings
 from sightsmith_inference.models import Processor
 
 
-class InferenceSettings(Settings):
+class InferenceSettings(BatchSettings):
     """What the inference service needs to know beyond what every process does."""
 
     listen: str = "127.0.0.1:50053"

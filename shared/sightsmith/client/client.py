@@ -17,6 +17,7 @@ from sightsmith.api.training.v1 import evaluation_pb2, model_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
 from sightsmith.client.annotations import Annotations
+from sightsmith.client.batch_predictions import BatchPredictions
 from sightsmith.client.calls import all_pages, calling, open_channel
 from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
@@ -60,6 +61,7 @@ class Client:
         reports: files and pictures that tell of it.
         snapshots: what is labelled, fixed at one moment.
         transfers: imports and exports.
+        batch_predictions: predictions for any number of stored images.
         validation: validations and splits.
     """
 
@@ -89,6 +91,7 @@ class Client:
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
         self.serving = Serving(self.deployments)
         self.predictions = PredictionServiceStub(self._channels[connection.inference])
+        self.batch_predictions = BatchPredictions(self._channels[connection.inference])
 
     @classmethod
     def connect(cls, data_dir: Path | None = None) -> "Client":
