@@ -49,3 +49,4 @@ def test_near_duplicates_stay_on_one_side():
     held, *_ = hold_out(_labellings([group % 2 for group in groups]), 2, 0, groups)
     assert all(np.isin(np.flatnonzero(groups == group), held).mean() in (0, 1) for group in range(30))
     assert len(held) == 20
+    assert not hold_out(_labellings([0] * 30), 1, 0, np.zeros(30, np.intp))  # Nothing would be left to learn from.

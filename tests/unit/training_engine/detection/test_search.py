@@ -68,7 +68,9 @@ def test_it_tells_what_is_trained_and_how_it_goes(tmp_path):
 
 
 def test_few_images_all_judge_if_there_is_time_and_tell_what_more_of_them_would_bring(tmp_path, monkeypatch):
-    monkeypatch.setattr(pace, "_MOST_VIEWS", 1)  # So that the last training has no use for most of the time.
+    # Seven trainings of three steps; the last one has no use for most of the time.
+    monkeypatch.setattr(pace, "_STEPS", (3,))
+    monkeypatch.setattr(pace, "LEAST_STEPS", 3)
     monkeypatch.setattr(learning, "_ENOUGH_BOXES", 1)
     found = _search(tmp_path, images=12, seconds=600)
     assert found.judgement.rows.tolist() == list(range(12))

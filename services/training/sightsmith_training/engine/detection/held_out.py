@@ -38,7 +38,7 @@ def hold_out(
 
     Returns:
         The positions in each part, ascending: a detector that learns from the other images is judged by one part. No
-        parts where fewer than `LEAST_WITH_BOXES` images have boxes.
+        parts where fewer than `LEAST_WITH_BOXES` images have boxes, or where all images are one group.
     """
     with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
     parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)
@@ -52,4 +52,5 @@ def hold_out(
         counts[unit, np.unique(labelling.labels)] += 1
     sizes = np.bincount(units).astype(np.float64)
     places = stratify(counts, sizes, parts, seed)[units]
-    return [rows for part in range(parts) if len(rows := np.flatnonzero(places == part))]
+    held_out = [rows for part in range(parts) if len(rows := np.flatnonzero(places == part))]
+    return held_out if len(held_out) > 1 else []
