@@ -15,11 +15,12 @@ from sightsmith.events.bus import EventBus
 from sightsmith.events.consumer import EventConsumer
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.objects import Objects, open_object_store
-from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside
 from sightsmith_inference.backbones import Backbones
 from sightsmith_inference.decoding import Decoder
+from sightsmith_inference.deleted_models import DeletedModels, on_model_deleted
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.embedder import Embedder
@@ -45,6 +46,7 @@ from sightsmith_inference.triton_repository import TritonRepository
 
 _BACKBONE_PUBLISHED = "sightsmith.events.backbone.published"
 _MODEL_CREATED = "sightsmith.events.model.created"
+_MODEL_DELETED = "sightsmith.events.model.deleted"
 
 
 class Inference:
@@ -95,9 +97,10 @@ class Inference:
                 stop,
                 self._bus.run(),
                 OutboxRelay(self._database, OutboxRow, self._bus).run(),
-                self._consumer().run(),
+                *(consumer.run() for consumer in self._consumers()),
                 self._routes.run(self._settings.routes_refresh_seconds),
                 self._staging_ahead().run(self._settings.reconcile_seconds),
+                self._deleted_models().run(self._settings.reconcile_seconds),
                 self._reconciler.run(),
                 self._thresholds().run(self._settings.thresholds_refresh_seconds),
                 self._backbones.run(),
@@ -144,10 +147,16 @@ class Inference:
         )
         return server
 
-    def _consumer(self) -> EventConsumer:
-        return EventConsumer(
-            self._bus, self._database, HandledEventRow, "inference-model-created", _MODEL_CREATED, on_model_created
-        )
+    def _consumers(self) -> list[EventConsumer]:
+        handlers = [
+            ("inference-model-created", _MODEL_CREATED, on_model_created),
+            ("inference-model-deleted", _MODEL_DELETED, on_model_deleted),
+        ]
+        return [EventConsumer(self._bus, self._database, HandledEventRow, *handler) for handler in handlers]
+
+    def _deleted_models(self) -> DeletedModels:
+        lease = Lease(self._database, "deleted models", self._settings.lease_seconds)
+        return DeletedModels(self._database, lease, self._deployments, self._models, self._triton, self._repository)
 
     def _staging_ahead(self) -> StagingAhead:
         lease = Lease(self._database, "staging", self._settings.lease_seconds)

@@ -188,7 +188,8 @@ class Reconciler:
         servables = suitable(await self._staging.stage(target.model), wish, self._settings.triton_processor)
         if not servables:
             wanted = wish if isinstance(wish, Runtime) else Runtime.ONNX
-            raise ModelNotServableError(f"{target.model} was not exported for {wanted}")
+            why = await self._staging.why_not_exported(target.model, wanted)
+            raise ModelNotServableError(f"{target.model} was not exported for {wanted}: {why}")
         *recommended, last = servables
         for servable in recommended:
             try:

@@ -38,6 +38,16 @@ class Staging:
                 return staged
             return await self._stage_anew(model)
 
+    async def why_not_exported(self, model: str, runtime: Runtime) -> str:
+        """Why a model version has no files for a runtime; the training service knows it.
+
+        Raises:
+            NotFoundError: if there is no such model version.
+            UnavailableError: if the training service cannot be asked.
+        """
+        trained = await self._trained_models.get(model)
+        return trained.refused.get(runtime, "its training did not try that")
+
     async def _stage_anew(self, model: str) -> Mapping[Runtime, ServableModel]:
         trained = await self._trained_models.get(model)
         if not trained.files:

@@ -79,6 +79,14 @@ class StagingRequestRow(Base):
     request_time: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class DeletedModelRow(Base):
+    """A model version that was deleted where it was trained, and is to be forgotten."""
+
+    __tablename__ = "deleted_models"
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+
+
 class DeploymentRow(Base):
     """A name under which models answer: which release is wanted, and which one answers."""
 

@@ -69,6 +69,7 @@ class TrainedModel:
         image_side: side in pixels of the square images that it takes.
         files: per runtime, the files of its folder by path.
         recommended: the runtime that it recommends for a processor, where it does.
+        refused: per runtime for which a variant was tried and not kept, why not.
     """
 
     name: ModelName
@@ -78,6 +79,7 @@ class TrainedModel:
     image_side: int
     files: Mapping[Runtime, Mapping[str, ModelFile]]
     recommended: Mapping[Processor, Runtime] = field(default_factory=dict)
+    refused: Mapping[Runtime, str] = field(default_factory=dict)
 
 
 class TrainedModels:
@@ -134,6 +136,11 @@ def trained_model_of(name: ModelName, model: model_pb2.Model) -> TrainedModel:
             _PROCESSORS[recommendation.runtime]: _RUNTIMES[recommendation.format]
             for recommendation in model.recommendations
             if recommendation.runtime in _PROCESSORS and recommendation.format in _RUNTIMES
+        },
+        refused={
+            _RUNTIMES[variant.format]: variant.reason
+            for variant in model.variants
+            if not variant.kept and variant.format in _RUNTIMES
         },
     )
 

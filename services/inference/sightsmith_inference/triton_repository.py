@@ -1,7 +1,6 @@
 """The folder that Triton loads models from: files come in whole and checked, or not at all."""
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sightsmith.folder_locks import locked
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
@@ -45,10 +45,25 @@ class TritonRepository:
         """Removes half-written folders whose writers are gone. Those of living replicas are locked, and stay."""
         for draft in self._folder.glob(f"{_DRAFT_PREFIX}*"):
             # Another replica that starts at the same time may be quicker.
-            with suppress(FileNotFoundError), _locked(draft) as is_ours:
+            with suppress(FileNotFoundError), locked(draft) as is_ours:
                 if is_ours:
                     _log.info("removing what an interrupted staging left behind", folder=draft.name)
                     shutil.rmtree(draft, ignore_errors=True)
+
+    def remove(self, triton_model: str) -> None:
+        """Removes the folder of a model that Triton has not loaded; nothing happens if there is none.
+
+        Raises:
+            UnavailableError: if the folder cannot be written.
+        """
+        draft = self._folder / f"{_DRAFT_PREFIX}{uuid.uuid4().hex}"
+        with _reading_and_writing(triton_model):
+            try:
+                # Out of sight at once, whole; should this process die, it is a leftover.
+                (self._folder / triton_model).rename(draft)
+            except FileNotFoundError:
+                return
+            shutil.rmtree(draft, ignore_errors=True)
 
     async def stage(self, trained: TrainedModel, runtime: Runtime) -> ServableModel:
         """Puts a model version in one format into the repository; does nothing if it is there.
@@ -96,7 +111,7 @@ class TritonRepository:
         draft = self._folder / f"{_DRAFT_PREFIX}{uuid.uuid4().hex}"
         draft.mkdir()
         try:
-            with _locked(draft):
+            with locked(draft):
                 for file in files.values():
                     await self._download(file, draft / file.path)
                 await asyncio.to_thread(_publish, draft, self._folder / triton_model)
@@ -150,19 +165,5 @@ def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Locks a folder if nobody else has; the kernel frees the lock of a process that dies."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
     finally:
         os.close(descriptor)

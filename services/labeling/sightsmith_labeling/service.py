@@ -31,8 +31,8 @@ from sightsmith.events.bus import EventBus
 from sightsmith.events.consumer import EventConsumer
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.objects import Objects, open_object_store
-from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside
 from sightsmith_labeling.annotating import Annotations
 from sightsmith_labeling.annotation_servicer import AnnotationServicer

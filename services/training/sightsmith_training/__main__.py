@@ -15,8 +15,8 @@ from sightsmith.events.bus import EventBus
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
-from sightsmith.rpc.channel import service_channel
 from sightsmith.rpc.server import RpcServer
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside, run_process
 from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.evaluated_image_drawing import EvaluatedImageDrawing
@@ -88,7 +88,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
         )
         server.add(
             report_service_pb2_grpc.add_ReportServiceServicer_to_server,
-            ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling)),
+            ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling, settings.image_limits)),
             "sightsmith.api.training.v1.ReportService",
         )
         await server.start()

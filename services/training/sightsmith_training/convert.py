@@ -58,6 +58,10 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         output_prefix=job.options.output_prefix,
         report_files=map(report_file_message, job.report_files),
         report_problems=job.report_problems,
+        work_duration=_duration(job.worked_seconds),
+        notes=job.notes,
+        leave_out_rare_labels=job.options.leave_out_rare_labels,
+        left_out_labels=job.left_out_labels,
     )
 
 
@@ -111,6 +115,7 @@ def model_message(model: Model) -> model_pb2.Model:
         variants=map(_variant, model.variants),
         recommendations=map(_recommendation, model.recommendations),
         report_problems=model.report_problems,
+        left_out_labels=model.left_out_labels,
     )
 
 

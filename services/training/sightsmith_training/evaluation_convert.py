@@ -14,7 +14,13 @@ from sightsmith.api.training.v1 import (
     model_pb2,
 )
 from sightsmith.names import EvaluationCurvesName, ModelName
-from sightsmith_training.engine.evaluation_result import DetectionEvaluation, Evaluation, Interval, LabelEvaluation
+from sightsmith_training.engine.evaluation_result import (
+    Advice,
+    DetectionEvaluation,
+    Evaluation,
+    Interval,
+    LabelEvaluation,
+)
 from sightsmith_training.engine.judging.curves import CurvePoint
 from sightsmith_training.engine.reports.image_outcomes import Box
 from sightsmith_training.evaluations.curves import Curves
@@ -24,9 +30,7 @@ from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
 
 if TYPE_CHECKING:
     from sightsmith_training.engine.judging.comparison import Comparison
-    from sightsmith_training.evaluations.comparing import ImagePair, ModelComparison
-
-_MOST_COMPARED_IMAGES = 100
+    from sightsmith_training.evaluations.comparing import ComparedImage, ModelComparison
 
 
 def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
@@ -47,10 +51,12 @@ def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
         accuracy_interval=_interval(evaluation.accuracy_interval),
         macro_f1_interval=_interval(evaluation.macro_f1_interval),
         calibration_error=evaluation.calibration_error,
-        advice=[evaluation_pb2.Advice(**advice.model_dump()) for advice in evaluation.advice],
+        advice=map(_advice, evaluation.advice),
         detection=_detection_metrics(evaluation.detection) if evaluation.detection else None,
         learning_curve=[
-            evaluation_pb2.LearningPoint(image_count=point.images, score=point.score)
+            evaluation_pb2.LearningPoint(
+                image_count=point.images, score=point.score, score_interval=_interval(point.interval)
+            )
             for point in evaluation.learning_curve
         ],
         snapshot=stored.snapshot,
@@ -65,7 +71,7 @@ def evaluation_message(stored: StoredEvaluation) -> evaluation_pb2.Evaluation:
 
 def summary_message(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
     """How good a model is, in short."""
-    detection = evaluation.detection
+    detection, micro = evaluation.detection, evaluation.micro
     return model_pb2.EvaluationSummary(
         accuracy=evaluation.accuracy,
         macro_precision=evaluation.macro_precision,
@@ -73,6 +79,9 @@ def summary_message(evaluation: Evaluation) -> model_pb2.EvaluationSummary:
         macro_f1=evaluation.macro_f1,
         map_50=detection.map_50 if detection else None,
         map_50_95=detection.map_50_95 if detection else None,
+        micro_precision=micro.precision if micro else None,
+        micro_recall=micro.recall if micro else None,
+        micro_f1=micro.f1 if micro else None,
     )
 
 
@@ -124,11 +133,10 @@ def comparison_message(
     baseline: ModelName, candidate: ModelName, comparison: "ModelComparison"
 ) -> model_comparison_pb2.ModelComparison:
     """How a model compares with another one."""
-    baseline_right, candidate_right = comparison.baseline_right, comparison.candidate_right
     return model_comparison_pb2.ModelComparison(
         baseline=str(baseline),
         candidate=str(candidate),
-        image_count=len(comparison.pairs),
+        image_count=comparison.images,
         baseline_only_image_count=comparison.baseline_only,
         candidate_only_image_count=comparison.candidate_only,
         relabelled_image_count=comparison.relabelled,
@@ -136,10 +144,17 @@ def comparison_message(
         figures=map(_figure_difference, comparison.figures),
         mcnemar_p_value=comparison.figures[0].mcnemar_p_value,
         both_right_count=comparison.both_right,
-        baseline_right_count=len(baseline_right),
-        candidate_right_count=len(candidate_right),
-        baseline_right=map(_compared_image, baseline_right[:_MOST_COMPARED_IMAGES]),
-        candidate_right=map(_compared_image, candidate_right[:_MOST_COMPARED_IMAGES]),
+        baseline_right_count=comparison.baseline_right_count,
+        candidate_right_count=comparison.candidate_right_count,
+        baseline_right=map(_compared_image, comparison.baseline_right),
+        candidate_right=map(_compared_image, comparison.candidate_right),
+    )
+
+
+def _advice(advice: Advice) -> evaluation_pb2.Advice:
+    count = advice.image_count or len(advice.images)
+    return evaluation_pb2.Advice(
+        code=advice.code, text=advice.text, labels=advice.labels, images=advice.images, image_count=count
     )
 
 
@@ -177,6 +192,7 @@ def _label_metrics(label: LabelEvaluation) -> evaluation_pb2.LabelMetrics:
         recall_interval=_interval(label.recall_interval),
         f1_interval=_interval(label.f1_interval),
         training_image_count=label.training_images,
+        true_negative_count=label.true_negatives,
     )
 
 
@@ -187,6 +203,9 @@ def _detection_metrics(detection: DetectionEvaluation) -> evaluation_pb2.Detecti
         map_50_95=detection.map_50_95,
         average_recall=detection.average_recall,
         map_interval=_interval(detection.map_interval),
+        map_small=detection.map_small,
+        map_medium=detection.map_medium,
+        map_large=detection.map_large,
     )
 
 
@@ -235,12 +254,11 @@ def _figure_difference(comparison: "Comparison") -> model_comparison_pb2.FigureD
     )
 
 
-def _compared_image(pair: "ImagePair") -> model_comparison_pb2.ComparedImage:
-    answer = pair.candidate.answer
+def _compared_image(compared: "ComparedImage") -> model_comparison_pb2.ComparedImage:
     return model_comparison_pb2.ComparedImage(
-        image=answer.image,
-        source=answer.source,
-        true_labels=answer.true_labels,
-        baseline_labels=pair.baseline.predicted_labels,
-        candidate_labels=pair.candidate.predicted_labels,
+        image=compared.image,
+        source=compared.source,
+        true_labels=compared.true_labels,
+        baseline_labels=compared.baseline_labels,
+        candidate_labels=compared.candidate_labels,
     )

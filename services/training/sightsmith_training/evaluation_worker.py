@@ -17,7 +17,7 @@ from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.specification import AnsweringSpec
 from sightsmith_training.evaluation_publishing import EvaluationPublishing
 from sightsmith_training.evaluations.selection import SelectedImages, select_images
-from sightsmith_training.job_worker import Heartbeat, JobWorker, ask, image_limits
+from sightsmith_training.job_worker import JobHeartbeat, JobWorker, ask
 from sightsmith_training.jobs import JobProgress
 from sightsmith_training.leases import EvaluationLease, EvaluationLeases
 from sightsmith_training.models import Model, Models, StoredArtifact
@@ -43,7 +43,7 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
         self._models = Models(database)
         self._publishing = EvaluationPublishing(database)
 
-    async def carry_out(self, lease: EvaluationLease, folder: Path, beat: Heartbeat) -> Failure | None:
+    async def carry_out(self, lease: EvaluationLease, folder: Path, beat: JobHeartbeat) -> Failure | None:
         """Judges a model."""
         model = await self._models.get(lease.model)
         try:
@@ -76,7 +76,7 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
         return {entry.sha256 for entry in entries if entry.split == "train"}
 
     async def _answers(
-        self, model: Model, selected: SelectedImages, folder: Path, beat: Heartbeat
+        self, model: Model, selected: SelectedImages, folder: Path, beat: JobHeartbeat
     ) -> Answers | Failure:
         process = await TrainingProcess.start(folder)
         outcome = await ask(process, self._specify(model, selected), beat, self._settings.max_silence_seconds)
@@ -94,7 +94,7 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
             labels=list(model.labels),
             image_side=model.image_side,
             threads=self._settings.evaluation_threads,
-            image_limits=image_limits(self._settings),
+            image_limits=self._settings.image_limits,
         )
 
 

@@ -52,6 +52,7 @@ def options_from_proto(job: TrainingJob, max_budget_seconds: float) -> TrainingO
         variants=_wish("variants", job.variants, VARIANTS, "auto"),
         max_variant_loss=_max_variant_loss(job),
         output_prefix=job.output_prefix,
+        leave_out_rare_labels=job.leave_out_rare_labels,
     )
 
 

@@ -1,37 +1,30 @@
 """What workers of all kinds of jobs have in common: taking jobs, one at a time, and keeping the leases on them."""
 
 import asyncio
-import shutil
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import Counter, Gauge
 
 from sightsmith.errors import SightsmithError, UnavailableError
-from sightsmith.images import ImageLimits
+from sightsmith.heartbeat import Heartbeat, JobCancelledError, LeaseLostError
 from sightsmith.logs import get_logger
 from sightsmith_training.engine.contract import Answers, Failure, Progress, TrainingResult
 from sightsmith_training.engine.faults import failure_of
 from sightsmith_training.engine.specification import EngineSpec
 from sightsmith_training.jobs import JobError, JobProgress
-from sightsmith_training.leases import JobLease, JobLeases, LeaseLostError
+from sightsmith_training.leases import JobLease, JobLeases
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.training_process import TrainingProcess, TrainingProcessKilledError
+from sightsmith_training.work_folders import work_folder
 
-Result = TypeVar("Result")
 LeaseT = TypeVar("LeaseT", bound=JobLease)
 
 _NAMED_VIOLATIONS = 100
 
 _log = get_logger(__name__)
-
-
-class CancelledByUserError(Exception):
-    """The job was asked to stop."""
 
 
 class JobWorker(ABC, Generic[LeaseT]):
@@ -53,7 +46,7 @@ class JobWorker(ABC, Generic[LeaseT]):
         self._hint = asyncio.Event()
 
     @abstractmethod
-    async def carry_out(self, lease: LeaseT, folder: Path, beat: "Heartbeat") -> Failure | None:
+    async def carry_out(self, lease: LeaseT, folder: Path, beat: "JobHeartbeat") -> Failure | None:
         """Carries a job out up to its success, which it records, or returns why it failed.
 
         Args:
@@ -102,10 +95,8 @@ class JobWorker(ABC, Generic[LeaseT]):
     async def _work_on(self, lease: LeaseT) -> None:
         log = _log.bind(job=str(lease.name), attempt=lease.attempt)
         log.info("job begins")
-        # The token keeps it apart from the folder of a worker that was taken for dead and still tidies up.
-        folder = self._settings.work_dir / f"{lease.id}-{lease.token.hex[:8]}"
         try:
-            outcome = await self._end_of(lease, folder)
+            outcome = await self._end_of(lease)
         except LeaseLostError:
             outcome = "lease lost"
         except asyncio.CancelledError:
@@ -122,17 +113,15 @@ class JobWorker(ABC, Generic[LeaseT]):
         except Exception:
             log.exception("the worker failed")
             outcome = await self._fail_unexpectedly(lease)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
         self._jobs.labels(outcome).inc()
         log.info("job ended", outcome=outcome)
 
-    async def _end_of(self, lease: LeaseT, folder: Path) -> str:
+    async def _end_of(self, lease: LeaseT) -> str:
         """Carries a job out to its end and tells which end that was."""
         try:
-            _make_empty(folder)
-            failure = await self.carry_out(lease, folder, Heartbeat(self._leases, lease, self._settings))
-        except CancelledByUserError:
+            with work_folder(self._settings.work_dir, lease) as folder:
+                failure = await self.carry_out(lease, folder, JobHeartbeat(self._leases, lease, self._settings))
+        except JobCancelledError:
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
         except (UnavailableError, OSError) as error:
@@ -171,53 +160,25 @@ class JobWorker(ABC, Generic[LeaseT]):
         return "failed"
 
 
-class Heartbeat:
-    """Keeps a lease while work is done, and ends the work when it is to be cancelled or the lease is lost."""
+class JobHeartbeat(Heartbeat[JobProgress]):
+    """Keeps the lease on a job while work is done.
 
-    def __init__(self, leases: JobLeases[Any, Any], lease: JobLease, settings: TrainingSettings) -> None:
-        self._leases = leases
-        self._lease = lease
-        self._interval = settings.heartbeat_seconds
-        self._patience = settings.lease_seconds
-        self._told: JobProgress | None = None
+    Attributes:
+        progress: how far the job is; the next beat tells everybody.
+    """
+
+    def __init__(self, leases: JobLeases[LeaseT, Any], lease: LeaseT, settings: TrainingSettings) -> None:
         self.progress: JobProgress | None = None
 
-    async def beside(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Runs work with a beating heart beside it.
+        async def renew(news: JobProgress | None) -> None:
+            if await leases.heartbeat(lease, news):
+                raise JobCancelledError(str(lease.name))
 
-        Raises:
-            CancelledByUserError: if the job is to be cancelled.
-            LeaseLostError: if it is not ours any more.
-        """
-        working, beating = asyncio.ensure_future(work), asyncio.ensure_future(self._beat())
-        try:
-            await asyncio.wait([working, beating], return_when=asyncio.FIRST_COMPLETED)
-            return await (working if working.done() else beating)
-        finally:
-            for task in (working, beating):
-                task.cancel()
-            await asyncio.gather(working, beating, return_exceptions=True)
-
-    async def _beat(self) -> NoReturn:
-        last_success = time.monotonic()
-        while True:
-            try:
-                await self._tell()
-                last_success = time.monotonic()
-            except UnavailableError:
-                if time.monotonic() - last_success > self._patience:
-                    raise LeaseLostError(str(self._lease.name)) from None
-            await asyncio.sleep(self._interval)
-
-    async def _tell(self) -> None:
-        news = self.progress if self.progress != self._told else None
-        if await self._leases.heartbeat(self._lease, news):
-            raise CancelledByUserError
-        self._told = news or self._told
+        super().__init__(renew, lambda: self.progress, settings.heartbeat_seconds, settings.lease_seconds)
 
 
 async def ask(
-    process: TrainingProcess, spec: EngineSpec, beat: Heartbeat, max_silence_seconds: float
+    process: TrainingProcess, spec: EngineSpec, beat: JobHeartbeat, max_silence_seconds: float
 ) -> TrainingResult | Answers | Failure:
     """Lets a process do what a specification says, passes on its progress, and ends it."""
     try:
@@ -229,18 +190,6 @@ async def ask(
     finally:
         await process.close()
     raise AssertionError("messages() ends with a result or a failure")
-
-
-def image_limits(settings: TrainingSettings) -> ImageLimits:
-    """What an image may be at most."""
-    return ImageLimits(
-        max_bytes=settings.max_image_bytes, max_pixels=settings.max_image_pixels, min_side=settings.min_image_side
-    )
-
-
-def _make_empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
 
 
 def _error_of(failure: Failure) -> JobError:

@@ -67,6 +67,12 @@ class JobProgress(BaseModel):
     activity: str = ""
     metrics: dict[str, float] = {}
 
+    @property
+    def interrupted(self) -> "JobProgress":
+        """How far a job came whose worker stopped, until another one goes on."""
+        activity = "interrupted, waits to go on"
+        return JobProgress(phase=self.phase, percent=self.percent, best_score=self.best_score, activity=activity)
+
 
 class JobError(BaseModel):
     """Why a job failed: a reason of `ErrorReason`, with what belongs to it."""
@@ -128,9 +134,12 @@ class TrainingJob(Job):
     options: TrainingOptions = TrainingOptions()
     task: Task | None = None
     task_reason: str | None = None
+    left_out_labels: list[str] = []
     model: str | None
     report_files: list[StoredReportFile] = []
     report_problems: list[str] = []
+    worked_seconds: float = 0.0
+    notes: list[str] = []
 
     @property
     def name(self) -> str:

@@ -4,9 +4,10 @@ A worker claims a waiting job and gets a token. Everything it does to the job af
 so that a worker that was taken for dead and comes back changes nothing.
 """
 
+import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -14,6 +15,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
+from sightsmith.heartbeat import LeaseLostError
 from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
 from sightsmith_training.engine.specification import EmbeddingFile, Task, TrainingOptions
 from sightsmith_training.evaluations.selection import WantedImages
@@ -29,13 +31,14 @@ RowT = TypeVar("RowT", bound=JobRow)
 LeaseT = TypeVar("LeaseT", bound="JobLease")
 
 
-class LeaseLostError(Exception):
-    """The job belongs to somebody else now, or has ended: stop working on it."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JobLease:
-    """A job that this worker may work on."""
+    """A job that this worker may work on.
+
+    Attributes:
+        seconds_before: for which workers were at it in earlier attempts.
+        since: when this attempt began, on the clock of `time.monotonic`.
+    """
 
     sequence: int
     token: uuid.UUID
@@ -44,6 +47,13 @@ class JobLease:
     manifest_key: str
     manifest_sha256: str
     attempt: int
+    seconds_before: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def worked_seconds(self) -> float:
+        """For which workers have been at the job in all."""
+        return self.seconds_before + time.monotonic() - self.since
 
     @property
     def id(self) -> str:
@@ -51,7 +61,7 @@ class JobLease:
         return str(self.name).rpartition("/")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lease(JobLease):
     """A training that this worker may work on."""
 
@@ -61,7 +71,7 @@ class Lease(JobLease):
     options: TrainingOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluationLease(JobLease):
     """An evaluation that this worker may work on."""
 
@@ -95,6 +105,7 @@ class JobLeases(Generic[LeaseT, RowT]):
                 return None
             row.state = JobState.RUNNING
             row.attempt += 1
+            row.progress = None
             row.start_time = row.start_time or utc_now()
             row.lease_token = token = uuid.uuid4()
             row.lease_expire_time = _database_now() + self._duration
@@ -181,13 +192,25 @@ class JobLeases(Generic[LeaseT, RowT]):
             How many there were.
         """
         rows = self._rows
-        expired = (
-            select(rows)
-            .where(rows.lease_token.is_not(None), rows.lease_expire_time < _database_now())
-            .with_for_update(skip_locked=True)
-        )
+        return await self._take_where(rows.lease_token.is_not(None), rows.lease_expire_time < _database_now())
+
+    async def take_from_dead_workers(self, tokens: Collection[uuid.UUID]) -> int:
+        """Does the same at once for the leases of workers that are known to be dead.
+
+        Otherwise a worker that is quickly back would first take younger jobs, because the lease on its own lasts.
+
+        Args:
+            tokens: of the leases.
+
+        Returns:
+            How many jobs there were.
+        """
+        return await self._take_where(self._rows.lease_token.in_(tokens)) if tokens else 0
+
+    async def _take_where(self, *conditions: ColumnElement[bool]) -> int:
+        wanted = select(self._rows).where(*conditions).with_for_update(skip_locked=True)
         async with self._database.transaction() as session:
-            taken = (await session.scalars(expired)).all()
+            taken = (await session.scalars(wanted)).all()
             for row in taken:
                 await self._take(session, row)
         return len(taken)
@@ -208,15 +231,15 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
     def __init__(self, database: Database, lease_seconds: float, max_attempts: int) -> None:
         super().__init__(database, TrainingJobRow, lease_seconds, max_attempts)
 
-    async def record_task(self, lease: Lease, task: Task, reason: str) -> None:
-        """Records what the model is to do, and why.
+    async def record_task(self, lease: Lease, task: Task, reason: str, left_out_labels: Sequence[str] = ()) -> None:
+        """Records what the model is to do, and why, and the labels that it will not know.
 
         Raises:
             LeaseLostError: if the job is not this worker's any more.
         """
         async with self._database.transaction() as session:
             row = await locked_row(session, self._rows, lease)
-            row.task, row.task_reason = task, reason
+            row.task, row.task_reason, row.left_out_labels = task, reason, list(left_out_labels)
             await record_change(session, row)
 
     async def record_report(self, lease: Lease, report: StoredReport) -> None:
@@ -254,6 +277,7 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
             seed=row.seed,
             options=TrainingOptions.model_validate(row.options),
             attempt=row.attempt,
+            seconds_before=row.worked_seconds,
         )
 
 
@@ -272,13 +296,14 @@ class EvaluationLeases(JobLeases[EvaluationLease, EvaluationJobRow]):
             manifest_key=row.manifest_key,
             manifest_sha256=row.manifest_sha256,
             attempt=row.attempt,
+            seconds_before=row.worked_seconds,
             model=ModelName.parse(row.model or ""),
             wanted=WantedImages.model_validate(row.wanted),
         )
 
 
 async def locked_row(session: AsyncSession, rows: type[RowT], lease: JobLease) -> RowT:
-    """The leased job's row, locked until the transaction ends.
+    """The leased job's row, locked until the transaction ends, with the time that was spent on it so far.
 
     Raises:
         LeaseLostError: if the token is not the job's any more.
@@ -287,6 +312,7 @@ async def locked_row(session: AsyncSession, rows: type[RowT], lease: JobLease) -
     row = await session.scalar(select(rows).where(*mine).with_for_update())
     if row is None:
         raise LeaseLostError(str(lease.name))
+    row.worked_seconds = lease.worked_seconds
     return row
 
 
@@ -307,7 +333,8 @@ async def _give_back(session: AsyncSession, row: JobRow) -> bool:
 
 async def _requeue(session: AsyncSession, row: JobRow) -> None:
     row.state = JobState.QUEUED
-    row.progress = None
+    if row.progress is not None:
+        row.progress = JobProgress.model_validate(row.progress).interrupted.model_dump()
     row.lease_token = row.lease_expire_time = None
     await record_change(session, row)
     wake_workers(session, row)

@@ -1,12 +1,12 @@
 """The page of a model card, in the order of Mitchell et al., "Model Cards for Model Reporting" (2019)."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
 from sightsmith.api.training.v1.evaluation_pb2 import Evaluation
 from sightsmith.api.training.v1.model_pb2 import Artifact, Model, Recommendation
+from sightsmith.counting import counted
 from sightsmith_training.engine.contract import INPUT_NAME, OUTPUT_NAME
 
 _TASKS = {
@@ -21,7 +21,6 @@ _BASES = {
     ),
 }
 _BOUNDS = {
-    Model.TASK_CLASSIFICATION: "An image of anything else is given one of them all the same",
     Model.TASK_MULTI_LABEL_CLASSIFICATION: "Anything else on an image goes unmentioned",
     Model.TASK_DETECTION: "Objects of other kinds are not found, or are taken for one of these",
 }
@@ -32,8 +31,6 @@ _OUTPUTS = {
         "`OUTPUT__2` `int32` [n, k]: labels, by their position in the list above",
     )
 }
-# The quantile of the normal distribution for an interval of 95 %.
-_Z = 1.959963984540054
 # Below this many judged images, a label's figures say little.
 _FEW_IMAGES = 10
 _SPECIAL = re.compile(r"([\\`*_\[\]|<>#])")
@@ -55,7 +52,7 @@ def model_card_page(
     """
     sections = (
         ("# " + model.name, _summary(model)),
-        ("## What it learned from", _data(snapshot)),
+        ("## What it learned from", _data(model, snapshot)),
         ("## How it was made", _making(model, licences)),
         ("## How good it is", _figures(model, evaluation)),
         ("## What to beware of", _limits(model, evaluation)),
@@ -82,7 +79,10 @@ def _summary(model: Model) -> Iterator[str]:
     yield _table(("", ""), rows)
 
 
-def _data(snapshot: Snapshot | None) -> Iterator[str]:
+def _data(model: Model, snapshot: Snapshot | None) -> Iterator[str]:
+    if model.left_out_labels:
+        left_out = ", ".join(map(_plain, model.left_out_labels))
+        yield f"Labels that were left out, because they have too few images to learn from: {left_out}."
     if snapshot is None:
         yield "The snapshot is gone with its project."
         return
@@ -136,22 +136,25 @@ def _figures(model: Model, evaluation: Evaluation) -> Iterator[str]:
         for name, precision, recall, f1, images in [*labels, ("all labels (macro)", *all_labels)]
     )
     yield _table(("label", "precision", "recall", "F1", "images"), rows)
-    if model.thresholds:
-        yield "A label holds from these scores on:"
-        yield _table(("label", "score"), ((_plain(item.label), f"{item.threshold:.3f}") for item in model.thresholds))
+    yield from _thresholds(model)
+
+
+def _thresholds(model: Model) -> Iterator[str]:
+    asked = [item for item in model.thresholds if item.threshold > 0]
+    if asked:
+        others = "" if len(asked) == len(model.thresholds) else "; every other label from any score on"
+        yield f"A label holds from these scores on{others}:"
+        yield _table(("label", "score"), ((_plain(item.label), f"{item.threshold:.3f}") for item in asked))
+    elif model.task == Model.TASK_CLASSIFICATION:
+        yield "The surest label is the answer, however sure the model is."
 
 
 def _limits(model: Model, evaluation: Evaluation) -> Iterator[str]:
     points = []
-    if model.task in _BOUNDS:
-        points.append(f"It knows {len(model.labels)} labels. {_BOUNDS[model.task]}.")
+    if model.task in _TASKS:
+        points.append(f"It knows {counted(len(model.labels), 'label')}. {_bounds(model)}.")
     if model.task == Model.TASK_CLASSIFICATION and evaluation.image_count:
-        share = evaluation.summary.accuracy
-        low, high = _wilson_interval(share, evaluation.image_count)
-        points.append(
-            f"It was right on {share:.1%} of {evaluation.image_count} images. On more images of the same kind, "
-            f"expect {low:.1%} to {high:.1%} (95% interval of Wilson, 1927)."
-        )
+        points.append(_accuracy(evaluation))
     few = [label for label in evaluation.label_metrics if label.image_count < _FEW_IMAGES]
     if few:
         names = ", ".join(f"{_plain(label.label)} ({label.image_count})" for label in few)
@@ -160,6 +163,27 @@ def _limits(model: Model, evaluation: Evaluation) -> Iterator[str]:
     points.append(f"Images are squashed to {side} × {side} pixels: what cannot be seen at that size is not seen.")
     points.append("It is as good as said here on images like those it was judged on, and on no others.")
     yield "\n".join(f"- {point}" for point in points)
+
+
+def _bounds(model: Model) -> str:
+    """What it does with images of anything else."""
+    if model.task != Model.TASK_CLASSIFICATION:
+        return _BOUNDS[model.task]
+    # The surest of n labels has a score of 1 / n at least.
+    if all(item.threshold * len(model.labels) <= 1 for item in model.thresholds):
+        return "An image of anything else is given one of them all the same"
+    return "An image whose surest label stays below its score is given none; one of anything else may still reach it"
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    share, images = evaluation.summary.accuracy, counted(evaluation.image_count, "image")
+    told = f"It was right on {share:.1%} of {images}"
+    if not evaluation.HasField("accuracy_interval"):
+        return f"{told}."
+    expected = evaluation.accuracy_interval
+    return (
+        f"{told}. On more images of the same kind, expect {expected.lower:.1%} to {expected.upper:.1%} (95 % interval)."
+    )
 
 
 def _running(model: Model) -> Iterator[str]:
@@ -173,8 +197,8 @@ def _running(model: Model) -> Iterator[str]:
     yield "\n".join(ends)
     parity = model.parity
     yield (
-        f"Compared with the trained network on {parity.image_count} images, no score of the ONNX file is off by more "
-        f"than {parity.onnx_difference:.1e} and none of the TorchScript file by more than "
+        f"Compared with the trained network on {counted(parity.image_count, 'image')}, no score of the ONNX file is "
+        f"off by more than {parity.onnx_difference:.1e} and none of the TorchScript file by more than "
         f"{parity.torchscript_difference:.1e}."
     )
     yield from _variants(model)
@@ -217,14 +241,6 @@ def _variants(model: Model) -> Iterator[str]:
 
 def _format_name(value: Artifact.Format.ValueType) -> str:
     return Artifact.Format.Name(value).removeprefix("FORMAT_").lower()
-
-
-def _wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of `count` (Wilson, 1927, "Probable Inference")."""
-    middle = share + _Z * _Z / (2 * count)
-    spread = _Z * math.sqrt(share * (1 - share) / count + _Z * _Z / (4 * count * count))
-    scale = 1 + _Z * _Z / count
-    return (middle - spread) / scale, (middle + spread) / scale
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

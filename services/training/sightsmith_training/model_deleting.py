@@ -5,17 +5,19 @@ from collections.abc import AsyncIterator
 import grpc
 from sqlalchemy import delete
 
+from sightsmith.api.events.v1.event_pb2 import ModelDeleted
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.api.inference.v1.deployment_service_pb2 import ListDeploymentsRequest
 from sightsmith.api.inference.v1.deployment_service_pb2_grpc import DeploymentServiceStub
 from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, UnavailableError
+from sightsmith.events.outbox import tell
 from sightsmith.logs import get_logger
 from sightsmith.names import ModelName, ProjectName
 from sightsmith.rpc.channel import error_of
 from sightsmith_training.discarded_files import DiscardedFiles, discard
 from sightsmith_training.models import Models, locked_model_row
-from sightsmith_training.tables import ModelRow
+from sightsmith_training.tables import ModelRow, Outbox
 
 _TIMEOUT_SECONDS = 10.0
 _PAGE_SIZE = 1000
@@ -62,6 +64,7 @@ class ModelDeleting:
             await discard(session, [file["key"] for file in (*row.artifacts, *row.report_files)])
             # By itself, not through the session: the database takes the evaluated images along.
             await session.execute(delete(ModelRow).where(ModelRow.id == row.id))
+            tell(session, Outbox, ModelDeleted(model=str(name)))
         _log.info("model deleted", model=str(name))
         await self._files.sweep()
 

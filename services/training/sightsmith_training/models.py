@@ -70,6 +70,7 @@ class Model:
     variants: Sequence[ModelVariant] = ()
     recommendations: Sequence[Recommendation] = ()
     report_problems: Sequence[str] = ()
+    left_out_labels: Sequence[str] = ()
 
     @property
     def etag(self) -> str:
@@ -146,6 +147,7 @@ async def add_model(session: AsyncSession, model: Model, predictions: Sequence[I
         artifacts=[artifact.model_dump() for artifact in model.artifacts],
         report_files=[file.model_dump() for file in model.report_files],
         report_problems=list(model.report_problems),
+        left_out_labels=list(model.left_out_labels),
         parity=model.parity.model_dump(),
         variants=[variant.model_dump() for variant in model.variants],
         recommendations=[recommendation.model_dump() for recommendation in model.recommendations],
@@ -233,6 +235,7 @@ def model_of(row: ModelRow) -> Model:
         variants=[ModelVariant.model_validate(variant) for variant in row.variants],
         recommendations=[Recommendation.model_validate(recommendation) for recommendation in row.recommendations],
         report_problems=row.report_problems,
+        left_out_labels=row.left_out_labels,
     )
 
 

@@ -49,8 +49,21 @@ class OutputPlaces:
             )
         if not all(part and part.isprintable() for part in path.strip("/").split("/")):
             raise ValueError(f"must name a folder, with no two slashes beside each other: {prefix[:200]!r}")
-        own = f"{self._store_url}/{_FOLDER}/{project}/"
-        return AllowedPlaces([*self._roots, own], _SETTING).find(self._url(own, prefix))
+        own = self._own(project)
+        try:
+            return AllowedPlaces([*self._roots, own], _SETTING).find(self._url(own, prefix))
+        except ValueError as error:
+            raise ValueError(self.as_users_say(project, str(error))) from None
+
+    def as_users_say(self, project: str, text: str) -> str:
+        """A text that names the project's own folder, without what it does not tell users: where that folder is."""
+        own = Place.parse(self._own(project))
+        for told in (self._own(project), str(own), f"/{own.key}", own.key):
+            text = text.replace(told, "")
+        return text
+
+    def _own(self, project: str) -> str:
+        return f"{self._store_url}/{_FOLDER}/{project}/"
 
     def _url(self, own: str, prefix: str) -> str:
         folder = f"{prefix.rstrip('/')}/"

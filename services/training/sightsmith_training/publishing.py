@@ -58,6 +58,7 @@ class Publisher:
         report = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
             row = await locked_row(session, TrainingJobRow, lease)
+            row.notes = [advice.text for advice in result.evaluation.advice if advice.code == "BUDGET_EXCEEDED"]
             now = utc_now()
             model = Model(
                 name=name,
@@ -80,6 +81,7 @@ class Publisher:
                 create_time=now,
                 report_files=report.files,
                 report_problems=report.problems,
+                left_out_labels=result.left_out_labels,
             )
             await add_model(session, model, result.predictions)
             row.model = str(name)

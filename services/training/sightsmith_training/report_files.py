@@ -15,6 +15,8 @@ class StoredReportFile(BaseModel):
         sha256: hexadecimal digest of its bytes.
         size_bytes: its size.
         output_url: where it was also written for the user; empty if it was not.
+        output_prefix: where the user wants it; empty for nowhere.
+        is_due: whether it is yet to be written there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -24,6 +26,8 @@ class StoredReportFile(BaseModel):
     sha256: str
     size_bytes: int
     output_url: str = ""
+    output_prefix: str = ""
+    is_due: bool = False
 
     @property
     def media_type(self) -> str:

@@ -10,6 +10,9 @@ from sightsmith.places import Place
 from sightsmith_training.output_places import OutputPlaces, store_at, url_of
 from sightsmith_training.report_files import StoredReport
 
+NOT_WRITTEN = "not all result files could be written to"
+"""So begins what a report then lacks."""
+
 _LONGEST_REASON = 300
 _log = get_logger(__name__)
 
@@ -47,17 +50,29 @@ class ReportOutputs:
                 async with asyncio.timeout(self._timeout_seconds):
                     # Asked again: a folder may have become a link since, and the setting another one.
                     place = await asyncio.to_thread(self._places.find, project, prefix)
-                    await _write(place, [path for path in paths if path.suffix == ".json"], written)
+                    await _write(place, [path for path in paths if _is_copied(path.name)], written)
             except Exception as error:
                 _log.warning("result files are not where they are wanted", output_prefix=prefix, exc_info=True)
-                problems.append(f"not all result files could be written to {prefix}: {self._reason(error)}")
+                reason = self._places.as_users_say(project, self._reason(error))
+                problems.append(f"{NOT_WRITTEN} {prefix}: {reason[:_LONGEST_REASON]}")
         files = [file.model_copy(update={"output_url": written.get(file.path, "")}) for file in report.files]
         return StoredReport(files, (*report.problems, *problems))
+
+    @staticmethod
+    def due(report: StoredReport, prefix: str) -> StoredReport:
+        """The same report, whose result files are to be written later, when everybody can see what they tell of."""
+        wanted = {"output_prefix": prefix, "is_due": True}
+        files = [file.model_copy(update=wanted) if prefix and _is_copied(file.path) else file for file in report.files]
+        return StoredReport(files, report.problems)
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return f"it took more than {self._timeout_seconds:g} s"
-        return str(error.__cause__ or error)[:_LONGEST_REASON]
+        return str(error.__cause__ or error)
+
+
+def _is_copied(name: str) -> bool:
+    return name.endswith(".json")
 
 
 async def _write(place: Place, paths: Sequence[Path], written: dict[str, str]) -> None:

@@ -91,7 +91,8 @@ class ReportPublishing:
             with problems.noted("the page"):
                 paths.append(await self._write_page(folder, training, spec))
         report = await self._store(model_prefix(model), paths, problems)
-        return await self._outputs.write(report, paths, model.project, spec.options.output_prefix)
+        # Only of a version that everybody can see, which this one may never become.
+        return self._outputs.due(report, spec.options.output_prefix)
 
     async def publish_failure(self, name: TrainingJobName, spec: TrainingSpec, failure: Failure) -> StoredReport:
         """Writes and stores what is wrong with the data of a training that failed because of it.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from sightsmith.images import ImageLimits
 from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
@@ -34,9 +35,12 @@ class TrainingSettings(Settings):
     report_images: int = Field(default=300, ge=0)
 
     # Places where users may have result files written, beside their project's own folder in the object store:
-    # `["s3://bucket/folder/"]`; and how long writing them may take.
+    # `["s3://bucket/folder/"]`; how long writing them may take, how often it is tried again where it fails, and for how
+    # long after a version came to be.
     output_roots: tuple[str, ...] = ()
     output_timeout_seconds: float = Field(default=60.0, gt=0)
+    output_retry_seconds: float = Field(default=30.0, gt=0)
+    output_patience_seconds: float = Field(default=3600.0, ge=0)
 
     # How often files are deleted that ended trainings leave behind, and files of deleted models that could not be
     # deleted at once.
@@ -83,6 +87,11 @@ class TrainingSettings(Settings):
         if unknown := set(names) - set(known):
             raise ValueError(f"there are {', '.join(known)}, and no {', '.join(sorted(unknown))}")
         return names
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """What an image may be at most."""
+        return ImageLimits(self.max_image_bytes, self.max_image_pixels, self.min_image_side)
 
     @cached_property
     def output_places(self) -> OutputPlaces:

@@ -55,18 +55,25 @@ class Snapshots:
         self._labeling = snapshot_service_pb2_grpc.SnapshotServiceStub(channel)
         self._min_images_per_label = min_images_per_label
 
-    async def find(self, name: SnapshotName) -> TrainableSnapshot:
+    async def find(self, name: SnapshotName, *, leave_out_rare_labels: bool = False) -> TrainableSnapshot:
         """Finds a snapshot and checks that there is enough in it to learn from.
+
+        Args:
+            name: of the snapshot.
+            leave_out_rare_labels: whether the others are enough.
 
         Raises:
             NotFoundError: if labeling knows no such snapshot; other errors of labeling come through as they are.
             FailedPreconditionError: with a violation for each label that has too few images.
         """
         snapshot = await self._get(name)
-        violations = self._shortages(snapshot)
+        violations = self._shortages(snapshot, leave_out_rare_labels)
         if violations:
+            problems = [violation.description for violation in violations]
+            if violations[0].field != "labels":
+                problems.append("with leave_out_rare_labels the training would do without these labels")
             raise FailedPreconditionError(
-                f"{snapshot.name} has too little to learn from: " + "; ".join(v.description for v in violations),
+                f"{snapshot.name} has too little to learn from: " + "; ".join(problems),
                 reason="NOT_ENOUGH_DATA",
                 violations=violations,
             )
@@ -101,19 +108,22 @@ class Snapshots:
         except grpc.RpcError as error:
             raise error_of(error) from error
 
-    def _shortages(self, snapshot: snapshot_pb2.Snapshot) -> list[FieldViolation]:
+    def _shortages(self, snapshot: snapshot_pb2.Snapshot, leave_out_rare_labels: bool) -> list[FieldViolation]:
         counts = {count.label: count.train_image_count for count in snapshot.label_counts}
         has_boxes = any(count.train_box_count for count in snapshot.label_counts)
         composes = not has_boxes and any(count.test_box_count for count in snapshot.label_counts)
         needed = 1 if has_boxes or composes or snapshot.unlabelled_image_count else 2
+        # Scenes show one picture of an object in many ways.
+        least = 1 if composes else self._min_images_per_label
+        if leave_out_rare_labels:
+            counts = {label: count for label, count in counts.items() if count >= least}
         if len(counts) < needed:
             found = ", ".join(f"'{label}'" for label in counts) or "none"
             rule = (
                 "at least 2 labels are needed to tell images apart" if needed == 2 else "at least one label is needed"
             )
-            return [FieldViolation("labels", f"{rule}; found {found}")]
-        # Scenes show one picture of an object in many ways.
-        least = 1 if composes else self._min_images_per_label
+            enough = f" that have {least} training images or more" if leave_out_rare_labels else ""
+            return [FieldViolation("labels", f"{rule}{enough}; found {found}")]
         return [
             FieldViolation(f"labels['{label}']", f"label '{label}' has {count} of at least {least} training images")
             for label, count in counts.items()

@@ -58,6 +58,8 @@ class JobRow(Base):
     # While something that it needs is away: when it may be claimed again, and how long it has waited for that in all.
     retry_time: Mapped[datetime | None]
     paused_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    # For which workers have been at it, in all attempts.
+    worked_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
     start_time: Mapped[datetime | None]
     end_time: Mapped[datetime | None]
@@ -76,11 +78,14 @@ class TrainingJobRow(JobRow):
     # What the model is to do and why, once a worker has looked at the data.
     task: Mapped[str | None]
     task_reason: Mapped[str | None]
+    left_out_labels: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     # Reserved when a model is first published, so that a second try publishes under the same name.
     model_number: Mapped[int | None]
     # `StoredReportFile`, where the training failed because of its data; and what is missing of them.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+    # What of the wishes was not kept, in plain words.
+    notes: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
 
 
 class EvaluationJobRow(JobRow):
@@ -116,7 +121,10 @@ class ModelNumberRow(Base):
 
 
 class ModelRow(Base):
-    """A model version. Nothing but its description, tags and thresholds ever changes."""
+    """A model version.
+
+    Nothing but its description, tags and thresholds ever changes, and what is told of where its report was written.
+    """
 
     __tablename__ = "models"
     __table_args__ = (
@@ -153,6 +161,7 @@ class ModelRow(Base):
     # `StoredReportFile`; none for models of old.
     report_files: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]", default=list)
     # What is missing of them, and why.
+    left_out_labels: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     report_problems: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
     parity: Mapped[dict[str, Any]]
     # `ModelVariant` and `Recommendation` of the engine's contract; none for models of old.

@@ -40,7 +40,7 @@ class TrainingServicer(services.TrainingServiceServicer):
         request_id = request_id_from_proto(request.request_id)
         options = options_from_proto(request.training_job, self._max_budget_seconds)
         self._require_allowed(project, options.output_prefix)
-        snapshot = await self._snapshots.find(name)
+        snapshot = await self._snapshots.find(name, leave_out_rare_labels=options.leave_out_rare_labels)
         return job_message(await self._jobs.create(project, snapshot, seed, request_id, options))
 
     async def GetTrainingJob(self, request: api.GetTrainingJobRequest, context: Context) -> jobs_api.TrainingJob:

@@ -16,6 +16,7 @@ from sightsmith.cli.datasets import ProjectArgument
 from sightsmith.cli.image_names import DatasetOption, ImageArgument, ImagesArgument, image_name, image_names
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
+from sightsmith.counting import counted
 from sightsmith.names import DatasetName, ProjectName
 
 EtagOption = Annotated[str, typer.Option(help="Edit only if this is still the image's etag.")]
@@ -87,7 +88,7 @@ def move_command(
     with output.failing_clearly(), Client.connect() as client:
         parent, names = image_names(project, source, images)
         moved = client.images.move(str(parent), names, str(DatasetName(project, destination)))
-    output.result({"images": list_of(moved)}, f"moved: {len(moved)} images")
+    output.result({"images": list_of(moved)}, f"moved: {counted(len(moved), 'image')}")
 
 
 def describe_command(

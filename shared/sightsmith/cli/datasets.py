@@ -11,8 +11,9 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1 import dataset_pb2, image_pb2, labeling_service_pb2
 from sightsmith.cli.image_names import IMAGE_HELP, image_names
-from sightsmith.cli.output import JsonOption, Output, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, list_of
 from sightsmith.client import Client
+from sightsmith.counting import counted
 from sightsmith.names import DatasetName, ProjectName
 
 ProjectArgument = Annotated[str, typer.Argument(help="Id of the project.")]
@@ -79,7 +80,7 @@ def images_command(
     author: Annotated[list[str] | None, typer.Option(help="Only images that this author labelled.")] = None,
     after: Annotated[datetime | None, typer.Option(help="Only images that came later.")] = None,
     order: Annotated[Order, typer.Option(help="Which come first.")] = Order.OLDEST,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many to show.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List the images of a dataset."""
@@ -109,7 +110,7 @@ def delete_command(
             parent, names = image_names(project, dataset or "train", image)
             for begin in range(0, len(names), _MOST_IMAGES_AT_ONCE):
                 client.images.delete(str(parent), names[begin : begin + _MOST_IMAGES_AT_ONCE])
-            output.result({"deleted": names}, f"deleted: {len(names)} images")
+            output.result({"deleted": names}, f"deleted: {counted(len(names), 'image')}")
             return
         name = str(DatasetName(project, dataset)) if dataset else str(ProjectName(project))
         (client.images.delete_dataset if dataset else client.images.delete_project)(name, force)

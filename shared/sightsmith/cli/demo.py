@@ -14,7 +14,7 @@ from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.cli.importing import ImportReport, import_folder, summary_of
 from sightsmith.cli.output import JsonOption, Output
 from sightsmith.cli.serving import DEFAULT_DEPLOYMENT, deploy
-from sightsmith.cli.training import follow_training
+from sightsmith.cli.training_progress import follow_training
 from sightsmith.cli.up import start_stack
 from sightsmith.client import Client, Connection
 from sightsmith.client.labelled_folder import read_labelled_folder

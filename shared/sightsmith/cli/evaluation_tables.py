@@ -16,6 +16,7 @@ from sightsmith.api.training.v1.evaluation_pb2 import (
 )
 from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.api.training.v1.model_comparison_pb2 import ComparedImage, FigureDifference, ModelComparison
+from sightsmith.counting import counted
 
 _BASES = {
     Evaluation.BASIS_TEST: "test images",
@@ -24,6 +25,8 @@ _BASES = {
 }
 _OUTCOMES = {Finding.OUTCOME_FALSE_POSITIVE: "wrongly", Finding.OUTCOME_FALSE_NEGATIVE: "missed"}
 _SHOWN_IMAGES = 10
+_SHOWN_CONFUSIONS = 10
+_NOTHING = "nothing"
 
 
 def evaluation_tables(title: str, evaluation: Evaluation) -> Iterator[RenderableType]:
@@ -32,6 +35,7 @@ def evaluation_tables(title: str, evaluation: Evaluation) -> Iterator[Renderable
     yield f"{title}, judged by {evaluation.image_count} {basis}"
     yield _headline(evaluation)
     yield _labels(evaluation)
+    yield from _confusions(evaluation)
     yield from _selection(evaluation)
     yield from (_advice(piece) for piece in evaluation.advice)
 
@@ -76,7 +80,7 @@ def comparison_tables(comparison: ModelComparison) -> Iterator[RenderableType]:
         (candidate, comparison.candidate_right_count, comparison.candidate_right),
     ):
         if images:
-            yield _images(f"{count} images that only {name} gets right", images, baseline, candidate)
+            yield _images(f"{counted(count, 'image')} that only {name} gets right", images, baseline, candidate)
 
 
 def _headline(evaluation: Evaluation) -> Table:
@@ -91,10 +95,15 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float | None, Interv
     if evaluation.HasField("detection"):
         yield "mAP50", _known(detection, "map_50"), _interval(detection, "map_interval")
         yield "mAP50-95", _known(detection, "map_50_95"), None
+        for size in ("small", "medium", "large"):
+            if detection.HasField(f"map_{size}"):  # type: ignore[arg-type]
+                yield f"mAP50-95 of {size} boxes", getattr(detection, f"map_{size}"), None
         yield "AR", _known(detection, "average_recall"), None
     yield "macro F1", summary.macro_f1, _interval(evaluation, "macro_f1_interval")
     yield "macro precision", summary.macro_precision, None
     yield "macro recall", summary.macro_recall, None
+    if summary.HasField("micro_f1"):
+        yield "micro F1", summary.micro_f1, None
     accuracy = "images without a mistake" if evaluation.HasField("detection") else "accuracy"
     yield accuracy, summary.accuracy, _interval(evaluation, "accuracy_interval")
     if not evaluation.HasField("detection"):
@@ -123,10 +132,30 @@ def _labels(evaluation: Evaluation) -> Table:
     return table
 
 
+def _confusions(evaluation: Evaluation) -> Iterator[Table]:
+    """What is most often taken for what, as far as the confusion matrix has anything beside its diagonal."""
+    names = [*(metrics.label for metrics in evaluation.label_metrics), _NOTHING]
+    found = [
+        (count, row.label or _NOTHING, names[place])
+        for row in evaluation.confusion_matrix
+        for place, count in enumerate(row.predicted_counts)
+        if count and names[place] != (row.label or _NOTHING)
+    ]
+    if not found:
+        return
+    table = Table("there is", "the model says", title="what is taken for what")
+    table.add_column("times", justify="right")
+    for count, there, said in sorted(found, key=lambda one: -one[0])[:_SHOWN_CONFUSIONS]:
+        table.add_row(escape(there), escape(said), str(count))
+    if len(found) > _SHOWN_CONFUSIONS:
+        table.caption = f"the {_SHOWN_CONFUSIONS} most frequent; --json has the whole confusion matrix"
+    yield table
+
+
 def _selection(evaluation: Evaluation) -> Iterator[str]:
     """Which images an evaluation by others than the training's is about, as far as it is worth telling."""
     if unknown := evaluation.unknown_labels:
-        counts = ", ".join(f"{label.label} (on {_images_of(label.image_count)})" for label in unknown)
+        counts = ", ".join(f"{label.label} (on {counted(label.image_count, 'image')})" for label in unknown)
         yield escape(f"labels that the model does not know, which count as nothing there: {counts}")
     left_out = evaluation.left_out
     for count, why in (
@@ -135,12 +164,8 @@ def _selection(evaluation: Evaluation) -> Iterator[str]:
         (left_out.unusable_image_count, "of no use"),
     ):
         if count:
-            yield f"left out: {_images_of(count)} {why}"
+            yield f"left out: {counted(count, 'image')} {why}"
     yield from (escape(f"  {image.image} {image.problem}") for image in left_out.unusable_images[:_SHOWN_IMAGES])
-
-
-def _images_of(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def _label_cells(metrics: LabelMetrics) -> Iterator[str]:
@@ -160,7 +185,7 @@ def _mistake(finding: Finding) -> str:
 
 
 def _differences(comparison: ModelComparison, baseline: str, candidate: str) -> Table:
-    table = Table("figure", title=f"{candidate} beside {baseline}, on {comparison.image_count} images")
+    table = Table("figure", title=f"{candidate} beside {baseline}, on {counted(comparison.image_count, 'image')}")
     for heading in (baseline, candidate, "difference", "95 % interval", "p"):
         table.add_column(heading, justify="right")
     for figure in comparison.figures:
@@ -187,10 +212,10 @@ def _provisos(comparison: ModelComparison, baseline: str, candidate: str) -> Ite
         (candidate, comparison.candidate_only_image_count),
     ):
         if count:
-            yield f"left out: {count} images that only {name} was judged by"
+            yield f"left out: {counted(count, 'image')} that only {name} was judged by"
     if comparison.relabelled_image_count:
-        count = comparison.relabelled_image_count
-        yield f"{count} images were labelled otherwise for {baseline}; what counts is how they were for {candidate}"
+        relabelled = counted(comparison.relabelled_image_count, "image")
+        yield f"labelled otherwise for {baseline}: {relabelled}; what counts are the labels for {candidate}"
     if comparison.differing_labels:
         yield escape(f"only one of the two knows: {', '.join(comparison.differing_labels)}")
 

@@ -12,11 +12,13 @@ from rich.table import Table
 from sightsmith.api.training.v1.finding_pb2 import Finding
 from sightsmith.api.training.v1.model_pb2 import Model
 from sightsmith.cli.evaluation_tables import comparison_tables, evaluation_tables, is_asked_for, mistakes_table
-from sightsmith.cli.judging import OnOption, newest_on, other_evaluation, snapshot_name
+from sightsmith.cli.judging import OnOption, newest_on
 from sightsmith.cli.models import ModelArgument
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
+from sightsmith.cli.own_names import own_evaluation, project_id
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
+from sightsmith.names import SnapshotName
 
 EvaluationOption = Annotated[
     str | None,
@@ -64,7 +66,7 @@ def mistakes_command(
     outcome: Annotated[
         Mistaken, typer.Option(help="Only what was wrongly predicted, or only what was missed.")
     ] = Mistaken.ANY,
-    limit: Annotated[int, typer.Option(min=1, help="How many images to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many images to show.")] = 20,
     evaluation_id: EvaluationOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,7 +98,8 @@ def compare_command(
     with output.failing_clearly(), Client.connect() as client:
         names = [model_name(client, project, model) for model in (baseline, candidate)]
         if snapshot is not None:
-            names = [newest_on(client, name, snapshot_name(on or project, snapshot)) for name in names]
+            judged_by = str(SnapshotName(project_id(on, "--on") if on else project, str(snapshot)))
+            names = [newest_on(client, name, judged_by) for name in names]
         comparison = client.evaluations.compare(*names)
     output.result(fields_of(comparison), *comparison_tables(comparison))
 
@@ -126,7 +129,7 @@ def thresholds_command(
 
 
 def _asked_for(model: str, evaluation_id: str | None) -> str:
-    return other_evaluation(model, evaluation_id) if evaluation_id else model
+    return own_evaluation(model, evaluation_id) if evaluation_id else model
 
 
 def _read(thresholds: Sequence[str]) -> dict[str, float]:

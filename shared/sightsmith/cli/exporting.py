@@ -10,6 +10,7 @@ from sightsmith.cli.import_jobs import FORMAT_NAMES, format_of, shown_progress
 from sightsmith.cli.output import JsonOption, Output, fields_of
 from sightsmith.client import Client
 from sightsmith.client.transfers import require_success
+from sightsmith.counting import counted
 from sightsmith.names import DatasetName, ProjectName
 
 
@@ -41,7 +42,8 @@ def export_command(
             task = progress.add_task("downloading", total=job.result.size_bytes, note="")
             client.transfers.download_export(job.name, target, lambda count: progress.advance(task, count))
     result = job.result
-    told = f"{result.image_count} images, {result.label_count} labels, {result.box_count} boxes"
+    boxes = "1 box" if result.box_count == 1 else f"{result.box_count} boxes"
+    told = f"{counted(result.image_count, 'image')}, {counted(result.label_count, 'label')}, {boxes}"
     output.result({**fields_of(job), "file": str(target)}, f"[bold]{told}[/] in {target}")
 
 

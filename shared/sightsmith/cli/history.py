@@ -11,7 +11,7 @@ from rich.table import Table
 from sightsmith.api.labeling.v1.change_service_pb2 import Change
 from sightsmith.cli.datasets import ProjectArgument
 from sightsmith.cli.image_names import IMAGE_HELP, image_name
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ProjectName
@@ -26,7 +26,7 @@ def history_command(
     resource: Annotated[str, typer.Option(help="Only what was done to this: its full name.")] = "",
     action: Annotated[str, typer.Option(help="Only this action, as labels.rename, or a kind of it, as labels.*.")] = "",
     actor: Annotated[str, typer.Option(help="Only what this person or program did.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="How many to show.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many to show.")] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """Show who did what to a project, newest first."""

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from sightsmith.api.labeling.v1 import annotation_format_pb2 as formats
 from sightsmith.api.labeling.v1 import job_pb2
+from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST, SPLIT_TRAIN
 from sightsmith.api.labeling.v1.import_job_pb2 import ImportJob
 from sightsmith.api.labeling.v1.job_pb2 import JobFinding, JobProgress
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
@@ -23,6 +24,7 @@ from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import ProjectName
 
 _SHOWN = 20
+_SPLITS = {"train": SPLIT_TRAIN, "test": SPLIT_TEST}
 _PREFIX = "ANNOTATION_FORMAT_"
 FORMAT_NAMES = tuple(
     name.removeprefix(_PREFIX).lower().replace("_", "-") for name in formats.AnnotationFormat.keys()[1:]
@@ -55,7 +57,7 @@ def import_by_job(
         job: how to import; its source is filled in here.
         output: where to print.
     """
-    name = client.ensure_project(project).name
+    name = _ensure_target(client, project, job.dataset)
     if source.startswith("projects/"):
         job.source_dataset = source
     elif "://" in source:
@@ -63,7 +65,12 @@ def import_by_job(
     else:
         with _one_file(Path(source), images, output) as path:
             job.uploaded_file = _upload(client, name, path, output)
-    ended = _follow(client, client.transfers.begin_import(name, job), output)
+    finish_import(client, client.transfers.begin_import(name, job), output)
+
+
+def finish_import(client: Client, job: ImportJob, output: Output) -> None:
+    """Shows an import's progress up to its end, and then what became of it; it goes on if the user stops looking."""
+    ended = _follow(client, job, output)
     findings = list(islice(client.transfers.import_findings(ended.name), _SHOWN + 1))
     output.result(fields_of(ended), *_summary(ended, findings))
     # Says why it failed, if it did.
@@ -99,6 +106,29 @@ def imports_command(
         output.result({**fields_of(found), "findings": list_of(findings)}, *_summary(found, findings), *_ending(found))
 
 
+def _ensure_target(client: Client, project: str, dataset: str) -> str:
+    """Makes sure that a project and the dataset to import to are there before anything is sent.
+
+    Args:
+        client: of the services.
+        project: id of the project; made if it is not there.
+        dataset: full name of the dataset, of which those named `train` and `test` are made; empty for none.
+
+    Returns:
+        The full name of the project.
+
+    Raises:
+        SightsmithError: if another dataset is not there.
+    """
+    split = _SPLITS.get(dataset.rpartition("/")[2])
+    if dataset and split is None:
+        client.images.dataset(dataset)
+    name = client.ensure_project(project).name
+    if split is not None and dataset not in (found.name for found in client.datasets(project)):
+        client.images.create_dataset(name, dataset.rpartition("/")[2], split)
+    return name
+
+
 @contextmanager
 def _one_file(source: Path, images: Path | None, output: Output) -> Iterator[Path]:
     """The file to send: the source itself, or an archive of it and its images, which is gone afterwards."""
@@ -121,7 +151,6 @@ def _upload(client: Client, project: str, path: Path, output: Output) -> str:
 
 
 def _follow(client: Client, job: ImportJob, output: Output) -> ImportJob:
-    """Shows a job's progress until it ends; it goes on if the user stops looking."""
     try:
         with output.progress() as progress:
             task = progress.add_task("importing", total=None, note="")
@@ -130,7 +159,9 @@ def _follow(client: Client, job: ImportJob, output: Output) -> ImportJob:
                 progress.update(task, **shown_progress(job.progress), note=_note(job))
     except KeyboardInterrupt:
         *_, project, _, job_id = job.name.split("/")
-        output.console.print(f"\nThe import goes on. To stop it: sightsmith imports {project} {job_id} --cancel")
+        watch, stop = f"jobs watch {project} importJobs/{job_id}", f"imports {project} {job_id} --cancel"
+        told = f"The import goes on. To watch it: sightsmith {watch}. To stop it: sightsmith {stop}"
+        output.console.print(f"\n{told}", soft_wrap=True)
         raise typer.Exit(130) from None
     return job
 

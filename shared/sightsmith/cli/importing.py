@@ -18,6 +18,7 @@ from sightsmith.cli.output import JsonOption, Output
 from sightsmith.client import Client, ImageToUpload
 from sightsmith.client.labelled_folder import ImageFile, LabelledFile, LabelledFolder, read_image_folder
 from sightsmith.client.packing import holds_annotations
+from sightsmith.counting import counted
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import DatasetName
 from sightsmith.rpc.status import from_status
@@ -169,7 +170,7 @@ def import_folder(client: Client, project: str, contents: LabelledFolder, output
 def summary_of(report: ImportReport) -> list[Table | str]:
     """What people would like to see of a report."""
     counts = f"[bold]{report.created}[/] imported, {report.unchanged} there already, {len(report.rejected)} rejected"
-    lines: list[Table | str] = [f"{counts}; {len(report.labels)} labels"]
+    lines: list[Table | str] = [f"{counts}; {counted(len(report.labels), 'label')}"]
     if report.rejected:
         table = Table(title="rejected", title_justify="left")
         for heading in ("file", "reason", "message"):

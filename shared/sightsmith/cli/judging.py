@@ -13,7 +13,7 @@ from sightsmith.api.training.v1.evaluation_pb2 import Evaluation
 from sightsmith.cli.evaluation_tables import evaluation_tables
 from sightsmith.cli.models import ModelArgument
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
-from sightsmith.cli.own_names import own_name
+from sightsmith.cli.own_names import own_evaluation, own_name, project_id
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name, short_id
 from sightsmith.client import Client
 from sightsmith.client.evaluation_jobs import succeeded
@@ -64,21 +64,24 @@ def evaluate_command(
     """Judge a model by other images than those of its training; those that it learned from are left out."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        name, other = model_name(client, project, model), short_id(on or project)
-        taken = snapshot_name(other, snapshot) if snapshot else _take(client, other, with_unlabelled)
-        datasets = [str(DatasetName(other, short_id(id_))) for id_ in dataset or []]
+        name, other = model_name(client, project, model), project_id(on, "--on") if on else project
+        taken = str(SnapshotName(other, str(snapshot))) if snapshot else _take(client, other, with_unlabelled)
+        datasets = [own_name(DatasetName, other, id_, "--dataset") for id_ in dataset or []]
         job = client.evaluation_jobs.begin(name, taken, _SPLITS[split], datasets)
         if detach:
             output.result(fields_of(job), f"queued: {job.name}")
             return
-        try:
-            job = _follow(client, job, output)
-        except KeyboardInterrupt:
-            told = EvaluationJobName.parse(job.name)
-            stop = f"sightsmith models cancel-evaluation {told.project} {told.evaluation_job}"
-            output.console.print(f"\nThe evaluation goes on. To stop it: {stop}")
-            raise typer.Exit(130) from None
-        evaluation = client.evaluations.get(job.evaluation)
+        finish_evaluation(client, job, output)
+
+
+def finish_evaluation(client: Client, job: EvaluationJob, output: Output) -> None:
+    """Shows an evaluation's progress up to its end, and then what came of it; it goes on if the user stops looking."""
+    try:
+        job = _follow(client, job, output)
+    except KeyboardInterrupt:
+        output.console.print(f"\n{_how_to_go_on(job)}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    evaluation = client.evaluations.get(job.evaluation)
     output.result(
         {"evaluation_job": fields_of(job), "evaluation": fields_of(evaluation)},
         *evaluation_tables(evaluation.name, evaluation),
@@ -115,19 +118,9 @@ def delete_command(
     """Delete an evaluation of a model by other images; the model and its own evaluation stay."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        name = other_evaluation(model_name(client, project, model), evaluation)
+        name = own_evaluation(model_name(client, project, model), evaluation)
         client.evaluation_jobs.delete_evaluation(name)
     output.result({"deleted": [name]}, f"deleted: {name}")
-
-
-def snapshot_name(project: str, number: int) -> str:
-    """The full name of a snapshot."""
-    return str(SnapshotName(short_id(project), str(number)))
-
-
-def other_evaluation(model: str, id_: str) -> str:
-    """The full name of an evaluation that came of a job."""
-    return f"{model}/evaluations/{short_id(id_)}"
 
 
 def newest_on(client: Client, model: str, snapshot: str) -> str:
@@ -143,7 +136,7 @@ def newest_on(client: Client, model: str, snapshot: str) -> str:
 
 
 def _take(client: Client, project: str, with_unlabelled: bool) -> str:
-    return client.snapshots.take(project, include_unlabelled=with_unlabelled).name
+    return client.snapshots.take(project, include_unlabelled=with_unlabelled, reuse_equal=True).name
 
 
 def _follow(client: Client, job: EvaluationJob, output: Output) -> EvaluationJob:
@@ -155,6 +148,13 @@ def _follow(client: Client, job: EvaluationJob, output: Output) -> EvaluationJob
             doing = _PHASES.get(job.progress.phase, "waiting for a worker")
             progress.update(task, description=doing, completed=done)
     return succeeded(job)
+
+
+def _how_to_go_on(job: EvaluationJob) -> str:
+    name = EvaluationJobName.parse(job.name)
+    watch = f"sightsmith jobs watch {name.project} evaluationJobs/{name.evaluation_job}"
+    stop = f"sightsmith models cancel-evaluation {name.project} {name.evaluation_job}"
+    return f"The evaluation goes on. To watch it: {watch}. To stop it: {stop}"
 
 
 def _table(evaluations: Sequence[Evaluation]) -> Table:

@@ -7,51 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sightsmith.cli.annotating import (
-    annotate_command,
-    annotations_command,
-    create_dataset_command,
-    describe_command,
-    download_command,
-    move_command,
-    unannotate_command,
-)
-from sightsmith.cli.datasets import (
-    datasets_command,
-    delete_command,
-    images_command,
-    projects_command,
-)
-from sightsmith.cli.demo import demo_command
-from sightsmith.cli.deployments import deployments_app
-from sightsmith.cli.evaluations import compare_command, evaluation_command, mistakes_command, thresholds_command
-from sightsmith.cli.exporting import export_command
-from sightsmith.cli.fetching import fetch_command, weights_command
-from sightsmith.cli.history import history_command
-from sightsmith.cli.import_jobs import imports_command
-from sightsmith.cli.importing import import_command
-from sightsmith.cli.judging import cancel_command as cancel_evaluation_command
-from sightsmith.cli.judging import delete_command as delete_evaluation_command
-from sightsmith.cli.judging import evaluate_command as judge_command
-from sightsmith.cli.judging import evaluations_command
-from sightsmith.cli.labels import labels_app
-from sightsmith.cli.models import models_app
-from sightsmith.cli.reports import report_command
-from sightsmith.cli.reviews import review_app
-from sightsmith.cli.serving import deploy_command, predict_command
-from sightsmith.cli.similarity import (
-    duplicates_command,
-    embeddings_command,
-    label_like_command,
-    label_next_command,
-    similar_command,
-)
-from sightsmith.cli.snapshots import snapshots_app
-from sightsmith.cli.suggestions import suggest_command, suggestions_app
-from sightsmith.cli.tasks import tasks_command
-from sightsmith.cli.training import cancel_command, evaluate_command, jobs_command, train_command
-from sightsmith.cli.up import up_command
-from sightsmith.cli.validation import split_command, validate_command
+from sightsmith.cli.lazy_commands import Lazy, add_commands
 
 app = typer.Typer(
     help="Custom vision models on your own machines: label, train, evaluate, deploy, predict.",
@@ -76,52 +32,93 @@ def common(
         os.environ["SIGHTSMITH_DATA_DIR"] = str(data_dir.absolute())
 
 
-app.command("up")(up_command)
-app.command("projects")(projects_command)
-app.command("datasets")(datasets_command)
-app.command("images")(images_command)
-app.command("describe")(describe_command)
-app.command("annotations")(annotations_command)
-app.command("annotate")(annotate_command)
-app.command("unannotate")(unannotate_command)
-app.command("move")(move_command)
-app.command("create-dataset")(create_dataset_command)
-app.command("download")(download_command)
-app.add_typer(labels_app, name="labels")
-app.command("history")(history_command)
-app.command("delete")(delete_command)
-app.command("import")(import_command)
-app.command("tasks")(tasks_command)
-app.command("imports")(imports_command)
-app.command("export")(export_command)
-app.add_typer(snapshots_app, name="snapshots")
-app.command("validate")(validate_command)
-app.command("split")(split_command)
-app.command("train")(train_command)
-app.command("jobs")(jobs_command)
-app.command("cancel")(cancel_command)
-models_app.command("fetch")(fetch_command)
-models_app.command("weights")(weights_command)
-models_app.command("report")(report_command)
-models_app.command("evaluation")(evaluation_command)
-models_app.command("evaluate")(judge_command)
-models_app.command("evaluations")(evaluations_command)
-models_app.command("cancel-evaluation")(cancel_evaluation_command)
-models_app.command("delete-evaluation")(delete_evaluation_command)
-models_app.command("mistakes")(mistakes_command)
-models_app.command("compare")(compare_command)
-models_app.command("thresholds")(thresholds_command)
-app.add_typer(models_app, name="models")
-app.command("evaluate")(evaluate_command)
-app.command("deploy")(deploy_command)
-app.add_typer(deployments_app, name="deployments")
-app.command("predict")(predict_command)
-app.command("embeddings")(embeddings_command)
-app.command("similar")(similar_command)
-app.command("duplicates")(duplicates_command)
-app.command("label-like")(label_like_command)
-app.command("label-next")(label_next_command)
-app.command("suggest")(suggest_command)
-app.add_typer(suggestions_app, name="suggestions")
-app.add_typer(review_app, name="review")
-app.command("demo")(demo_command)
+# What the lists of commands say of each is the first paragraph of its own help.
+COMMANDS = {
+    "up": Lazy(
+        "up:up_command",
+        "Start the whole stack in the foreground and say where everything listens; Ctrl-C stops it.",
+    ),
+    "projects": Lazy("datasets:projects_command", "List all projects."),
+    "datasets": Lazy("datasets:datasets_command", "List the datasets of a project with their counts."),
+    "images": Lazy("datasets:images_command", "List the images of a dataset."),
+    "describe": Lazy(
+        "annotating:describe_command",
+        "Create a project if it is not there, and set its display name and tags.",
+    ),
+    "annotations": Lazy("annotating:annotations_command", "List what is annotated on an image, with who did it."),
+    "annotate": Lazy("annotating:annotate_command", "Put a label on an image, or on a box in it."),
+    "unannotate": Lazy("annotating:unannotate_command", "Take annotations off an image."),
+    "move": Lazy("annotating:move_command", "Move images to the project's other dataset."),
+    "create-dataset": Lazy(
+        "annotating:create_dataset_command",
+        "Create a dataset without any image; imports make those that they need.",
+    ),
+    "download": Lazy("annotating:download_command", "Write images to files."),
+    "labels": Lazy("labels:labels_app", "List, create, rename, merge and delete the labels of a project."),
+    "history": Lazy("history:history_command", "Show who did what to a project, newest first."),
+    "delete": Lazy("datasets:delete_command", "Delete a project, one of its datasets, or images of a dataset."),
+    "import": Lazy("importing:import_command", "Import images and annotations."),
+    "tasks": Lazy(
+        "tasks:tasks_command",
+        "List the imports, exports, validations and suggestions of a project, or stop one.",
+    ),
+    "imports": Lazy("import_jobs:imports_command", "List the imports of a project, or show, save or stop one."),
+    "export": Lazy(
+        "exporting:export_command",
+        "Write a project's images and annotations to an archive in the format of another tool.",
+    ),
+    "snapshots": Lazy("snapshots:snapshots_app", "What was labelled at one moment: list, take, compare, bring back."),
+    "validate": Lazy(
+        "validation:validate_command",
+        "Tell what is wrong with the data or left out, and what may spoil the model. Nothing is changed.",
+    ),
+    "split": Lazy(
+        "validation:split_command",
+        "Move labelled images to the dataset for testing, label by label; images that look the same stay together.",
+    ),
+    "train": Lazy("training:train_command", "Take a snapshot of a project and train a model from it."),
+    "jobs": Lazy("jobs:jobs_app", "List the trainings of a project with how far they are, and watch one again."),
+    "cancel": Lazy("training:cancel_command", "Stop a training."),
+    "models": Lazy(
+        "models:models_app",
+        "List, describe, tag, copy, download, export and delete the models of a project.",
+    ),
+    "evaluate": Lazy(
+        "evaluating:evaluate_command",
+        "Show how good a model is, label by label, and its most confident mistakes.",
+    ),
+    "deploy": Lazy(
+        "serving:deploy_command",
+        "Put a model into service, or another one behind the same name without a gap.",
+    ),
+    "deployments": Lazy(
+        "deployments:deployments_app",
+        "Share the traffic of deployments among model versions, roll back, stop and start.",
+    ),
+    "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images."),
+    "embeddings": Lazy("similarity:embeddings_command", "Tell how many images can be found by what they look like."),
+    "similar": Lazy("similarity:similar_command", "Find the images that look most like a picture."),
+    "duplicates": Lazy(
+        "similarity:duplicates_command",
+        "List pairs of images that are nearly the same, also those of which one is for training and one for testing.",
+    ),
+    "label-like": Lazy(
+        "similarity:label_like_command",
+        "Put the labels of an image on others: those named, or all unlabelled ones that look enough like it.",
+    ),
+    "label-next": Lazy(
+        "similarity:label_next_command",
+        "List the unlabelled images from which most is learned, in the order in which to label them.",
+    ),
+    "suggest": Lazy("suggestions:suggest_command", "Have a deployed model propose labels for images that have none."),
+    "suggestions": Lazy(
+        "suggestions:suggestions_app",
+        "Look at what models propose, and accept, reject or correct it.",
+    ),
+    "review": Lazy("reviews:review_app", "Look at predictions, and say what is really in the images."),
+    "demo": Lazy(
+        "demo:demo_command",
+        "Run the main job on real photos: import, train, evaluate, deploy, predict. Takes a few minutes.",
+    ),
+}
+add_commands(app, COMMANDS)

@@ -3,32 +3,23 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperGroup
 
 from sightsmith.api.training.v1.model_pb2 import Artifact, Model
+from sightsmith.cli.lazy_commands import Lazy, add_commands
+from sightsmith.cli.listing_group import ListingGroup
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name, models_table, short_id
 from sightsmith.cli.variant_tables import format_name, variant_tables
 from sightsmith.client import Client
-from sightsmith.client.model_folder import export_model, onnx_file_of, recommended_for_cpu
-
-
-class _ListingGroup(TyperGroup):
-    """Lists the models of a project where no other command is named: `models shop` is short for `models list shop`."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands:
-            args = ["list", *args]
-        return super().resolve_command(ctx, args)
-
+from sightsmith.client.model_folder import export_model, no_file_of, onnx_file_of, recommended_for_cpu
 
 models_app = typer.Typer(
-    cls=_ListingGroup,
+    cls=ListingGroup,
     help="List, describe, tag, copy, download, export and delete the models of a project.",
     no_args_is_help=True,
 )
@@ -169,6 +160,8 @@ def download_command(
         found = client.model(model_name(client, project, model))
         wanted = Artifact.Format.Value(f"FORMAT_{format_.name}")
         artifacts = [artifact for artifact in found.artifacts if artifact.format == wanted]
+        if not artifacts:
+            raise no_file_of(found, wanted)
         with output.progress() as progress:
             task = progress.add_task("downloading", total=sum(a.size_bytes for a in artifacts), note="")
             for artifact in artifacts:
@@ -254,3 +247,45 @@ def _files(model: Model) -> Table:
     for artifact in model.artifacts:
         table.add_row(format_name(artifact.format), artifact.path, str(artifact.size_bytes), artifact.sha256)
     return table
+
+
+MORE_COMMANDS = {
+    "fetch": Lazy("fetching:fetch_command", "Get pretrained weights that trainings start from, and verify them."),
+    "weights": Lazy(
+        "fetching:weights_command",
+        "List the pretrained weights that trainings can start from, and which of them are on this machine.",
+    ),
+    "report": Lazy(
+        "reports:report_command",
+        "Download what tells of a training: a page to open in a browser, and the result files of Custom Labels.",
+    ),
+    "evaluation": Lazy(
+        "evaluations:evaluation_command", "Show how good a model is, how sure that is, and what would help."
+    ),
+    "evaluate": Lazy(
+        "judging:evaluate_command",
+        "Judge a model by other images than those of its training; those that it learned from are left out.",
+    ),
+    "evaluations": Lazy(
+        "judging:evaluations_command",
+        "List the evaluations of a model by other images than those of its training, newest first.",
+    ),
+    "cancel-evaluation": Lazy("judging:cancel_command", "Stop an evaluation."),
+    "delete-evaluation": Lazy(
+        "judging:delete_command",
+        "Delete an evaluation of a model by other images; the model and its own evaluation stay.",
+    ),
+    "mistakes": Lazy(
+        "evaluations:mistakes_command",
+        "Show the images on which a model is wrong, the most confident mistakes first.",
+    ),
+    "compare": Lazy(
+        "evaluations:compare_command",
+        "Tell which of two models is better on the images that both were judged by, and whether that may be chance.",
+    ),
+    "thresholds": Lazy(
+        "evaluations:thresholds_command",
+        "Show or change the scores from which on labels hold. Deployments follow by themselves.",
+    ),
+}
+add_commands(models_app, MORE_COMMANDS)

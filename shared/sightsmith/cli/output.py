@@ -13,20 +13,17 @@ from google.protobuf.message import Message
 from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
+from sightsmith.cli.progress import progress_on
 from sightsmith.client import ConnectionNotFoundError, SightsmithError
 from sightsmith.client.labelled_folder import FolderError
-from sightsmith.demo.photos import DemoPhotosError
+from sightsmith.demo.errors import DemoPhotosError
 from sightsmith.stack.errors import StackError
 
+# No list is longer, and no count in the API greater.
+MOST = 2**31 - 1
+SeedOption = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
 # Every command has it.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -54,20 +51,9 @@ class Output:
         else:
             self.console.print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """A progress bar with the time left."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self.console) as progress:
-            yield progress
+    def progress(self) -> Progress:
+        """A progress bar with the time left; lines where there is no terminal."""
+        return progress_on(self.console)
 
     @contextmanager
     def failing_clearly(self) -> Iterator[None]:

@@ -11,8 +11,9 @@ from rich.markup import escape
 from sightsmith.api.training.v1.evaluation_pb2 import EvaluatedImage
 from sightsmith.api.training.v1.report_file_pb2 import ReportFile
 from sightsmith.cli.models import ModelArgument
-from sightsmith.cli.output import JsonOption, Output
-from sightsmith.cli.training import LATEST, ProjectArgument, model_name, short_id
+from sightsmith.cli.output import MOST, JsonOption, Output
+from sightsmith.cli.own_names import own_name
+from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import ModelName, TrainingJobName
@@ -32,7 +33,9 @@ def report_command(
     ] = "",
     pictures: Annotated[
         int,
-        typer.Option(min=0, help="Also draw so many judged images, the most confident mistakes first, as PNG files."),
+        typer.Option(
+            min=0, max=MOST, help="Also draw so many judged images, the most confident mistakes first, as PNG files."
+        ),
     ] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +43,12 @@ def report_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         if training:
-            _report_of_training(client, TrainingJobName(project, short_id(training)), folder, output)
+            _report_of_training(
+                client,
+                TrainingJobName.parse(own_name(TrainingJobName, project, training, "--training")),
+                folder,
+                output,
+            )
         else:
             _report_of_model(client, model_name(client, project, model), folder, pictures, output)
 

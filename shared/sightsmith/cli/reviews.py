@@ -13,7 +13,7 @@ from rich.table import Table
 from sightsmith.api.labeling.v1.review_item_pb2 import Answer, ReviewItem
 from sightsmith.api.labeling.v1.review_service_pb2 import Agreement, ListReviewItemsRequest
 from sightsmith.cli.boxes import BOX, BOX_HELP, read_box
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
 from sightsmith.names import ReviewItemName
@@ -60,7 +60,7 @@ def list_command(
     project: ProjectArgument,
     state: Annotated[list[State] | None, typer.Option(help="Where they stand; may be repeated.")] = None,
     reviewer: Annotated[str, typer.Option(help="Who reviewed them or is to do so.")] = "",
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=MOST)] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List the queue, the oldest first."""

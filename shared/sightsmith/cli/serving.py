@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
 from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictResponse
-from sightsmith.cli.output import JsonOption, Output, fields_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
 from sightsmith.names import DeploymentName
@@ -62,7 +62,9 @@ def predict_command(
         float | None,
         typer.Option(help="Leave out labels below it, 0 to 1; 0 shows everything. The model's own rule if left out."),
     ] = None,
-    max_results: Annotated[int, typer.Option(help="How many labels or boxes at most; 0 for no limit.")] = 0,
+    max_results: Annotated[
+        int, typer.Option(help="How many labels or boxes at most; 0 for no limit.", min=0, max=MOST)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a deployed model what is in images."""

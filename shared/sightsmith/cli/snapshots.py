@@ -10,7 +10,7 @@ from rich.table import Table
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
 from sightsmith.api.labeling.v1.snapshot_pb2 import LabelledBox, Snapshot
 from sightsmith.api.labeling.v1.snapshot_service_pb2 import ImageDifference, RestoreSnapshotResponse
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
 from sightsmith.names import SnapshotName
@@ -40,7 +40,7 @@ def list_command(project: ProjectArgument, as_json: JsonOption = False) -> None:
 def take_command(
     project: ProjectArgument,
     include_unlabelled: Annotated[bool, typer.Option(help="Take images without any label or box too.")] = False,
-    seed: Annotated[int, typer.Option(help="Decides which images are set aside to test with.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which images are set aside to test with.", min=0, max=MOST)] = 0,
     test_fraction: Annotated[
         float, typer.Option(help="Share of the images to test with, where the project has no test images.")
     ] = 0.2,

@@ -17,7 +17,7 @@ from sightsmith.api.labeling.v1.suggestion_service_pb2 import (
     SuggestionFilter,
 )
 from sightsmith.cli.boxes import BOX, BOX_HELP, read_box
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.cli.serving import DEFAULT_DEPLOYMENT
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
@@ -66,7 +66,9 @@ def suggest_command(
     include_labelled: Annotated[
         bool, typer.Option("--include-labelled", help="Look at images that carry a label already, too.")
     ] = False,
-    max_images: Annotated[int, typer.Option(help="How many images to look at, at most; 0 for all.")] = 0,
+    max_images: Annotated[
+        int, typer.Option(help="How many images to look at, at most; 0 for all.", min=0, max=MOST)
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Have a deployed model propose labels for images that have none."""
@@ -94,7 +96,7 @@ def list_command(
     min_confidence: ConfidenceOption = 0.0,
     dataset: DatasetOption = "",
     order: Annotated[Order, typer.Option(help="In which order.")] = Order.IMAGE,
-    limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 100,
+    limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=MOST)] = 100,
     as_json: JsonOption = False,
 ) -> None:
     """List suggestions."""

@@ -1,5 +1,6 @@
 """What the user of the command line may wish for in a training."""
 
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -70,6 +71,11 @@ OutputPrefixOption = Annotated[
     ),
 ]
 
+LeaveOutRareLabelsOption = Annotated[
+    bool,
+    typer.Option("--leave-out-rare-labels", help="Train without the labels that have too few images, and name them."),
+]
+
 _TASKS = {
     WishedTask.AUTO: Model.TASK_UNSPECIFIED,
     WishedTask.CLASSIFICATION: Model.TASK_CLASSIFICATION,
@@ -86,8 +92,15 @@ def wishes(
     variants: WishedVariants = WishedVariants.AUTO,
     max_variant_loss: float | None = None,
     output_prefix: str = "",
+    leave_out_rare_labels: bool = False,
 ) -> TrainingJob:
-    """A training job in which nothing but the wishes is said."""
+    """A training job in which nothing but the wishes is said.
+
+    Raises:
+        BadParameter: if the budget is not a number.
+    """
+    if budget_seconds is not None and math.isnan(budget_seconds):
+        raise typer.BadParameter("must be a number of seconds, not nan", param_hint="--budget")
     job = TrainingJob(
         output_prefix=output_prefix,
         task=_TASKS[task],
@@ -95,6 +108,7 @@ def wishes(
         preference=TrainingJob.Preference.Value(f"PREFERENCE_{prefer.upper()}"),
         variants=TrainingJob.Variants.Value(f"VARIANTS_{variants.upper()}"),
         max_variant_loss=max_variant_loss,
+        leave_out_rare_labels=leave_out_rare_labels,
     )
     if budget_seconds is not None:
         job.budget.CopyFrom(Duration(seconds=int(budget_seconds), nanos=int(budget_seconds % 1 * 1_000_000_000)))

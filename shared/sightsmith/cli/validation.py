@@ -16,7 +16,7 @@ from sightsmith.api.labeling.v1.split_service_pb2 import DistributeImagesRespons
 from sightsmith.api.labeling.v1.validation_job_pb2 import ValidationJob, ValidationResult
 from sightsmith.api.labeling.v1.validation_service_pb2 import DownloadValidationFileRequest as _Download
 from sightsmith.cli.import_jobs import shown_progress
-from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
 from sightsmith.errors import SightsmithError
 from sightsmith.names import ProjectName
@@ -88,7 +88,7 @@ def validate_command(
 def split_command(
     project: Annotated[str, typer.Argument(help="Id of the project.")],
     fraction: Annotated[float, typer.Option(help="Share of each label's images, above 0 and at most 0.5.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Decides which images.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which images.", min=0, max=MOST)] = 0,
     allow_untested: Annotated[
         bool, typer.Option("--allow-untested", help="Also if a label has too few images for both sides.")
     ] = False,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,17 +14,19 @@ def format_name(value: Artifact.Format.ValueType) -> str:
     return Artifact.Format.Name(value).removeprefix("FORMAT_").lower()
 
 
-def variant_tables(model: Model) -> Iterator[Table]:
+def variant_tables(model: Model) -> Iterator[RenderableType]:
     """What there is to tell: nothing of a model for which no variants were tried."""
     if model.variants:
         yield _variants(model)
+        # Not in the table, whose columns leave no room for sentences on a narrow screen.
+        yield from (f"{format_name(variant.format)}: {escape(variant.reason)}" for variant in model.variants)
     if model.recommendations:
         yield _recommendations(model)
 
 
 def _variants(model: Model) -> Table:
     figure = "mAP50-95" if model.task == Model.TASK_DETECTION else "macro F1"
-    table = Table("variant", "kept", figure, "full", "same labels", "ms an image", "full", "why")
+    table = Table("variant", "kept", figure, "full", "same labels", "ms an image", "full")
     for variant in model.variants:
         table.add_row(
             format_name(variant.format),
@@ -33,7 +36,6 @@ def _variants(model: Model) -> Table:
             _share(variant, "label_agreement"),
             f"{variant.milliseconds_per_image:.1f}",
             f"{variant.full_milliseconds_per_image:.1f}",
-            escape(variant.reason),
         )
     return table
 

@@ -11,7 +11,7 @@ import grpc
 from sightsmith.actor import ACTOR_HEADER
 from sightsmith.client.connection import Connection
 from sightsmith.rpc.channel import channel_credentials, channel_options, error_of
-from sightsmith.rpc.interceptor import AUTHORIZATION, REQUEST_ID_HEADER
+from sightsmith.rpc.headers import AUTHORIZATION, REQUEST_ID_HEADER
 
 Item = TypeVar("Item")
 Response = TypeVar("Response")

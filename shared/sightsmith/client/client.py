@@ -1,7 +1,6 @@
 """The client: one method for each thing that a user wants done."""
 
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +13,8 @@ from sightsmith.api.inference.v1.deployment_service_pb2_grpc import DeploymentSe
 from sightsmith.api.inference.v1.prediction_service_pb2_grpc import PredictionServiceStub
 from sightsmith.api.labeling.v1 import dataset_pb2, labeling_service_pb2, project_pb2
 from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceStub
-from sightsmith.api.training.v1 import (
-    evaluation_pb2,
-    model_pb2,
-    training_job_pb2,
-    training_service_pb2,
-)
+from sightsmith.api.training.v1 import evaluation_pb2, model_pb2
+from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
 from sightsmith.client.annotations import Annotations
 from sightsmith.client.calls import all_pages, calling, open_channel
@@ -36,6 +31,7 @@ from sightsmith.client.serving import Serving
 from sightsmith.client.similarity import Similarity
 from sightsmith.client.snapshots import Snapshots
 from sightsmith.client.suggestions import Suggestions
+from sightsmith.client.trainings import Trainings
 from sightsmith.client.transfers import Transfers
 from sightsmith.client.uploads import ImageToUpload, upload_requests
 from sightsmith.client.validation import Validation
@@ -44,13 +40,7 @@ from sightsmith.names import DatasetName, DeploymentName, ProjectName
 from sightsmith.rpc.status import from_status
 from sightsmith.settings import MEBIBYTE
 
-_JOB_ENDED = (
-    training_job_pb2.TrainingJob.STATE_SUCCEEDED,
-    training_job_pb2.TrainingJob.STATE_FAILED,
-    training_job_pb2.TrainingJob.STATE_CANCELLED,
-)
 _DEPLOYMENT_MOVING = (deployment_pb2.Deployment.STATE_STARTING, deployment_pb2.Deployment.STATE_UPDATING)
-_RECONNECT_SECONDS = 1.0
 _BATCH_IMAGES = 16
 _BATCH_BYTES = 16 * MEBIBYTE
 
@@ -62,6 +52,7 @@ class Client:
 
     Attributes:
         labeling, training, deployments, predictions: the generated stubs.
+        trainings: what makes models.
         models: the model versions.
         serving: who answers under the names of deployments.
         evaluations: how good they are.
@@ -89,6 +80,7 @@ class Client:
         self.transfers = Transfers(self._channels[connection.labeling])
         self.validation = Validation(self._channels[connection.labeling])
         self.training = TrainingServiceStub(self._channels[connection.training])
+        self.trainings = Trainings(self._channels[connection.training])
         self.models = Models(self._channels[connection.training])
         self.evaluations = Evaluations(self._channels[connection.training])
         self.evaluation_jobs = EvaluationJobs(self._channels[connection.training])
@@ -198,87 +190,29 @@ class Client:
 
     # Training
 
-    def train(
-        self, project: str, snapshot: str, seed: int = 0, wishes: training_job_pb2.TrainingJob | None = None
-    ) -> training_job_pb2.TrainingJob:
-        """Queues a training.
+    def train(self, project: str, snapshot: str, seed: int = 0, wishes: TrainingJob | None = None) -> TrainingJob:
+        """Queues a training, see `Trainings.begin`."""
+        return self.trainings.begin(project, snapshot, seed, wishes)
 
-        Args:
-            project: id of the project.
-            snapshot: `projects/{project}/snapshots/{snapshot}`.
-            seed: decides everything random; at least 0.
-            wishes: task, effort, budget, preference and `output_prefix`; everything is decided without them.
-        """
-        job = training_job_pb2.TrainingJob(snapshot=snapshot, seed=seed)
-        if wishes is not None:
-            job.MergeFrom(wishes)
-        request = training_service_pb2.CreateTrainingJobRequest(
-            parent=str(ProjectName(project)),
-            training_job=job,
-            request_id=str(uuid.uuid4()),
-        )
-        with calling():
-            return self.training.CreateTrainingJob(request)
-
-    def training_jobs(self, project: str) -> Iterator[training_job_pb2.TrainingJob]:
+    def training_jobs(self, project: str) -> Iterator[TrainingJob]:
         """The trainings of a project, newest first."""
-        parent = str(ProjectName(project))
-        return all_pages(
-            lambda token: self.training.ListTrainingJobs(
-                training_service_pb2.ListTrainingJobsRequest(parent=parent, page_token=token)
-            ),
-            lambda page: page.training_jobs,
-        )
+        return self.trainings.list(project)
 
-    def training_job(self, name: str) -> training_job_pb2.TrainingJob:
+    def training_job(self, name: str) -> TrainingJob:
         """A training, by `projects/{project}/trainingJobs/{training_job}`."""
-        with calling():
-            return self.training.GetTrainingJob(training_service_pb2.GetTrainingJobRequest(name=name))
+        return self.trainings.get(name)
 
-    def watch(self, job: str, after_revision: int = 0) -> Iterator[training_job_pb2.TrainingJob]:
-        """Every change of a training after a revision, up to its end; reconnects when a connection breaks.
+    def watch(self, job: str, after_revision: int = 0) -> Iterator[TrainingJob]:
+        """Every change of a training after a revision, up to its end, see `Trainings.watch`."""
+        return self.trainings.watch(job, after_revision)
 
-        Args:
-            job: `projects/{project}/trainingJobs/{training_job}`.
-            after_revision: the last revision that is known already.
-        """
-        while True:
-            request = training_service_pb2.WatchTrainingJobRequest(name=job, start_revision=after_revision)
-            try:
-                with calling():
-                    for change in self.training.WatchTrainingJob(request):
-                        after_revision = change.revision
-                        if change.HasField("training_job"):
-                            yield change.training_job
-                return
-            except SightsmithError as error:
-                if error.code != code_pb2.UNAVAILABLE:
-                    raise
-                time.sleep(_RECONNECT_SECONDS)
-
-    def wait_for_training(self, job: str) -> training_job_pb2.TrainingJob:
+    def wait_for_training(self, job: str) -> TrainingJob:
         """Waits for the end of a training.
 
         Raises:
             SightsmithError: the training's own error, if it failed; reason WRONG_STATE if it was cancelled.
         """
-        for change in self.watch(job):
-            if change.state in _JOB_ENDED:
-                return self.succeeded(change)
-        return self.succeeded(self.training_job(job))
-
-    @staticmethod
-    def succeeded(job: training_job_pb2.TrainingJob) -> training_job_pb2.TrainingJob:
-        """Returns a training that has ended well.
-
-        Raises:
-            SightsmithError: the training's own error, if it failed; reason WRONG_STATE if it was cancelled.
-        """
-        if job.HasField("error"):
-            raise from_status(job.error)
-        if job.state == training_job_pb2.TrainingJob.STATE_CANCELLED:
-            raise SightsmithError(f"{job.name} was cancelled", reason="WRONG_STATE")
-        return job
+        return self.trainings.wait(job)
 
     def model(self, name: str) -> model_pb2.Model:
         """A model, by `projects/{project}/models/{model}`."""

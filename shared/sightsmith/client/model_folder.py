@@ -36,8 +36,16 @@ def onnx_file_of(model: Model, wanted: Artifact.Format.ValueType = Artifact.FORM
     for artifact in model.artifacts:
         if artifact.format == wanted and artifact.path == _ONNX_FILE:
             return artifact
-    name = Artifact.Format.Name(wanted).removeprefix("FORMAT_")
-    raise FailedPreconditionError(f"{model.name} has no {name} file")
+    raise no_file_of(model, wanted)
+
+
+def no_file_of(model: Model, wanted: Artifact.Format.ValueType) -> FailedPreconditionError:
+    """The error that a model has no file of a format, with what the model knows of the reason."""
+    reasons = {variant.format: variant.reason for variant in model.variants}
+    name = Artifact.Format.Name(wanted).removeprefix("FORMAT_").lower()
+    return FailedPreconditionError(
+        f"{model.name} has no {name} file: {reasons.get(wanted, 'its training did not try that')}"
+    )
 
 
 def thresholds_of(model: Model) -> dict[str, float]:

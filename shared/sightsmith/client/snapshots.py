@@ -22,7 +22,12 @@ class Snapshots:
         self.stub = SnapshotServiceStub(channel)
 
     def take(
-        self, project: str, test_fraction: float = 0.2, seed: int = 0, include_unlabelled: bool = False
+        self,
+        project: str,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        include_unlabelled: bool = False,
+        reuse_equal: bool = False,
     ) -> snapshot_pb2.Snapshot:
         """Takes a snapshot; test images are set aside where the project has none of its own.
 
@@ -31,11 +36,13 @@ class Snapshots:
             test_fraction: share of each label's images to set aside, above 0 and at most 0.5.
             seed: decides which ones.
             include_unlabelled: take images without any label or box too.
+            reuse_equal: return the newest snapshot that says the same, if there is one.
         """
         request = snapshot_service_pb2.CreateSnapshotRequest(
             parent=str(ProjectName(project)),
             auto_split=snapshot_pb2.AutoSplit(test_fraction=test_fraction, seed=seed),
             include_unlabelled=include_unlabelled,
+            reuse_equal=reuse_equal,
             request_id=str(uuid.uuid4()),
         )
         with calling():

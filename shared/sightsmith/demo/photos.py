@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from platformdirs import user_cache_path
 
 from sightsmith.demo.debian_package import DebianPackageError, download_package, unpack_package
+from sightsmith.demo.errors import DemoPhotosError
 from sightsmith.demo.qt_resources import QtResources, ResourceError
 
 PACKAGE = "gcompris-qt-data"
@@ -25,10 +26,6 @@ MIN_IMAGES_PER_LABEL = 8
 IMAGE_SUFFIXES = frozenset({".webp", ".jpg", ".jpeg", ".png"})
 
 Progress = Callable[[str], None]
-
-
-class DemoPhotosError(RuntimeError):
-    """The demo photographs could not be had on this machine."""
 
 
 @dataclass(frozen=True)

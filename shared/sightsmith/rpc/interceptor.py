@@ -24,11 +24,10 @@ from sightsmith.actor import ACTOR_HEADER, acting_as
 from sightsmith.errors import InternalError, SightsmithError, UnauthenticatedError
 from sightsmith.logs import REQUEST_ID, bind_request_id, current_request_id, get_logger
 from sightsmith.rpc import Context
+from sightsmith.rpc.headers import AUTHORIZATION, REQUEST_ID_HEADER
 from sightsmith.rpc.required_fields import check_required_fields, check_texts
 from sightsmith.rpc.status import to_status
 
-AUTHORIZATION = "authorization"
-REQUEST_ID_HEADER = "x-request-id"
 _OPEN_TO_ALL = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _MAX_REQUEST_ID = 128
 

@@ -4,10 +4,22 @@ with Stack(StackSettings(free_ports=True)) as stack:
     print(stack.endpoints.labeling)
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sightsmith.stack.endpoints import Endpoints, find_running_stack
 from sightsmith.stack.errors import StackError
 from sightsmith.stack.services import SERVICES, Service
 from sightsmith.stack.settings import StackSettings
-from sightsmith.stack.stack import PARTS, Stack
+
+if TYPE_CHECKING:
+    from sightsmith.stack.stack import PARTS, Stack
 
 __all__ = ["PARTS", "SERVICES", "Endpoints", "Service", "Stack", "StackError", "StackSettings", "find_running_stack"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what starts servers only when it is asked for: a client just looks where a stack runs."""
+    if name not in ("PARTS", "Stack"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("sightsmith.stack.stack"), name)

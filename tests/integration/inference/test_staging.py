@@ -2,16 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import Message
 from nats.js import JetStreamContext
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from sightsmith.api.events.v1.event_pb2 import ModelCreated
+from sightsmith.api.events.v1.event_pb2 import ModelCreated, ModelDeleted
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
 from sightsmith.events.facts import event_of, subject_of
 from sightsmith.stack import Stack
+from sightsmith_inference.tables import DeletedModelRow, ModelRow, TritonModelRow
 from tests.integration.inference.inference_client import InferenceClient
 from tests.integration.inference.tiny_models import TinyModel
 from tests.integration.inference.training_stand_in import TrainingStandIn
@@ -80,8 +84,48 @@ async def test_spoilt_artefacts_never_reach_triton(
     assert list(stack.endpoints.triton_repository.glob(".staging-*")) == []
 
 
+async def test_a_deleted_model_is_forgotten_as_soon_as_no_deployment_uses_it(
+    stack: Stack, client: InferenceClient, put_model: PutModel, beta: TinyModel, jetstream: JetStreamContext
+) -> None:
+    name, other = "projects/shop/models/deleted", "projects/shop/models/other"
+    put_model(name, {"onnx": beta.onnx, "torchscript": beta.torchscript})
+    await client.create("deleted", model=name)
+    await client.wait_for("deleted", Deployment.STATE_RUNNING)
+    await _staged(stack, "shop.deleted.*", 2)
+    for model in (name, other):
+        await _tell(jetstream, ModelDeleted(model=model))
+    engine = create_engine(stack.endpoints.database_url)
+    assert await _rows(engine, DeletedModelRow.model, until=[name]) == [name]
+    await asyncio.sleep(1)
+    assert len(await _staged(stack, "shop.deleted.*", 2)) == 2
+    await client.delete("deleted")
+    assert await _rows(engine, DeletedModelRow.model, until=[]) == []
+    assert list(stack.endpoints.triton_repository.glob("shop.deleted.*")) == []
+    assert list(stack.endpoints.triton_repository.glob(".staging-*")) == []
+    assert name not in await _rows(engine, ModelRow.name)
+    assert name not in await _rows(engine, TritonModelRow.model)
+    engine.dispose()
+
+
+async def _rows(
+    engine: Engine, column: InstrumentedAttribute[str], until: Sequence[str] | None = None
+) -> Sequence[str]:
+    """What is in a column, as soon as it is what it is waited for, if it is."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        with Session(engine) as session:
+            found = session.scalars(select(column)).all()
+        if until in (None, found) or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(0.1)
+
+
 async def _tell_created(jetstream: JetStreamContext, model: str) -> None:
-    event = event_of(ModelCreated(model=model))
+    await _tell(jetstream, ModelCreated(model=model))
+
+
+async def _tell(jetstream: JetStreamContext, fact: Message) -> None:
+    event = event_of(fact)
     await jetstream.publish(subject_of(event), event.SerializeToString(), headers={"Nats-Msg-Id": event.id})
 
 

@@ -5,7 +5,7 @@ from grpc import aio
 from pydantic import SecretStr
 
 from sightsmith.errors import NotFoundError, UnavailableError
-from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.settings import Settings
 from sightsmith_inference.trained_models import TrainedModels
 from tests.integration.inference.conftest import TOKEN

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment
-from sightsmith.api.training.v1.model_pb2 import Artifact, Recommendation
+from sightsmith.api.training.v1.model_pb2 import Artifact, Recommendation, Variant
 from sightsmith.images import decode_square
 from sightsmith_training.engine.variants.making import make_variants
 from sightsmith_training.engine.variants.running import open_model
@@ -99,3 +99,24 @@ async def test_the_full_model_answers_where_what_is_recommended_cannot(
     assert "load failed" in refused.error.message
     assert refused.serving_runtime == Deployment.RUNTIME_ONNX
     await client.delete("over-recommended")
+
+
+async def test_what_was_tried_and_not_kept_is_refused_with_the_reason(
+    client: InferenceClient, put_model: PutModel, beta: TinyModel
+) -> None:
+    model, reason = "projects/shop/models/not-smaller", "its figure is 0.5 where the full model's is 0.9"
+    tried = [
+        Variant(format=Artifact.FORMAT_ONNX_INT8, reason=reason),
+        Variant(format=Artifact.FORMAT_ONNX, kept=True, reason="of no interest"),
+    ]
+    put_model(model, {"onnx": beta.onnx}, variants=tried)
+    await client.create("not-smaller", model=model)
+    await client.wait_running("not-smaller", model)
+    for runtime, told in (
+        (Deployment.RUNTIME_ONNX_INT8, f"was not exported for onnx_int8: {reason}"),
+        (Deployment.RUNTIME_ONNX_FP16, "was not exported for onnx_fp16: its training did not try that"),
+    ):
+        await client.update("not-smaller", ["runtime"], runtime=runtime)
+        refused = await client.wait_running("not-smaller", model)
+        assert refused.error.message == f"{model} {told}"
+    await client.delete("not-smaller")

@@ -21,13 +21,14 @@ from sightsmith.errors import (
     OutOfRangeError,
     UnavailableError,
 )
+from sightsmith.heartbeat import JobCancelledError, LeaseLostError
 from sightsmith.names import ProjectName
 from sightsmith.paging import PageRequest
 from sightsmith.stack import Endpoints
 from sightsmith_labeling.jobs.finding import Finding, Severity
 from sightsmith_labeling.jobs.job import Job, JobState
 from sightsmith_labeling.jobs.jobs import Jobs
-from sightsmith_labeling.jobs.leases import JobCancelledError, LeaseLostError, Leases
+from sightsmith_labeling.jobs.leases import Leases
 from sightsmith_labeling.jobs.running import RunningJob
 from sightsmith_labeling.jobs.upkeep import ResultUpkeep
 from sightsmith_labeling.jobs.worker import JobWorker, WorkerSettings

@@ -144,6 +144,24 @@ async def test_a_repeated_request_takes_no_second_snapshot(client: LabelingClien
     assert (await take(client, project)).name == f"{project}/snapshots/2"
 
 
+async def test_an_equal_snapshot_will_do_where_that_is_asked_for(
+    client: LabelingClient, dataset: str, project: str
+) -> None:
+    await client.upload(dataset, SAMPLES[:12])
+    first = await take(client, project, reuse_equal=True)
+    assert await take(client, project, reuse_equal=True) == first
+    assert await take(client, project, reuse_equal=True, request_id=str(uuid.uuid4())) == first
+    second = await take(client, project)
+    assert second.name != first.name
+    assert await take(client, project, reuse_equal=True) == second
+    for different in ({"auto_split": AutoSplit(seed=1)}, {"include_unlabelled": True}):
+        assert (await take(client, project, reuse_equal=True, **different)).name not in (first.name, second.name)
+    await client.upload(dataset, SAMPLES)
+    third = await take(client, project, reuse_equal=True)
+    assert third.manifest_sha256 != second.manifest_sha256
+    assert third.train_image_count + third.test_image_count == 15
+
+
 async def test_numbers_count_up_without_gaps(client: LabelingClient, dataset: str, project: str) -> None:
     await client.upload(dataset, SAMPLES[:3])
     taken = await asyncio.gather(*(take(client, project) for _ in range(8)))

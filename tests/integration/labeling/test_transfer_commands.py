@@ -120,6 +120,20 @@ def test_annotations_may_lie_beside_the_images_of_each_split(run: Run, project: 
     assert [label["display_name"] for label in labels] == ["cat"]
 
 
+def test_train_and_test_are_made_where_an_import_names_them(run: Run, project: str, tmp_path: Path) -> None:
+    new, photos = f"{project.removeprefix('projects/')}-named", tmp_path / "photos"
+    photos.mkdir()
+    (photos / "1.jpg").write_bytes(jpeg(seed=320))
+    refused = run("import", new, photos, "--dataset", "judge")
+    assert f"projects/{new}/datasets/judge does not exist" in refused.stderr
+    assert run("datasets", new).exit_code == 1, "a typing error makes no project"
+    for _ in range(2):
+        result_of(run("import", new, photos, "--dataset", "test", "--json"))
+    (dataset,) = result_of(run("datasets", new, "--json"))["datasets"]
+    assert (dataset["name"], dataset["split"]) == (f"projects/{new}/datasets/test", "SPLIT_TEST")
+    assert dataset["image_count"] == "1"
+
+
 def test_what_is_not_there_is_told_in_words(run: Run, project: str, tmp_path: Path) -> None:
     name, missing = project.removeprefix("projects/"), tmp_path / "missing"
     assert f"there is no file or folder {missing}" in run("import", f"{name}-new", missing).stderr

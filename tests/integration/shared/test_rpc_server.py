@@ -20,8 +20,9 @@ from sightsmith.api.training.v1 import model_service_pb2_grpc as services
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.logs import current_request_id
 from sightsmith.rpc import Context
-from sightsmith.rpc.channel import error_of, service_channel
+from sightsmith.rpc.channel import error_of
 from sightsmith.rpc.server import RpcServer
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.settings import Settings
 
 SERVICE = "sightsmith.api.training.v1.ModelService"

@@ -14,6 +14,7 @@ from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot, SnapshotEntry
 from sightsmith.database import Database
 from sightsmith.objects import Objects, image_key, thumbnail_key
+from sightsmith_training.due_outputs import DueOutputs
 from sightsmith_training.engine.contract import (
     Candidate,
     ExportedFile,
@@ -88,7 +89,14 @@ class Workshop:
         outputs = ReportOutputs(OutputPlaces(self.output_roots, self.object_store_url), timeout_seconds=10)
         reports = ReportPublishing(self.objects, outputs, self.report_images)
         publisher = Publisher(self.database, self.objects, leases, reports)
-        return await publisher.publish(lease, self._result(answers, entries), self._spec(entries, options))
+        model = await publisher.publish(lease, self._result(answers, entries), self._spec(entries, options))
+        await self.due_outputs().write()
+        return model
+
+    def due_outputs(self, patience_seconds: float = 60) -> DueOutputs:
+        """What writes the result files."""
+        outputs = ReportOutputs(OutputPlaces(self.output_roots, self.object_store_url), timeout_seconds=10)
+        return DueOutputs(self.database, self.objects, outputs, self.folder / "due", patience_seconds)
 
     async def _entries(self, images: Sequence[ImagePrediction]) -> list[SpecEntry]:
         """A training image and an unreadable one, and the judged images: every other has a thumbnail."""

@@ -24,6 +24,7 @@ from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
 from sightsmith.database import Database
 from sightsmith.errors import AlreadyExistsError, NotFoundError
+from sightsmith.heartbeat import LeaseLostError
 from sightsmith.names import EvaluationJobName, ModelName, TrainingJobName
 from sightsmith.objects import Objects, image_key
 from sightsmith.settings import Settings
@@ -31,7 +32,7 @@ from sightsmith_training.evaluation_jobs import EvaluationJobs
 from sightsmith_training.evaluation_worker import EvaluationWorker
 from sightsmith_training.evaluations.selection import WantedImages
 from sightsmith_training.jobs import TrainingJobs
-from sightsmith_training.leases import EvaluationLeases, LeaseLostError
+from sightsmith_training.leases import EvaluationLeases
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import FrozenSnapshot, TrainableSnapshot
 from tests.integration.training.judged_answers import boxes, one_label

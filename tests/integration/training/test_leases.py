@@ -1,7 +1,9 @@
 """Which worker has which job, and what happens when a worker is lost."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 from sqlalchemy import select, update
 
 from sightsmith.database import Database, utc_now
+from sightsmith.heartbeat import LeaseLostError
 from sightsmith.names import TrainingJobName
 from sightsmith.settings import Settings
-from sightsmith_training.jobs import JobError, JobState, TrainingJobs
-from sightsmith_training.leases import Lease, LeaseLostError, Leases
+from sightsmith_training.jobs import JobError, JobProgress, JobState, TrainingJobs
+from sightsmith_training.leases import Lease, Leases
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import JobRow
@@ -100,6 +103,36 @@ async def test_a_lost_worker_s_job_that_was_to_be_cancelled_is(
     await hasty.heartbeat(lease, None)
     await leases.take_from_lost_workers()
     assert await state_of(jobs, lease.name) == JobState.CANCELLED
+
+
+async def test_jobs_of_workers_known_to_be_dead_go_on_before_younger_ones(
+    jobs: TrainingJobs, leases: Leases, lease: Lease, project: str, snapshot_of: SnapshotOf
+) -> None:
+    await leases.heartbeat(lease, JobProgress(phase="searching", percent=40, remaining_seconds=60, metrics={"loss": 1}))
+    younger = await jobs.create(project, snapshot_of(project), 1, None)
+    assert await leases.take_from_dead_workers([]) == 0
+    assert await leases.take_from_dead_workers([lease.token, uuid.uuid4()]) == 1
+    waiting = await jobs.get(lease.name)
+    assert waiting.state == JobState.QUEUED
+    told = JobProgress(phase="searching", percent=40, activity="interrupted, waits to go on")
+    assert waiting.progress == told
+    again, next_one = await leases.claim(), await leases.claim()
+    assert again is not None
+    assert next_one is not None
+    assert (again.name, again.attempt, str(next_one.name)) == (lease.name, 2, younger.name)
+    assert (await jobs.get(lease.name)).progress is None
+
+
+async def test_the_time_of_all_attempts_is_counted(leases: Leases, lease: Lease) -> None:
+    await leases.heartbeat(replace(lease, since=lease.since - 100), None)
+    await leases.take_from_dead_workers([lease.token])
+    again = await leases.claim()
+    assert again is not None
+    assert 100 <= again.seconds_before < 110
+    await leases.give_back(replace(again, since=again.since - 50))
+    last = await leases.claim()
+    assert last is not None
+    assert 150 <= last.worked_seconds < 170
 
 
 async def test_a_job_given_back_waits_again_and_does_not_count_as_an_attempt(leases: Leases, lease: Lease) -> None:

@@ -1,23 +1,31 @@
 """Deleting models."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
+import nats
 import pytest
 from google.rpc import code_pb2
+from nats.js.errors import NotFoundError
 from obstore.store import S3Store
 from sqlalchemy import func, select
 
+from sightsmith.api.events.v1.event_pb2 import Event
 from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment
 from sightsmith.api.training.v1.model_service_pb2 import DeleteModelRequest
 from sightsmith.api.training.v1.model_service_pb2_grpc import ModelServiceStub
 from sightsmith.client import Client, SightsmithError
 from sightsmith.client.calls import calling
 from sightsmith.database import Database
+from sightsmith.events.bus import STREAM
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
+from sightsmith.settings import Settings
 from sightsmith_training.discarded_files import DiscardedFiles
 from sightsmith_training.tables import DiscardedFileRow, EvaluatedImageRow, ModelRow
 from tests.integration.conftest import TOKEN
@@ -68,6 +76,21 @@ async def test_a_model_goes_with_its_files_and_its_evaluation(
         client.models.delete(name)
     assert raised.value.reason == "NOT_FOUND"
     assert (await publish_model(project)).endswith("/v2"), "a number is not given again"
+
+
+async def test_the_other_services_are_told(client: Client, name: str, server_settings: Settings) -> None:
+    client.models.delete(name)
+    assert server_settings.nats_token is not None
+    connection = await nats.connect(server_settings.nats_url, token=server_settings.nats_token.get_secret_value())
+    told = ""
+    deadline = time.monotonic() + 20
+    while told != name and time.monotonic() < deadline:
+        with suppress(NotFoundError):  # None was ever told.
+            message = await connection.jetstream().get_last_msg(STREAM, "sightsmith.events.model.deleted")
+            told = Event.FromString(message.data or b"").model_deleted.model
+        await asyncio.sleep(0.1)
+    await connection.close()
+    assert told == name
 
 
 @pytest.mark.parametrize("state", [Deployment.STATE_STARTING, Deployment.STATE_RUNNING, Deployment.STATE_FAILED])

@@ -2,22 +2,27 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import delete, update
 from structlog.testing import capture_logs
 
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client, SightsmithError
 from sightsmith.database import Database
 from sightsmith.names import ModelName
+from sightsmith.objects import Objects
 from sightsmith.settings import Settings
 from sightsmith_training.engine.specification import SpecEntry, TrainingOptions
 from sightsmith_training.jobs import TrainingJobs
+from sightsmith_training.leases import LeaseLostError
 from sightsmith_training.settings import TrainingSettings
+from sightsmith_training.tables import TrainingJobRow
 from sightsmith_training.worker import Worker
 from tests.integration.training.finished_training import Workshop
 from tests.integration.training.judged_answers import boxes, one_label
@@ -56,6 +61,56 @@ async def test_a_place_that_cannot_be_written_to_costs_no_model(
     assert [file.output_uri for file in model.report_files] == [""] * 7
     (problem,) = model.report_problems
     assert problem.startswith("not all result files could be written to taken/a: ")
+    assert problem.endswith("; it is tried again")
+    copy = client.models.copy(model.name, new_project())
+
+    (store / "outputs" / project / "taken").unlink()
+    await workshop.due_outputs().write()
+    model = client.model(model.name)
+    assert not model.report_problems
+    assert len(list((store / "outputs" / project / "taken" / "a").iterdir())) == 6
+    assert [bool(file.output_uri) for file in model.report_files] == [True] * 6 + [False]
+    assert not any(file.output_uri for file in client.model(copy.name).report_files)
+
+
+async def test_a_place_that_stays_out_of_reach_is_given_up(
+    client: Client, workshop: Workshop, new_project: NewProject, store: Path
+) -> None:
+    project = new_project()
+    taken = store / "outputs" / project / "taken"
+    taken.parent.mkdir(parents=True)
+    taken.touch()
+    name = str((await workshop.publish(project, one_label(1), "taken/a")).name)
+    await workshop.due_outputs(patience_seconds=0).write()
+    (problem,) = client.model(name).report_problems
+    assert problem.endswith("; given up")
+    taken.unlink()
+    await workshop.due_outputs().write()
+    assert not taken.exists()
+
+
+async def test_a_version_that_never_comes_to_be_leaves_no_files(
+    database: Database, workshop: Workshop, new_project: NewProject, store: Path
+) -> None:
+    project = new_project()
+
+    class TakenAway(Objects):
+        """Lets somebody else have the job as soon as its report is stored."""
+
+        async def put_file(self, key: str, path: Path) -> None:
+            await super().put_file(key, path)
+            if "/report-" in key:
+                async with database.transaction() as session:
+                    mine = update(TrainingJobRow).where(TrainingJobRow.project == project)
+                    await session.execute(mine.values(lease_token=uuid.uuid4()))
+
+    taken = replace(workshop, objects=TakenAway(workshop.objects._store))
+    with pytest.raises(LeaseLostError):
+        await taken.publish(project, one_label(1), "runs")
+    await workshop.due_outputs().write()
+    assert not (store / "outputs" / project).exists()
+    async with database.transaction() as session:  # Nobody else is to wait for it.
+        await session.execute(delete(TrainingJobRow).where(TrainingJobRow.project == project))
 
 
 async def test_what_cannot_be_written_costs_no_model(

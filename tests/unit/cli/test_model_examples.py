@@ -175,3 +175,46 @@ def test_thresholds_are_those_that_the_service_takes(
     model.image_side = SIDE
     served = trained_model_of(ModelName("shop", "v1"), model).thresholds
     assert served == (tuple(expected.values()) or None)
+
+
+@pytest.fixture
+def telling(tmp_path: Path) -> Path:
+    """An example whose model says `a` of everything."""
+    nodes = [helper.make_node("Identity", ["scores"], ["OUTPUT__0"])]
+    outputs = [helper.make_tensor_value_info("OUTPUT__0", TensorProto.FLOAT, [1, 1])]
+    model = model_of(nodes, outputs, {"scores": np.array([[0.75]], np.float32)})
+    return folder_of(tmp_path, "tell_labels.py", model, ["a"], {})
+
+
+def test_what_is_no_image_is_named_and_the_others_go_on(
+    telling: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = telling.parent
+    PHOTO.save(folder / "first.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "first.jpg").read_bytes()[:2000])
+    (folder / "text.jpg").write_text("no image")
+    PHOTO.save(folder / "last.png")
+    names = ["first.jpg", "text.jpg", "cut.jpg", "gone.jpg", ".", "last.png"]
+    monkeypatch.setattr(sys, "argv", [str(telling), *(str(folder / name) for name in names)])
+    with pytest.raises(SystemExit) as exited:
+        runpy.run_path(str(telling), run_name="__main__")
+    assert [Path(line.split("\t")[0]).name for line in capsys.readouterr().out.splitlines()] == [
+        "first.jpg",
+        "last.png",
+    ]
+    told = str(exited.value.code).splitlines()  # What Python prints to standard error before it exits with code 1.
+    assert [line.split(" cannot be read as an image: ")[0] for line in told] == [
+        str(folder / name) for name in names[1:-1]
+    ]
+
+
+@pytest.mark.parametrize("example", ["tell_labels.py", "find_objects.py"])
+def test_no_image_at_all_is_wrong_usage(
+    example: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    script = str(files("sightsmith.client") / "examples" / example)
+    monkeypatch.setattr(sys, "argv", [script])
+    with pytest.raises(SystemExit) as exited:
+        runpy.run_path(script, run_name="__main__")
+    assert exited.value.code == 2
+    assert "usage: python predict.py IMAGE…" in capsys.readouterr().err

@@ -7,6 +7,20 @@ from typer.testing import CliRunner
 
 from sightsmith.cli.main import app
 
+COUNTING = (
+    "train shop --seed",
+    "snapshots take shop --seed",
+    "split shop --seed",
+    "images shop --limit",
+    "history shop --limit",
+    "suggestions list shop --limit",
+    "suggest shop --max-images",
+    "review list shop --limit",
+    "models mistakes shop --limit",
+    "models report shop --pictures",
+    "predict shop photo.jpg --max-results",
+)
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -24,6 +38,10 @@ from sightsmith.cli.main import app
         ("models tag shop v1 colour", "must be NAME=VALUE, not 'colour'"),
         ("models list shop --tag =red", "must be NAME=VALUE, not '=red'"),
         ("models compare shop v1 v2 --on street", "--on says whose snapshot is meant"),
+        ("models shop v1", "No such command 'shop'"),
+        *((f"{command} 99999999999999999999", "Invalid value for '--") for command in COUNTING),
+        ("train shop --budget nan", "'--budget'"),
+        ("train shop --budget 1e99", "'--budget'"),
         ("label-next shop --deployment live", "--deployment needs --by uncertainty"),
     ],
 )

@@ -22,6 +22,7 @@ def test_wishes_are_read() -> None:
         preference=TrainingJob.PREFERENCE_SPEED,
         variants=TrainingJob.VARIANTS_ALL,
         max_variant_loss=0.0,
+        leave_out_rare_labels=True,
     )
     assert options_from_proto(job, DAY) == TrainingOptions(
         task="detection",
@@ -30,6 +31,7 @@ def test_wishes_are_read() -> None:
         preference="speed",
         variants="all",
         max_variant_loss=0.0,
+        leave_out_rare_labels=True,
     )
 
 

@@ -1,10 +1,9 @@
 """What a model card says."""
 
 import pytest
-from scipy.stats import binomtest
 
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot
-from sightsmith.api.training.v1.evaluation_pb2 import Evaluation, LabelMetrics
+from sightsmith.api.training.v1.evaluation_pb2 import Evaluation, Interval, LabelMetrics
 from sightsmith.api.training.v1.model_pb2 import (
     Artifact,
     Candidate,
@@ -24,11 +23,13 @@ def page(model: Model | None = None, evaluation: Evaluation | None = None, snaps
     return model_card_page(model, evaluation or Evaluation(), snapshot, {"lite0": "Apache-2.0"})
 
 
-@pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (18, 20), (45, 50), (1000, 1000), (321, 1234)])
-def test_the_interval_of_the_accuracy_is_wilson_s(right: int, count: int) -> None:
-    found = page(evaluation=Evaluation(image_count=count, summary=EvaluationSummary(accuracy=right / count)))
-    interval = binomtest(right, count).proportion_ci(0.95, method="wilson")
-    assert f"expect {interval.low:.1%} to {interval.high:.1%} (95%" in found
+def test_the_accuracy_has_the_interval_of_the_evaluation() -> None:
+    summary = EvaluationSummary(accuracy=18 / 20)
+    told = Evaluation(image_count=20, summary=summary, accuracy_interval=Interval(lower=0.699, upper=0.972))
+    assert "It was right on 90.0% of 20 images. On more images of the same kind, expect 69.9% to 97.2%" in page(
+        evaluation=told
+    )
+    assert "It was right on 90.0% of 1 image." in page(evaluation=Evaluation(image_count=1, summary=summary))
 
 
 def test_labels_cannot_break_the_page() -> None:
@@ -108,5 +109,29 @@ def test_the_page_ends_with_one_line_end_and_has_each_section_once() -> None:
 
 def test_thresholds_are_told_where_there_are_any() -> None:
     assert "A label holds" not in page()
+    none = Model(
+        task=Model.TASK_CLASSIFICATION,
+        labels=["a", "b"],
+        thresholds=[LabelThreshold(label=label, threshold=0.0) for label in "ab"],
+    )
+    assert "The surest label is the answer, however sure the model is." in page(none)
+    assert "0.000 |" not in page(none).partition("| all labels")[2].partition("\n")[2]
     found = page(Model(labels=["a"], thresholds=[LabelThreshold(label="a|", threshold=0.625)]))
     assert "A label holds from these scores on:\n\n| label | score |\n| --- | --- |\n| a\\| | 0.625 |" in found
+
+
+@pytest.mark.parametrize(("threshold", "is_always_answered"), [(0.0, True), (0.5, True), (0.51, False)])
+def test_what_becomes_of_anything_else_follows_the_thresholds(threshold: float, is_always_answered: bool) -> None:
+    """The surest of two labels has half of the probability at least."""
+    thresholds = [LabelThreshold(label="a", threshold=threshold), LabelThreshold(label="b", threshold=0.0)]
+    found = page(Model(task=Model.TASK_CLASSIFICATION, labels=["a", "b"], thresholds=thresholds))
+    assert ("is given one of them all the same" in found) == is_always_answered
+    assert ("stays below its score is given none" in found) != is_always_answered
+    assert ("; every other label from any score on:" in found) == (threshold > 0)
+    assert ("| b | 0.000 |" in found) is False
+
+
+def test_labels_that_were_left_out_are_named() -> None:
+    found = page(Model(labels=["a"], left_out_labels=["rare|", "odd"]))
+    assert r"were left out, because they have too few images to learn from: rare\|, odd." in found
+    assert "left out" not in page()

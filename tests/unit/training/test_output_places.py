@@ -72,8 +72,20 @@ def test_a_link_leads_nowhere_else(tmp_path: Path) -> None:
     (tmp_path / "objects/outputs/shop").mkdir(parents=True)
     (tmp_path / "secret").mkdir()
     (tmp_path / "objects/outputs/shop/link").symlink_to(tmp_path / "secret")
-    with pytest.raises(ValueError, match="leads out"):
+    with pytest.raises(ValueError, match=r"^link/a/ leads out"):
         OutputPlaces([], (tmp_path / "objects").as_uri()).find("shop", "link/a")
+
+
+@pytest.mark.parametrize("store_url", ["file:///srv/my%20objects", "s3://store/data"])
+def test_where_the_own_folder_is_remains_untold(store_url: str) -> None:
+    places = OutputPlaces([], store_url)
+    with pytest.raises(ValueError, match=r"must have no '\.' or '\.\.' between its slashes: '\.\./bakery/'"):
+        places.find("shop", "../bakery")
+    problem = "cannot open /srv/my objects/outputs/shop/runs/a.json nor s3://store/data/outputs/shop/runs/a.json"
+    told = places.as_users_say("shop", problem)
+    assert "runs/a.json" in told
+    assert str(Place.parse(f"{store_url}/outputs/shop")) not in told
+    assert f"{Place.parse(store_url).key}/outputs" not in told
 
 
 def test_files_come_to_stand_where_their_urls_say(tmp_path: Path) -> None:

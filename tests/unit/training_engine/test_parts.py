@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sightsmith_training.engine import heads, network
+from sightsmith_training.engine import heads, network, progress
 from sightsmith_training.engine.batches import run_in_batches
 from sightsmith_training.engine.contract import Phase, Progress
 from sightsmith_training.engine.progress import ProgressMeter
@@ -66,12 +66,69 @@ def test_what_was_in_vain_takes_no_percentage_back() -> None:
     meter.enter("reading")
     meter.enter("embedding")
     assert sent[-1].percent == 95
-    assert sent[-1].remaining_seconds == pytest.approx(0, abs=0.5)
+    assert sent[-1].remaining_seconds is not None
+    assert sent[-1].remaining_seconds < 2
     meter.finish()
     percents = [message.percent for message in sent]
     assert percents == sorted(percents)
     assert percents[-1] == 100
     assert list(meter.seconds) == ["reading", "searching", "checking", "embedding"]
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_time_left_follows_the_pace_of_what_was_measured(clock: Clock) -> None:
+    sent: list[Progress] = []
+    meter = ProgressMeter({"reading": 40.0, "fitting": 100.0, "checking": 10.0}, sent.append)
+    meter.enter("reading")
+    clock.now += 140  # Three times as long, as far as the plan is not trusted.
+    meter.enter("fitting")
+    assert meter.pace == pytest.approx(3)
+    assert sent[-1].remaining_seconds == pytest.approx(330)
+    clock.now += 100
+    meter.advance(0.25)
+    assert sent[-1].remaining_seconds == pytest.approx(330)
+    clock.now += 60
+    meter.note("still at it", {})
+    assert sent[-1].remaining_seconds == pytest.approx(270)
+    clock.now += 140
+    meter.advance(0.75)
+    assert sent[-1].remaining_seconds == pytest.approx(130)
+    meter.finish()
+    assert sent[-1].remaining_seconds == 0
+
+
+def test_time_left_never_counts_up_while_what_there_is_no_time_for_is_left_out(clock: Clock) -> None:
+    sent: list[Progress] = []
+    meter = ProgressMeter({"reading": 2.0, "searching": 100.0, "checking": 10.0}, sent.append)
+    meter.enter("reading")
+    meter.enter("searching", clock.now + 90)
+    left = []
+    for share in np.linspace(0.02, 0.2, 10):  # By its own speed it would take 400 seconds.
+        clock.now += 8
+        meter.advance(float(share))
+        left.append(sent[-1].remaining_seconds)
+    assert left == sorted(left, reverse=True)
+    assert left[0] == pytest.approx(82)
+    assert left[-1] == pytest.approx(10, abs=2)
+    pace = meter.pace
+    meter.enter("checking")
+    assert meter.pace == pace
 
 
 @pytest.mark.parametrize("features", [np.linspace(-4, 4, 81, dtype=np.float32), np.float32([-1e-30, -0.0, 0, 1e-30])])

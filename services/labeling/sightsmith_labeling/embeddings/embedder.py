@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sightsmith.database import Database
 from sightsmith.errors import SightsmithError
 from sightsmith.logs import get_logger
-from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith_labeling.embeddings.inference import InferenceService
 from sightsmith_labeling.embeddings.queue import Claimed, EmbeddingQueue
 from sightsmith_labeling.embeddings.store import NewEmbedding, keep

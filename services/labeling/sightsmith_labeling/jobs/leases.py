@@ -14,18 +14,11 @@ from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database, utc_now
+from sightsmith.heartbeat import JobCancelledError, LeaseLostError
 from sightsmith.names import ProjectName
 from sightsmith_labeling.jobs.finding import Finding
 from sightsmith_labeling.jobs.job import JobError, JobName, JobProgress, JobState
 from sightsmith_labeling.jobs.tables import JobFindingRow, JobRow
-
-
-class LeaseLostError(Exception):
-    """The job belongs to somebody else now, or is gone: stop working on it."""
-
-
-class JobCancelledError(Exception):
-    """The job was asked to stop."""
 
 
 @dataclass(frozen=True)

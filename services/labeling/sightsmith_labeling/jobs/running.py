@@ -13,10 +13,8 @@ from sightsmith.database import Database
 from sightsmith.names import ProjectName
 from sightsmith_labeling.jobs.finding import Finding
 from sightsmith_labeling.jobs.job import JobProgress
-from sightsmith_labeling.jobs.leases import JobCancelledError, Lease, LeaseLostError, Leases
+from sightsmith_labeling.jobs.leases import Lease, Leases
 from sightsmith_labeling.jobs.tables import JobFindingRow
-
-__all__ = ["JobCancelledError", "JobKind", "LeaseLostError", "RunningJob", "Step"]
 
 
 class JobKind(Protocol):

@@ -3,12 +3,12 @@
 import asyncio
 import errno
 import shutil
-import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from prometheus_client import Counter, Gauge
 from structlog.contextvars import bound_contextvars
@@ -16,12 +16,11 @@ from structlog.contextvars import bound_contextvars
 from sightsmith.actor import acting_as
 from sightsmith.database import Database
 from sightsmith.errors import InternalError, ResourceExhaustedError, SightsmithError, UnavailableError
+from sightsmith.heartbeat import Heartbeat, JobCancelledError, LeaseLostError
 from sightsmith.logs import REQUEST_ID, get_logger
 from sightsmith_labeling.jobs.job import JobError, JobProgress
-from sightsmith_labeling.jobs.leases import JobCancelledError, Lease, LeaseLostError, Leases
+from sightsmith_labeling.jobs.leases import Lease, Leases
 from sightsmith_labeling.jobs.running import JobKind, RunningJob
-
-Result = TypeVar("Result")
 
 _jobs = Counter("sightsmith_labeling_jobs_total", "Jobs that this worker ended, by kind and outcome.", ["kind", "end"])
 _busy = Gauge("sightsmith_labeling_jobs_running", "Jobs that this worker is at.")
@@ -111,8 +110,7 @@ class JobWorker:
     async def _carry_out(self, lease: Lease, job: RunningJob) -> str:
         """Carries a job out to its end and tells which end that was."""
         try:
-            heartbeat = _Heartbeat(self._leases, lease, job, self._settings)
-            result: Mapping[str, Any] = await heartbeat.beside(self._kinds[lease.name.kind].run(job))
+            result: Mapping[str, Any] = await self._heartbeat(lease, job).beside(self._kinds[lease.name.kind].run(job))
         except JobCancelledError:
             await self._leases.confirm_cancelled(lease)
             return "cancelled"
@@ -123,6 +121,14 @@ class JobWorker:
             return "failed"
         await self._leases.succeed(lease, result, job.progress)
         return "succeeded"
+
+    def _heartbeat(self, lease: Lease, job: RunningJob) -> Heartbeat[JobProgress]:
+        return Heartbeat(
+            partial(self._leases.heartbeat, lease),
+            lambda: job.progress,
+            self._settings.heartbeat_seconds,
+            self._settings.lease_seconds,
+        )
 
     async def _break_off(self, lease: Lease, error: UnavailableError | OSError) -> str:
         """Leaves a job to be tried again when its lease runs out, unless what is wrong would still be wrong then."""
@@ -136,50 +142,6 @@ class JobWorker:
         with suppress(LeaseLostError, UnavailableError):
             await self._leases.fail(lease, JobError.of(error))
         return "failed"
-
-
-class _Heartbeat:
-    """Keeps a lease while work is done, and ends the work when it is to be cancelled or the lease is lost."""
-
-    def __init__(self, leases: Leases, lease: Lease, job: RunningJob, settings: WorkerSettings) -> None:
-        self._leases = leases
-        self._lease = lease
-        self._job = job
-        self._interval = settings.heartbeat_seconds
-        self._patience = settings.lease_seconds
-        self._told: JobProgress | None = None
-
-    async def beside(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Runs work with a beating heart beside it.
-
-        Raises:
-            JobCancelledError: if the job is to be cancelled.
-            LeaseLostError: if it is not ours any more.
-        """
-        working, beating = asyncio.ensure_future(work), asyncio.ensure_future(self._beat())
-        try:
-            await asyncio.wait([working, beating], return_when=asyncio.FIRST_COMPLETED)
-            return await (working if working.done() else beating)
-        finally:
-            for task in (working, beating):
-                task.cancel()
-            await asyncio.gather(working, beating, return_exceptions=True)
-
-    async def _beat(self) -> NoReturn:
-        last_success = time.monotonic()
-        while True:
-            try:
-                await self._tell()
-                last_success = time.monotonic()
-            except UnavailableError:
-                if time.monotonic() - last_success > self._patience:
-                    raise LeaseLostError(str(self._lease.name)) from None
-            await asyncio.sleep(self._interval)
-
-    async def _tell(self) -> None:
-        news = self._job.progress if self._job.progress != self._told else None
-        await self._leases.heartbeat(self._lease, news)
-        self._told = news or self._told
 
 
 def _lasting(lease: Lease, error: UnavailableError | OSError) -> SightsmithError | None:

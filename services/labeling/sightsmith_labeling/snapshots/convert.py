@@ -29,6 +29,7 @@ def snapshot_request_from_proto(request: snapshot_service_pb2.CreateSnapshotRequ
         auto_split=AutoSplit(fraction, request.auto_split.seed),
         include_unlabelled=request.include_unlabelled,
         request_id=request_id_from_proto(request.request_id),
+        reuse_equal=request.reuse_equal,
     )
 
 

@@ -71,12 +71,14 @@ class SnapshotRequest:
         auto_split: how to set test images aside if the project has none of its own.
         include_unlabelled: whether to take images without annotations too.
         request_id: makes a repeated request return the first one's snapshot.
+        reuse_equal: whether a snapshot that says the same will do.
     """
 
     project: ProjectName
     auto_split: AutoSplit
     include_unlabelled: bool
     request_id: uuid.UUID | None
+    reuse_equal: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Snapshots:
         self._embeddings = embeddings
 
     async def create(self, request: SnapshotRequest) -> Snapshot:
-        """Takes a snapshot, or returns the one that the same request took before.
+        """Takes a snapshot, or returns the one that the same request took before, or one that will do.
 
         Raises:
             NotFoundError: if the project does not exist.
@@ -112,6 +114,8 @@ class Snapshots:
             await self._objects.put_file(written.manifest.key, written.manifest.path)
             files = await self._embeddings.write(written.manifest.path, Path(folder))
             written = replace(written, embedding_files=files)
+        if request.reuse_equal and (equal := await self._equal(request, written)) is not None:
+            return equal
         try:
             return await self._insert(request, written)
         except IntegrityError as error:
@@ -171,6 +175,24 @@ class Snapshots:
                 metadata={"name": str(_name(row))},
             )
         return _to_snapshot(row)
+
+    async def _equal(self, request: SnapshotRequest, written: _Written) -> Snapshot | None:
+        """The newest snapshot that says what one that was taken now would say."""
+        row = SnapshotRow
+        same = select(row).where(
+            row.project == request.project.project,
+            row.manifest_sha256 == written.manifest.sha256,
+            row.unready_image_count == written.unready_image_count,
+            row.includes_unlabelled == request.include_unlabelled,
+            row.is_auto_split == written.is_auto_split,
+            row.embeddings == [vars(file) for file in written.embedding_files],
+        )
+        if written.is_auto_split:
+            split = request.auto_split
+            same = same.where(row.test_fraction == split.test_fraction, row.seed == split.seed)
+        async with self._database.transaction() as session:
+            found = await session.scalar(same.order_by(row.number.desc()).limit(1))
+        return None if found is None else _to_snapshot(found)
 
     async def _write_manifest(self, request: SnapshotRequest, folder: Path) -> _Written:
         writer = ManifestWriter(folder)

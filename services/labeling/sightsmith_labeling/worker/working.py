@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sightsmith.database import Database, migrate
 from sightsmith.objects import Objects, open_object_store
-from sightsmith.rpc.channel import service_channel
+from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside
 from sightsmith_labeling.embeddings.embedder import Embedder
 from sightsmith_labeling.exports.exporting import ExportJobs

@@ -11,7 +11,7 @@ from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that torch's own documentation uses
 
-from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone, PythonPackage
+from sightsmith_training.engine.catalogue import Backbone, PythonPackage
 from sightsmith_training.engine.efficientnet_lite import as_timm_names
 from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.files import weights_files
@@ -20,7 +20,7 @@ from sightsmith_training.weights.store import WeightsStore
 
 
 def load_backbone(backbone: Backbone, store: WeightsStore | None = None) -> nn.Module:
-    """Builds a backbone without its classifier, in evaluation mode, for inputs of `IMAGE_SIDE`.
+    """Builds a backbone without its classifier, in evaluation mode, for inputs of its side.
 
     Args:
         backbone: of the catalogue, or one beside it whose weights have been fetched.
@@ -50,7 +50,7 @@ def build_backbone(backbone: Backbone, file: Path) -> nn.Module:
         raise WeightsError(f"{file.name} does not fit the network {backbone.architecture}: {error}") from error
     network.eval().requires_grad_(False)
     prepared = network if _takes_planes_as_they_are(backbone) else _Prepared(network, backbone)
-    return _with_fixed_padding(prepared)
+    return _with_fixed_padding(prepared, backbone.side)
 
 
 def _is_published_lite(backbone: Backbone) -> bool:
@@ -107,7 +107,7 @@ def _possible_labels(file: Path, architecture: str) -> tuple[int, ...]:
 
 def _takes_planes_as_they_are(backbone: Backbone) -> bool:
     half = (0.5, 0.5, 0.5)
-    return (backbone.mean, backbone.std) == (half, half) and backbone.fixed_side in (None, IMAGE_SIDE)
+    return (backbone.mean, backbone.std) == (half, half) and backbone.fixed_side in (None, backbone.side)
 
 
 class _Prepared(nn.Module):
@@ -119,7 +119,7 @@ class _Prepared(nn.Module):
     def __init__(self, network: nn.Module, backbone: Backbone) -> None:
         super().__init__()
         self.network = network
-        self.side = backbone.fixed_side or IMAGE_SIDE
+        self.own_side = backbone.fixed_side if backbone.fixed_side != backbone.side else None
         mean, std = (torch.tensor(numbers).view(1, 3, 1, 1) for numbers in (backbone.mean, backbone.std))
         # A plane p of -1…1 is p / 2 + 1 / 2 in 0…1, from which the mean is taken off.
         self.register_buffer("scale", 0.5 / std)
@@ -127,8 +127,8 @@ class _Prepared(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         normal = planes * self.scale + self.shift
-        if self.side != IMAGE_SIDE:
-            normal = F.interpolate(normal, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        if self.own_side is not None:
+            normal = F.interpolate(normal, size=(self.own_side, self.own_side), mode="bilinear", align_corners=False)
         features: Tensor = self.network(normal)
         return features
 
@@ -147,7 +147,7 @@ class _PaddedConvolution(nn.Module):
         return F.conv2d(padded, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
 
 
-def _with_fixed_padding(network: nn.Module) -> nn.Module:
+def _with_fixed_padding(network: nn.Module, side: int) -> nn.Module:
     """Replaces convolutions that compute their padding from the size of each input by ones with a fixed padding.
 
     The size is known here. Traced as they are, they leave two hundred nodes of shape arithmetic in the exported graph.
@@ -163,7 +163,7 @@ def _with_fixed_padding(network: nn.Module) -> nn.Module:
         for name, module in convolutions.items()
     ]
     with torch.inference_mode():
-        network(torch.zeros(1, 3, IMAGE_SIDE, IMAGE_SIDE))
+        network(torch.zeros(1, 3, side, side))
     for hook in hooks:
         hook.remove()
     for name, convolution in convolutions.items():

@@ -7,15 +7,16 @@ A backbone turns an image into features; frozen, its output for an image never c
 tuned to the labels of a project.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 IMAGE_SIDE = 240
-"""Side in pixels of the square that all backbones take.
+"""Side in pixels of the square that all backbones take where nothing else is said.
 
 The networks were trained at 224, 240 and 260 pixels and, being convolutions under a mean over all places, take any
 size. One side for all means that an image is decoded once, whatever is chosen, and that no graph has to resize. Only
-networks that take no other size than their own (`Backbone.fixed_side`) resize inside.
+networks that take no other size than their own (`Backbone.fixed_side`) resize inside. A training that has the time
+tries one more side (`Backbone.at`).
 """
 
 EXPORTER_VERSION = 1
@@ -138,12 +139,14 @@ class Backbone(StartingPoint):
         mean: of the red, green and blue planes in 0…1, taken off the pixels.
         std: by which the planes are then divided.
         fixed_side: the only input side that it takes, in pixels; None if it takes any.
+        side: of the squares that it is given, in pixels.
     """
 
     features: int
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     fixed_side: int | None = None
+    side: int = IMAGE_SIDE
 
     @property
     def sha256(self) -> str:
@@ -153,8 +156,14 @@ class Backbone(StartingPoint):
     @property
     def content_name(self) -> str:
         """Names everything that its features depend on: two networks of one content name give the same features."""
-        name = self.name[:_LONGEST_NAME_IN_CONTENT_NAME].rstrip("-")
-        return f"{name}-{IMAGE_SIDE}px-{self.sha256[:16]}-export{EXPORTER_VERSION}"
+        own = self.name if self.side == IMAGE_SIDE else self.name.removesuffix(f"-{self.side}px")
+        name = own[:_LONGEST_NAME_IN_CONTENT_NAME].rstrip("-")
+        return f"{name}-{self.side}px-{self.sha256[:16]}-export{EXPORTER_VERSION}"
+
+    def at(self, side: int) -> "Backbone":
+        """The same network for squares of another side; one without a fixed side, given squares of the usual one."""
+        cost = self.cost * (side / self.side) ** 2
+        return replace(self, name=f"{self.name}-{side}px", side=side, cost=cost)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,17 @@
 """What the scores of images say about a classifier."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations
+from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations, shares
 from sightsmith_training.engine.evaluation_result import EvaluatedOn, Evaluation, ImagePrediction
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.judging.classification_metrics import classification_figures, confusion_matrix
+from sightsmith_training.engine.judging.confusions import confusion_counts
 from sightsmith_training.engine.judging.intervals import classification_intervals
 from sightsmith_training.engine.judging.matches import ClassificationMatches, match_labels
 from sightsmith_training.engine.judging.reliability import classification_reliability
@@ -63,26 +64,28 @@ def evaluate(matches: ClassificationMatches, evaluated_on: EvaluatedOn, training
         training: what advice needs to know of the training.
     """
     figures, intervals = classification_figures(matches), classification_intervals(matches, seed=0)
-    likeliest = replace(matches, thresholds=np.zeros(len(matches.labels)))
-    single = matches.single_label
-    accuracy = classification_intervals(likeliest, seed=0).accuracy if single else intervals.accuracy
     return Evaluation(
         evaluated_on=evaluated_on,
         cross_validated=training.cross_validated,
         training_images=training.all_images,
-        accuracy=accuracy.value,
+        accuracy=figures.accuracy,
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,
         macro_f1=figures.macro.f1,
+        micro=shares(figures.micro),
         per_label=label_evaluations(figures.labels, intervals.labels, training),
-        confusion_matrix=confusion_matrix(matches).tolist() if single else [],
+        confusion_matrix=_confusion(matches).tolist(),
         images=len(matches.images),
         mean_average_precision=figures.mean_average_precision,
-        accuracy_interval=bounds(accuracy),
+        accuracy_interval=bounds(intervals.accuracy),
         macro_f1_interval=bounds(intervals.macro_f1),
         calibration_error=classification_reliability(matches).calibration_error,
         advice=advice_on(matches, intervals.macro_f1, training),
     )
+
+
+def _confusion(matches: ClassificationMatches) -> npt.NDArray[np.int64]:
+    return confusion_matrix(matches) if matches.single_label else confusion_counts(matches)
 
 
 def describe_predictions(matches: ClassificationMatches) -> list[ImagePrediction]:

@@ -40,13 +40,15 @@ from sightsmith_training.engine.contract import (
 )
 from sightsmith_training.engine.distribution.ray_trials import open_trials
 from sightsmith_training.engine.distribution.trials import InProcessTrials
-from sightsmith_training.engine.embeddings import BackboneCache
+from sightsmith_training.engine.embeddings import BackboneCache, embed
 from sightsmith_training.engine.exports import compose_classifier, export_backbone, trace_classifier, write_export
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.job import Job, budget_seconds, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
+from sightsmith_training.engine.near_duplicates import find_near_duplicates
 from sightsmith_training.engine.network import Classifier, PixelBackbone, score_with_network
+from sightsmith_training.engine.other_sizes import OtherSize
 from sightsmith_training.engine.parity import are_equal, compare_exports, require_equal
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import UnusableImage, read_images
@@ -148,6 +150,8 @@ class _ClassifierTraining:
         self._cache = cache
         self._features = features
         self._backbones = {backbone.name: backbone for backbone in backbones}
+        self._limits: list[str] = []
+        self._other_size: OtherSize | None = None
 
     def from_features(self, samples: Samples, known: Mapping[str, Features]) -> TrainingResult | None:
         """Trains and judges by features that came with the snapshot; the images are needed for a sample alone.
@@ -180,6 +184,8 @@ class _ClassifierTraining:
     def from_images(self, wanted: Samples) -> TrainingResult:
         """Trains and judges by the images themselves."""
         samples, pixels, unusable = self._read(wanted)
+        if self._spec.options.effort != "fast":
+            self._other_size = OtherSize(self._job, self._cache, samples, [*self._backbones.values()])
         self._meter.enter("embedding")
         # Test images are judged by the whole network; their features would be of no use.
         training = pixels[: samples.training]
@@ -187,6 +193,8 @@ class _ClassifierTraining:
         kept_back = _KEPT_BACK_SECONDS + _variant_seconds(samples, self._job, [*self._backbones.values()])
         found = self._search(samples, training, learned, kept_back)
         network = self._network(found)
+        if self._other_size is not None and self._side(found) != IMAGE_SIDE:
+            pixels = self._other_size.pixels
         judged = pixels[samples.judged]
         scores = self._score(network, judged)
         artifacts = self._export(network, found, samples.labels)
@@ -201,8 +209,12 @@ class _ClassifierTraining:
         read = self._job.read(wanted.entries, IMAGE_SIDE, self._meter.advance)
         if not read.unusable:
             return wanted, read.pixels, []
-        left = select_samples(read.entries, self._job.decision.task, self._spec.min_images_per_label)
-        return left, read.pixels, read.unusable
+        kept = self._job.without_rare_labels(read.entries)
+        left = select_samples(kept, self._job.decision.task, self._spec.min_images_per_label)
+        if len(kept) == len(read.entries):
+            return left, read.pixels, read.unusable
+        samples, pixels, unusable = self._read(left)  # Pixels and entries go side by side.
+        return samples, pixels, [*read.unusable, *unusable]
 
     def _read_all_of(self, entries: Sequence[SpecEntry]) -> Pixels | None:
         """Reads a sample of the images; None if one of them cannot be used."""
@@ -215,14 +227,22 @@ class _ClassifierTraining:
         self, samples: Samples, pixels: Pixels, features: Mapping[str, Features], kept_back_seconds: float
     ) -> Found:
         """Searches on the training images; their pixels are needed where networks are tuned."""
-        self._meter.enter("searching")
+        self._meter.enter("searching", self._job.ends)
+        pace = max(1.0, self._meter.pace)
         options = self._spec.options
+        truth = samples.truth[: samples.training]
+        sha256s = [entry.sha256 for entry in samples.entries[: samples.training]]
+        # Quick trainings are the same whether features come with the snapshot or images are read.
+        seen = pixels if options.effort != "fast" else None
+        alike = find_near_duplicates(sha256s, truth, next(iter(features.values())), seen)
+        self._limits = alike.limits
         given = SearchInput(
             features=features,
             costs={name: self._backbones[name].cost for name in features},
             pixels=pixels,
-            truth=samples.truth[: samples.training],
+            truth=truth,
             activation=samples.activation,
+            groups=alike.groups,
         )
         threads, device = self._job.threads, self._spec.device
         checkpoints = CheckpointFiles(self._job.store, self._spec.checkpoint_prefix, samples.training_digest)
@@ -239,9 +259,22 @@ class _ClassifierTraining:
                 save=checkpoints.save,
                 restore=checkpoints.restore,
                 note=self._meter.note,
+                pace=pace,
+                embed=self._embed,
+                other_size=self._other_size.choices if self._other_size else {},
             )
-            budget = Budget(self._job.seconds_left - kept_back_seconds)
+            budget = Budget(self._job.seconds_left - pace * kept_back_seconds)
             return search(given, wish, budget, partial(self._tell, samples))
+
+    def _embed(self, name: str, pixels: Pixels) -> Features:
+        return embed(self._cache.get(self._backbones[name]), pixels, self._job.threads, lambda share: None)
+
+    @property
+    def _all_backbones(self) -> dict[str, Backbone]:
+        return self._backbones | (self._other_size.backbones if self._other_size else {})
+
+    def _side(self, found: Found) -> int:
+        return self._all_backbones[found.chosen.backbones[0]].side
 
     def _tell(self, samples: Samples, activity: str, share: float, best_score: float | None) -> None:
         if activity != "fitting":
@@ -259,7 +292,7 @@ class _ClassifierTraining:
 
     def _network(self, found: Found) -> Classifier:
         backbones = [
-            PixelBackbone(tuned if tuned is not None else load_backbone(self._backbones[name]))
+            PixelBackbone(tuned if tuned is not None else load_backbone(self._all_backbones[name]))
             for name, tuned in found.backbones
         ]
         return Classifier(backbones, found.head)
@@ -274,16 +307,16 @@ class _ClassifierTraining:
         graphs = [
             (
                 name,
-                self._cache.get(self._backbones[name])
+                self._cache.get(self._all_backbones[name])
                 if tuned is None
                 else export_backbone(PixelBackbone(tuned).eval()),
             )
             for name, tuned in found.backbones
         ]
-        folder = self._spec.output_dir
+        folder, side = self._spec.output_dir, self._side(found)
         return [
-            write_export(folder, "onnx", compose_classifier(graphs, found.head, labels)),
-            write_export(folder, "torchscript", trace_classifier(network, labels)),
+            write_export(folder, "onnx", compose_classifier(graphs, found.head, labels, side)),
+            write_export(folder, "torchscript", trace_classifier(network, labels, side)),
         ]
 
     def _compare(self, scores: Outputs, pixels: Pixels) -> Parity:
@@ -318,21 +351,31 @@ class _ClassifierTraining:
         points = found.learning
         curve = fit_learning_curve([point.images for point in points], [point.score for point in points])
         by_label = samples.truth[: samples.training].sum(axis=0).tolist()
-        facts = TrainingFacts(by_label, found.chosen.mean, curve, all_images=samples.training)
+        limits = [*self._limits, *self._job.limits]
+        facts = TrainingFacts(
+            by_label,
+            found.chosen.mean,
+            curve,
+            all_images=samples.training,
+            limits=limits,
+            budget_exceeded=self._job.budget_exceeded,
+        )
         evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
-        chosen = _candidate(found.chosen, self._backbones)
+        backbones = self._all_backbones
+        chosen = _candidate(found.chosen, backbones)
         chosen = chosen.model_copy(update={"network_share": found.network_share})
         result = TrainingResult(
             task=self._job.decision.task,
             task_reason=self._job.decision.reason,
+            left_out_labels=sorted(self._job.left_out),
             labels=samples.labels,
             # Zeros would have every label hold; without thresholds the surest one is the answer.
             thresholds=thresholds.tolist() if thresholds.any() else [],
-            image_side=IMAGE_SIDE,
+            image_side=self._side(found),
             chosen=chosen,
             candidates=[
-                *(chosen if trial is found.chosen else _candidate(trial, self._backbones) for trial in found.trials),
-                *(_untried(each, self._backbones) for each in found.untried),
+                *(chosen if trial is found.chosen else _candidate(trial, backbones) for trial in found.trials),
+                *(_untried(each, backbones) for each in found.untried),
             ],
             seed=self._spec.seed,
             training_images=samples.training,
@@ -383,15 +426,15 @@ def _candidate(trial: Trial, backbones: Mapping[str, Backbone]) -> Candidate:
 def _untried(untried: Untried, backbones: Mapping[str, Backbone]) -> Candidate:
     """What there was no time for has no figures, but is kept, so that people know what more time would try."""
     return Candidate(
-        backbones=[untried.backbone],
+        backbones=list(untried.backbones),
         strength=0.0,
         scores=[],
         score_mean=0.0,
         score_std=0.0,
         log_loss=0.0,
         name=untried.name,
-        fine_tuned=True,
+        fine_tuned=untried.kind != "probe",
         parameters=dict(untried.parameters),
         dropped=f"not tried: {untried.reason}",
-        licences={untried.backbone: backbones[untried.backbone].licence},
+        licences={name: backbones[name].licence for name in untried.backbones},
     )

@@ -188,6 +188,7 @@ class TrainingResult(_Frozen):
         ignored_images: images of no use, of either split.
         unusable_images: images that could not be read, with the reason.
         task_reason: why this task, in plain words.
+        left_out_labels: those with too few training images, where it was wished that they be left out; sorted.
         library_versions: versions that shaped the result, by distribution name.
         artifacts: the exported files.
         parity: how the exports compare with the trained network.
@@ -212,6 +213,7 @@ class TrainingResult(_Frozen):
     ignored_images: int
     unusable_images: list[Violation] = []
     task_reason: str = ""
+    left_out_labels: list[str] = []
     library_versions: dict[str, str]
     artifacts: list[ExportedFile]
     parity: Parity

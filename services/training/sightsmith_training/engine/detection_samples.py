@@ -1,7 +1,7 @@
 """From the entries of a snapshot to the images that a detector learns from and is judged by."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,8 +68,12 @@ class DetectionSamples:
     def without(self, unusable: Sequence[SpecEntry]) -> "DetectionSamples":
         """The samples less some of their entries."""
         left_out = {entry.image for entry in unusable}
-        kept = [entry for entry in self.entries if entry.image not in left_out]
-        return replace(self, entries=kept, training=sum(entry.split == "train" for entry in kept))
+        return self.relabelled([entry for entry in self.entries if entry.image not in left_out], [])
+
+    def relabelled(self, entries: list[SpecEntry], left_out: Collection[str]) -> "DetectionSamples":
+        """The samples with some of their entries, on which some labels are not any more."""
+        labels = [label for label in self.labels if label not in left_out]
+        return replace(self, labels=labels, entries=entries, training=sum(entry.split == "train" for entry in entries))
 
     def images_by_label(self) -> list[int]:
         """How many training images have a box of each label."""

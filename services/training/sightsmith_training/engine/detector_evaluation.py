@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations
+from sightsmith_training.engine.evaluation import advice_on, bounds, label_evaluations, shares
 from sightsmith_training.engine.evaluation_result import DetectionEvaluation, EvaluatedOn, Evaluation, ImagePrediction
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
@@ -64,6 +64,7 @@ def evaluate_detector(matches: DetectionMatches, evaluated_on: EvaluatedOn, trai
         macro_precision=figures.macro.precision,
         macro_recall=figures.macro.recall,
         macro_f1=figures.macro.f1,
+        micro=shares(figures.micro),
         per_label=label_evaluations(figures.labels, intervals.labels, training),
         confusion_matrix=matches.confusion.tolist(),
         images=len(matches.images),
@@ -77,6 +78,9 @@ def evaluate_detector(matches: DetectionMatches, evaluated_on: EvaluatedOn, trai
             map_50_95=coco.ap50_95,
             average_recall=coco.ar100,
             map_interval=bounds(intervals.mean_average_precision),
+            map_small=figures.coco["small"].ap50_95,
+            map_medium=figures.coco["medium"].ap50_95,
+            map_large=figures.coco["large"].ap50_95,
         ),
     )
 

@@ -6,33 +6,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from sightsmith_training.engine.brand_samples import select_brand_samples
-from sightsmith_training.engine.brand_scenes import compose_brand_scenes, composing_seconds
+from sightsmith_training.engine.brand_scenes import compose_brand_scenes
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.contract import (
-    Candidate,
     ExportedFile,
     Parity,
-    Phase,
     Progress,
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.detection.design import (
-    affordable_side,
-    larger_side,
-    seconds_per_image,
-    suitable_side,
-)
+from sightsmith_training.engine.detection.design import affordable_side, larger_side, suitable_side, tiny_boxes
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
 from sightsmith_training.engine.detection.held_out import LEAST_WITH_BOXES
-from sightsmith_training.engine.detection.search import DetectorTrial, FoundDetector, search_detector
+from sightsmith_training.engine.detection.search import FoundDetector, search_detector
 from sightsmith_training.engine.detection_samples import DetectionSamples, select_detection_samples
+from sightsmith_training.engine.detector_candidates import chosen_candidate, tried_candidates
+from sightsmith_training.engine.detector_costs import compared_images, expected_costs, seconds_after_search
 from sightsmith_training.engine.detector_evaluation import describe_detections, evaluate_detector, match_samples
 from sightsmith_training.engine.detector_parity import check_detector_exports
 from sightsmith_training.engine.errors import TrainingError
@@ -40,6 +37,8 @@ from sightsmith_training.engine.exports import write_export
 from sightsmith_training.engine.job import Job, library_versions
 from sightsmith_training.engine.judging.advice import TrainingFacts
 from sightsmith_training.engine.judging.answers import Detections
+from sightsmith_training.engine.judging.learning_curve import fit_learning_curve
+from sightsmith_training.engine.near_duplicates import find_near_duplicates
 from sightsmith_training.engine.progress import ProgressMeter, part_of
 from sightsmith_training.engine.reading import ReadImages, UnusableImage, too_many_unusable
 from sightsmith_training.engine.samples import Pixels
@@ -48,7 +47,6 @@ from sightsmith_training.engine.stored_detections import as_stored
 from sightsmith_training.engine.variants.exporting import (
     MOST_COMPARED_IMAGES,
     ExportedVariants,
-    expected_variant_seconds,
     export_variants,
 )
 from sightsmith_training.engine.variants.judges import detector_judge
@@ -57,9 +55,6 @@ from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.fetching import ensure_weights
 from sightsmith_training.weights.settings import WeightsSettings
 
-_COMPARED_PIXELS = 16 * 416**2  # Of the images on which the exports are compared with the network.
-_LEAST_COMPARED, _MOST_COMPARED = 6, 16
-_EXPORT_SECONDS = 12.0
 _EXPORTS_CHECKED = 0.3  # The share of the phase "checking" after which variants are made, if they are.
 _AT_ONCE = 8  # Images that one core judges before it takes others.
 
@@ -80,7 +75,7 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     # A download, which happens once on a machine, is nothing that the training took.
     job = replace(job, ends=job.ends + time.monotonic() - before)
     side = _wanted_side(samples, job)
-    meter = ProgressMeter(_expected_costs(samples, side, job), send)
+    meter = ProgressMeter(expected_costs(samples, side, job), send)
     return _DetectorTraining(job, meter, weights, side).run(samples)
 
 
@@ -109,36 +104,6 @@ def _wanted_side(samples: DetectionSamples, job: Job) -> int:
     return larger_side(side, largest) if options.effort == "best" else side
 
 
-def _expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
-    """Seconds of each phase on an ordinary core, for the progress."""
-    judged, variants = _judging_seconds(samples, side, job.threads), _variant_seconds(samples, side, job)
-    reading = 0.2 + 0.01 * len(samples.entries) / job.threads
-    if job.decision.composes_scenes:
-        reading += composing_seconds(job, len(samples.labels))
-    search = max(30.0, job.seconds_left - reading - _EXPORT_SECONDS - judged - variants)
-    return {
-        "reading": reading,
-        "searching": 0.25 * search,
-        "fitting": 0.75 * search,
-        "evaluating": judged,
-        "exporting": 0.5 * _EXPORT_SECONDS,
-        "checking": 0.5 * _EXPORT_SECONDS + variants,
-    }
-
-
-def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> float:
-    return 1.0 + seconds_per_image(side) * samples.test / threads
-
-
-def _compared(side: int) -> int:
-    """How many images the exports are compared by: fewer where each takes long."""
-    return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
-
-
-def _variant_seconds(samples: DetectionSamples, side: int, job: Job) -> float:
-    return expected_variant_seconds(job, seconds_per_image(side), samples.test or _compared(side))
-
-
 @dataclass(frozen=True)
 class _Judged:
     """What the detector says of the images that it is judged by.
@@ -165,6 +130,7 @@ class _DetectorTraining:
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
+        self._limits: list[str] = []
         self._gone: list[UnusableImage] = []  # Read once, and not again.
 
     def run(self, wanted: DetectionSamples) -> TrainingResult:
@@ -179,23 +145,28 @@ class _DetectorTraining:
         variants = self._export_variants(judged, found.side)
         detections = as_stored(judged.detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
+        points = found.learning
         facts = TrainingFacts(
             samples.images_by_label(),
             found.judgement.map_50 if found.judgement else None,
+            fit_learning_curve([point.images for point in points], [point.score for point in points]),
             composed=self._job.decision.composes_scenes,
             all_images=samples.training,
-            limits=found.notes,
+            limits=[*found.notes, *self._limits, *self._job.limits],
+            budget_exceeded=self._job.budget_exceeded,
+            tiny=tiny_boxes(given.labellings, given.labels, found.side),
         )
-        chosen = _candidate(found.chosen) if found.chosen else _untried(found)
-        chosen = chosen.model_copy(update={"network_share": found.network_share})
+        evaluation = evaluate_detector(matches, "test" if samples.test else "cross_validation", facts)
+        chosen = chosen_candidate(found)
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
+            left_out_labels=sorted(self._job.left_out),
             labels=samples.labels,
             thresholds=found.thresholds.tolist(),
             image_side=found.side,
             chosen=chosen,
-            candidates=[chosen if trial is found.chosen else _candidate(trial) for trial in found.trials],
+            candidates=tried_candidates(found, chosen),
             seed=self._spec.seed,
             training_images=samples.training,
             test_images=samples.test,
@@ -209,7 +180,7 @@ class _DetectorTraining:
             parity=parity,
             variants=list(variants.variants),
             recommendations=list(variants.recommendations),
-            evaluation=evaluate_detector(matches, "test" if samples.test else "cross_validation", facts),
+            evaluation=evaluation.model_copy(update={"learning_curve": points}),
             predictions=describe_detections(matches, samples, rows, detections),
             phase_seconds={},
         )
@@ -226,8 +197,27 @@ class _DetectorTraining:
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
+            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out)
             _require_enough(samples, self._spec)
-        return samples, _labelled(samples, read.pixels), read.unusable
+            if len(samples.entries) < len(read.entries):
+                samples, given, unusable = self._read(samples)  # Squares and entries go side by side.
+                return samples, given, [*read.unusable, *unusable]
+        return samples, self._labelled(samples, read.pixels), read.unusable
+
+    def _labelled(self, samples: DetectionSamples, squares: Pixels) -> DetectorInput:
+        rows = range(samples.training)
+        squares, entries = squares[: samples.training], samples.entries[: samples.training]
+        labellings = [samples.labelling(row) for row in rows]
+        truth = np.array([np.isin(range(len(samples.labels)), each.labels) for each in labellings])
+        alike = find_near_duplicates([entry.sha256 for entry in entries], truth, pixels=squares)
+        self._limits = alike.limits
+        return DetectorInput(
+            squares=squares,
+            labellings=labellings,
+            labels=len(samples.labels),
+            sizes=[(entry.width, entry.height) for entry in entries],
+            groups=alike.groups,
+        )
 
     def _search(self, samples: DetectionSamples, given: DetectorInput) -> FoundDetector:
         self._meter.enter("searching")
@@ -245,9 +235,9 @@ class _DetectorTraining:
             restore=checkpoints.restore,
             note=self._meter.note,
         )
-        judged = _judging_seconds(samples, self._side, self._job.threads)
-        kept_back = _EXPORT_SECONDS + judged + _variant_seconds(samples, self._side, self._job)
-        return search_detector(given, wish, Budget(self._job.seconds_left - kept_back), self._tell)
+        kept_back = seconds_after_search(samples, self._side, self._job)
+        budget = Budget(self._job.seconds_left - max(1.0, self._meter.pace) * kept_back)
+        return search_detector(given, wish, budget, self._tell)
 
     def _tell(self, activity: str, share: float, best_score: float | None) -> None:
         if activity == "fitting" and self._meter.phase != "fitting":
@@ -260,7 +250,7 @@ class _DetectorTraining:
             judged = found.judgement
             assert judged is not None  # noqa: S101 - see `_require_enough`
             rows = judged.rows.tolist()
-            some = {samples.entries[row].image: row for row in rows[: _compared(found.side)]}
+            some = {samples.entries[row].image: row for row in rows[: compared_images(found.side)]}
             again = self._read_again([samples.entries[row] for row in some.values()], found.side)
             shown = [some[entry.image] for entry in again.entries]
             return _Judged(samples, rows, judged.detections, shown, again.pixels)
@@ -304,7 +294,7 @@ class _DetectorTraining:
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
         advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
-        return check_detector_exports(find, squares[: _compared(squares.shape[1])], self._job, advance)
+        return check_detector_exports(find, squares[: compared_images(squares.shape[1])], self._job, advance)
 
     def _export_variants(self, judged: _Judged, side: int) -> ExportedVariants:
         if not self._spec.options.tries_variants:
@@ -316,16 +306,6 @@ class _DetectorTraining:
         judge = detector_judge(samples, judged.shown[: len(compared)])
         advance = part_of(self._meter.advance, _EXPORTS_CHECKED, 1.0)
         return export_variants(self._job, calibration, compared, judge, advance)
-
-
-def _labelled(samples: DetectionSamples, squares: Pixels) -> DetectorInput:
-    rows = range(samples.training)
-    return DetectorInput(
-        squares=squares[: samples.training],
-        labellings=[samples.labelling(row) for row in rows],
-        labels=len(samples.labels),
-        sizes=[(samples.entries[row].width, samples.entries[row].height) for row in rows],
-    )
 
 
 def _violations(images: Sequence[UnusableImage]) -> list[Violation]:
@@ -347,38 +327,4 @@ def _require_enough(samples: DetectionSamples, spec: TrainingSpec) -> None:
         [Violation(field="snapshot", description="has no test images and too few training images with boxes")],
         training_images_with_boxes=with_boxes,
         min_training_images_with_boxes=LEAST_WITH_BOXES,
-    )
-
-
-def _candidate(trial: DetectorTrial) -> Candidate:
-    return Candidate(
-        backbones=[NANODET.name],
-        strength=0.0,
-        scores=[trial.map_50_95],
-        score_mean=trial.map_50_95,
-        score_std=0.0,
-        log_loss=0.0,
-        name=trial.name,
-        fine_tuned=True,
-        parameters=dict(trial.parameters),
-        seconds=trial.seconds,
-        milliseconds_per_image=trial.milliseconds,
-        dropped=trial.dropped,
-    )
-
-
-def _untried(found: FoundDetector) -> Candidate:
-    """Where there are too few images to try anything on, there is one design and no score."""
-    name = f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few"
-    milliseconds = 1000 * seconds_per_image(found.side)
-    return Candidate(
-        backbones=[NANODET.name],
-        strength=0.0,
-        scores=[],
-        score_mean=0.0,
-        score_std=0.0,
-        log_loss=0.0,
-        name=name,
-        fine_tuned=True,
-        milliseconds_per_image=milliseconds,
     )

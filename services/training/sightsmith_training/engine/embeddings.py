@@ -47,7 +47,7 @@ class BackboneCache:
         if data is not None and digest is not None and hashlib.sha256(data).hexdigest().encode() == digest:
             return data
         _log.info("exporting backbone %s", backbone.name)
-        data = export_backbone(PixelBackbone(load_backbone(backbone)).eval())
+        data = export_backbone(PixelBackbone(load_backbone(backbone)).eval(), backbone.side)
         obstore.put(self._store, key, data)
         obstore.put(self._store, f"{key}.sha256", hashlib.sha256(data).hexdigest().encode())
         return data

@@ -45,6 +45,8 @@ class LabelEvaluation(_Frozen):
         f1_interval: of the F1.
         training_images: how many images that the model learned from carry it; 0 where that is not known, as in
             evaluations of old.
+        true_negatives: images that do not carry it and on which it is not predicted; None for detectors, and in
+            evaluations of old.
     """
 
     label: str
@@ -61,15 +63,33 @@ class LabelEvaluation(_Frozen):
     recall_interval: Interval | None = None
     f1_interval: Interval | None = None
     training_images: int = 0
+    true_negatives: int | None = None
+
+
+class Averages(_Frozen):
+    """Figures of all labels together."""
+
+    precision: Share
+    recall: Share
+    f1: Share
 
 
 class Advice(_Frozen):
-    """One thing that would help: what kind it is, what to do, and the labels and images that it is about."""
+    """One thing that would help.
+
+    Attributes:
+        code: of what kind it is.
+        text: what to do and why.
+        labels: that it is about.
+        images: the first of those that show why.
+        image_count: how many show why; 0 in evaluations of old, which have them all.
+    """
 
     code: str
     text: str
     labels: list[str] = []
     images: list[str] = []
+    image_count: int = 0
 
 
 class DetectionEvaluation(_Frozen):
@@ -81,6 +101,10 @@ class DetectionEvaluation(_Frozen):
         map_50_95: the same, mean over the overlaps 0.5, 0.55 … 0.95.
         average_recall: mean over the labels and the same overlaps of the highest recall (`AR@100`).
         map_interval: of `map_50`.
+        map_small: `map_50_95` of boxes of less than 32 × 32 pixels of the original image; None where none is labelled,
+            and in evaluations of old.
+        map_medium: the same of those up to 96 × 96 pixels.
+        map_large: the same of larger ones.
     """
 
     iou: Share
@@ -88,13 +112,23 @@ class DetectionEvaluation(_Frozen):
     map_50_95: Share | None
     average_recall: Share | None
     map_interval: Interval | None = None
+    map_small: Share | None = None
+    map_medium: Share | None = None
+    map_large: Share | None = None
 
 
 class LearningPoint(_Frozen):
-    """The score out of fold of models that learned from so many images."""
+    """The score, on images that they did not learn from, of models that learned from so many images.
+
+    Attributes:
+        images: to learn from.
+        score: macro-F1 of a classifier; of a detector, the mean average precision at an overlap of 0.5.
+        interval: of the score; None where it is not known.
+    """
 
     images: int
     score: Share
+    interval: Interval | None = None
 
 
 class Evaluation(_Frozen):
@@ -104,13 +138,14 @@ class Evaluation(_Frozen):
         evaluated_on: `test`, or `cross_validation` (out-of-fold predictions of the training images, averaged over the
             repetitions) where the snapshot has no test images, or `unseen` images of any snapshot, which the model did
             not learn from.
-        accuracy: share of images for which exactly their labels are the most likely ones.
+        accuracy: share of images for which exactly their labels are predicted, or of a detector, without a mistake.
         macro_precision: mean over the labels that have images here.
         macro_recall: mean over the same labels.
         macro_f1: mean over the same labels.
         per_label: in the order of `TrainingResult.labels`.
-        confusion_matrix: counts; row = true label, column = predicted label, the last of each standing for none. Empty
-            where images may carry several labels.
+        confusion_matrix: counts; row = true label, column = predicted label, the last of each standing for none. Where
+            images may carry several labels, one that is missed counts as taken for each that is wrongly predicted.
+            Empty in evaluations of old of such models.
         images: how many were evaluated; 0 in evaluations of old.
         mean_average_precision: mean over the same labels as above.
         accuracy_interval: of the accuracy.
@@ -122,6 +157,7 @@ class Evaluation(_Frozen):
         learning_curve: scores of models that learned from parts of the training images, few images first.
         cross_validated: the headline figure on training images that the model did not learn from, before it was judged
             by these; None if it is not known.
+        micro: figures of all predictions together; None in evaluations of old.
     """
 
     evaluated_on: EvaluatedOn
@@ -141,6 +177,7 @@ class Evaluation(_Frozen):
     training_images: int = 0
     learning_curve: list[LearningPoint] = []
     cross_validated: Share | None = None
+    micro: Averages | None = None
 
 
 class ImagePrediction(_Frozen):
@@ -170,8 +207,3 @@ class ImagePrediction(_Frozen):
     height: int = 0
     true_boxes: list[SpecBox] = []
     detections: list[DetectedBox] = []
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it was given exactly what it carries."""
-        return set(self.true_labels) == set(self.predicted_labels)

@@ -40,11 +40,12 @@ _BATCH = "batch"
 _EVEN_OUT_NUMBERS = {"offset": EVEN_OUT_OFFSET, "twice_evened_zero": 2 * EVENED_ZERO, "zero": 0.0}
 
 
-def export_backbone(network: nn.Module) -> bytes:
+def export_backbone(network: nn.Module, side: int = IMAGE_SIDE) -> bytes:
     """Exports a frozen backbone as an ONNX model with the same input as a classifier and features as its output.
 
     Args:
         network: from uint8 pixels [batch, side, side, 3] to float32 features, in evaluation mode.
+        side: of the pixels.
 
     Returns:
         The serialised model. Its batch is dynamic, batch normalisation is folded into the convolutions.
@@ -53,7 +54,7 @@ def export_backbone(network: nn.Module) -> bytes:
         file = Path(folder, "backbone.onnx")
         torch.onnx.export(
             network,
-            (_example(),),
+            (_example(side),),
             file,
             dynamo=False,
             opset_version=_OPSET,
@@ -67,13 +68,16 @@ def export_backbone(network: nn.Module) -> bytes:
         return data
 
 
-def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, labels: Sequence[str]) -> bytes:
+def compose_classifier(
+    backbones: Sequence[tuple[str, bytes]], head: Head, labels: Sequence[str], side: int = IMAGE_SIDE
+) -> bytes:
     """Joins exported backbones and a head into one ONNX model.
 
     Args:
         backbones: name and serialised model of each, in the order of the head's features.
         head: the trained linear layer.
         labels: names in the order of the output; kept in the model's metadata as JSON.
+        side: of the pixels that all of the backbones take.
 
     Returns:
         The serialised model. The same arguments give the same bytes.
@@ -97,7 +101,7 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
         numpy_helper.from_array(head.weights.astype(np.float32), "head.weight"),
         numpy_helper.from_array(head.bias.astype(np.float32), "head.bias"),
     ]
-    pixels = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, [_BATCH, IMAGE_SIDE, IMAGE_SIDE, 3])
+    pixels = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, [_BATCH, side, side, 3])
     scores = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, [_BATCH, len(labels)])
     model = helper.make_model(
         helper.make_graph(nodes, "classifier", [pixels], [scores], weights),
@@ -105,7 +109,7 @@ def compose_classifier(backbones: Sequence[tuple[str, bytes]], head: Head, label
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=onnx.load_from_string(backbones[0][1]).ir_version,
     )
-    helper.set_model_props(model, {"labels": json.dumps(list(labels)), "image_side": str(IMAGE_SIDE)})
+    helper.set_model_props(model, {"labels": json.dumps(list(labels)), "image_side": str(side)})
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
@@ -129,11 +133,11 @@ def _activation_node(activation: Activation) -> onnx.NodeProto:
     return helper.make_node("Sigmoid", ["logits"], [OUTPUT_NAME], name="probabilities")
 
 
-def trace_classifier(network: nn.Module, labels: Sequence[str]) -> bytes:
-    """Traces the trained network to TorchScript; the labels travel in the archive as `labels.json`."""
+def trace_classifier(network: nn.Module, labels: Sequence[str], side: int = IMAGE_SIDE) -> bytes:
+    """Traces the trained network for pixels of a side to TorchScript; the labels travel in it as `labels.json`."""
     buffer = io.BytesIO()
     with quiet_tracing(), torch.inference_mode():
-        traced = torch.jit.trace(network, _example(), check_trace=False)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(network, _example(side), check_trace=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, buffer, _extra_files={"labels.json": json.dumps(list(labels))})
     return buffer.getvalue()
 
@@ -154,9 +158,9 @@ def write_export(output_dir: Path, export_format: ExportFormat, data: bytes) -> 
     return ExportedFile(path=path, format=export_format, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
 
 
-def _example() -> torch.Tensor:
+def _example(side: int) -> torch.Tensor:
     # Two images: of one, a tracer may take the batch for a constant.
-    return torch.zeros(2, IMAGE_SIDE, IMAGE_SIDE, 3, dtype=torch.uint8)
+    return torch.zeros(2, side, side, 3, dtype=torch.uint8)
 
 
 def _with_own_names(graph: onnx.GraphProto, name: str) -> onnx.GraphProto:

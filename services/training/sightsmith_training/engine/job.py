@@ -12,11 +12,15 @@ from tempfile import TemporaryDirectory
 from obstore.store import ObjectStore, from_url
 
 from sightsmith_training.engine.classification.search import BUDGET_SECONDS
+from sightsmith_training.engine.rare_labels import leave_out_rare_labels, told_of_left_out
 from sightsmith_training.engine.reading import ReadImages, read_images
 from sightsmith_training.engine.specification import Effort, SpecEntry, Task, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.tasks import TaskDecision
 
 _VERSIONED = ("numpy", "onnx", "onnxruntime", "pillow", "scikit-learn", "timm", "torch")
+
+# By how much a budget may be exceeded without a word: nobody plans by seconds.
+_BEARABLE_SECONDS, _BEARABLE_SHARE = 10.0, 0.05
 
 _DETECTOR_SECONDS: Mapping[Effort, float] = {"fast": 120.0, "balanced": 345.0, "best": 1750.0}
 
@@ -32,6 +36,7 @@ class Job:
         folder: for files that are not needed afterwards.
         store: holds images, checkpoints and exported backbones.
         ends: on the clock of `time.monotonic`, when the budget is used up.
+        left_out: labels that are not among the entries any more, because they have too few images; it may grow.
     """
 
     spec: TrainingSpec
@@ -40,25 +45,53 @@ class Job:
     folder: Path
     store: ObjectStore
     ends: float
+    left_out: list[str]
 
     @classmethod
     @contextmanager
-    def begin(cls, spec: TrainingSpec, decision: TaskDecision) -> "Iterator[Job]":
+    def begin(cls, spec: TrainingSpec, decision: TaskDecision, left_out: Sequence[str] = ()) -> "Iterator[Job]":
         """Makes the place for a training, and clears it away afterwards."""
         spec.output_dir.mkdir(parents=True, exist_ok=True)
-        ends = time.monotonic() + budget_seconds(spec.options, decision.task)
+        ends = time.monotonic() + budget_seconds(spec.options, decision.task) - spec.spent_seconds
         threads = spec.threads or len(os.sched_getaffinity(0))
         try:
             with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
-                yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends)
+                yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends, [*left_out])
         finally:
             with suppress(OSError):  # It goes if nothing was made; what was made is wanted.
                 spec.output_dir.rmdir()
 
     @property
+    def limits(self) -> list[str]:
+        """What the training has to do without, for people."""
+        return told_of_left_out(sorted(self.left_out), self.spec.min_images_per_label)
+
+    @property
     def seconds_left(self) -> float:
         """Of the budget; below 0 when it is used up."""
         return self.ends - time.monotonic()
+
+    @property
+    def budget_exceeded(self) -> str:
+        """Tells in plain words that the budget was exceeded; empty as long as it is not."""
+        budget, over = budget_seconds(self.spec.options, self.decision.task), -self.seconds_left
+        if over <= max(_BEARABLE_SECONDS, _BEARABLE_SHARE * budget):
+            return ""
+        spent = self.spec.spent_seconds
+        before = f", {spent:.0f} s of them in attempts that broke off" if spent else ""
+        return (
+            f"The training took {budget + over:.0f} s where its budget is {budget:.0f} s{before}: what no training can "
+            "do without takes longer on this machine, or it is busy with other things. Allow more time, or take a "
+            "faster machine."
+        )
+
+    def without_rare_labels(self, entries: Sequence[SpecEntry]) -> list[SpecEntry]:
+        """The entries, less those of labels that have fallen short, where it was wished that they be left out."""
+        if not self.spec.options.leave_out_rare_labels:
+            return list(entries)
+        kept, left_out = leave_out_rare_labels(entries, self.decision, self.spec.min_images_per_label)
+        self.left_out.extend(left_out)
+        return kept
 
     def read(
         self,

@@ -114,7 +114,8 @@ def check_counts(labels: Sequence[str], counts: Sequence[int], needed: int) -> N
     if violations:
         raise TrainingError(
             "NOT_ENOUGH_DATA",
-            f"{len(violations)} of {len(labels)} labels have fewer than {needed} training images",
+            f"{len(violations)} of {len(labels)} labels have fewer than {needed} training images; with "
+            "leave_out_rare_labels the training would do without them",
             violations,
             min_images_per_label=needed,
         )

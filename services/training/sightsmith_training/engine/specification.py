@@ -85,6 +85,7 @@ class TrainingOptions(_Frozen):
         max_variant_loss: how much lower than the model's the macro-F1 of a variant may be, or a detector's mean average
             precision (IoU 0.50 … 0.95).
         output_prefix: where the worker is to write result files, too; empty for nowhere.
+        leave_out_rare_labels: whether labels with too few training images are left out, instead of failing.
     """
 
     task: TaskWish = "auto"
@@ -94,6 +95,7 @@ class TrainingOptions(_Frozen):
     variants: VariantWish = "auto"
     max_variant_loss: Share = 0.01
     output_prefix: str = ""
+    leave_out_rare_labels: bool = False
 
     @property
     def tries_variants(self) -> bool:
@@ -138,6 +140,7 @@ class TrainingSpec(_Frozen):
         output_dir: folder on this machine that receives the artifacts.
         seed: decides everything random.
         options: what the user wishes for.
+        spent_seconds: of the budget, by attempts that broke off.
         parity_tolerance: largest allowed difference of a score between the trained network and an export.
         threads: cores to use; 0 means all of them.
         device: on what networks are tuned.
@@ -156,6 +159,7 @@ class TrainingSpec(_Frozen):
     backbone_prefix: str
     output_dir: Path
     seed: int = Field(ge=0, lt=2**32)
+    spent_seconds: float = Field(default=0.0, ge=0)
     parity_tolerance: float = Field(default=1e-4, ge=0)
     threads: int = Field(default=0, ge=0)
     device: DeviceWish = "auto"

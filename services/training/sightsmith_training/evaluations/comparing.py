@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sightsmith_training.engine.evaluation_result import ImagePrediction
+import numpy as np
+
+from sightsmith_training.engine.judging.arrays import Flags, Floats
 from sightsmith_training.engine.judging.comparison import Comparison, compare_classifiers, compare_detectors
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_at
-from sightsmith_training.engine.judging.matches import ClassificationMatches
-from sightsmith_training.engine.specification import SpecBox
-from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
+from sightsmith_training.engine.judging.matches import ClassificationMatches, Outcome
+from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes
+from sightsmith_training.evaluations.answer_table import AnswerTable
+from sightsmith_training.evaluations.judged_images import Ranks
 from sightsmith_training.evaluations.judged_model import JudgedModel
 from sightsmith_training.evaluations.matching import Matches
 
@@ -17,11 +20,22 @@ _SEED = 0
 
 
 @dataclass(frozen=True)
-class ImagePair:
-    """An image as both models answer it."""
+class ComparedImage:
+    """What two models say of an image.
 
-    baseline: JudgedImage
-    candidate: JudgedImage
+    Attributes:
+        image: resource name.
+        source: where it came from.
+        true_labels: what it carries.
+        baseline_labels: what the baseline gives it, the surest first.
+        candidate_labels: what the candidate gives it, likewise.
+    """
+
+    image: str
+    source: str
+    true_labels: Sequence[str]
+    baseline_labels: Sequence[str]
+    candidate_labels: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -29,77 +43,100 @@ class ModelComparison:
     """How a candidate compares with a baseline.
 
     Attributes:
-        pairs: the images that both were judged by, in the order of their names; labelled as for the candidate.
+        images: how many both were judged by; labelled as for the candidate.
         baseline_only: how many images only the baseline was judged by.
         candidate_only: how many images only the candidate was judged by.
         relabelled: how many of the common ones were labelled otherwise for the baseline.
         differing_labels: that only one of the two knows.
         figures: the most telling first.
+        both_right: how many images both get right.
+        baseline_right_count: how many only the baseline gets right.
+        candidate_right_count: how many only the candidate gets right.
+        baseline_right: the first of those that only the baseline gets right, the candidate's most confident mistakes.
+        candidate_right: the first of those that only the candidate gets right, the baseline's most confident mistakes.
     """
 
-    pairs: Sequence[ImagePair]
+    images: int
     baseline_only: int
     candidate_only: int
     relabelled: int
     differing_labels: Sequence[str]
     figures: Sequence[Comparison]
-
-    @property
-    def both_right(self) -> int:
-        """How many images both get right."""
-        return sum(pair.baseline.is_right and pair.candidate.is_right for pair in self.pairs)
-
-    @property
-    def baseline_right(self) -> list[ImagePair]:
-        """What only the baseline gets right, the candidate's most confident mistakes first."""
-        pairs = [pair for pair in self.pairs if pair.baseline.is_right and not pair.candidate.is_right]
-        return sorted(pairs, key=lambda pair: pair.candidate.rank)
-
-    @property
-    def candidate_right(self) -> list[ImagePair]:
-        """What only the candidate gets right, the baseline's most confident mistakes first."""
-        pairs = [pair for pair in self.pairs if pair.candidate.is_right and not pair.baseline.is_right]
-        return sorted(pairs, key=lambda pair: pair.baseline.rank)
+    both_right: int
+    baseline_right_count: int
+    candidate_right_count: int
+    baseline_right: Sequence[ComparedImage]
+    candidate_right: Sequence[ComparedImage]
 
 
-def compare(baseline: JudgedModel, candidate: JudgedModel) -> ModelComparison:
+def compare(baseline: JudgedModel, candidate: JudgedModel, most_shown: int) -> ModelComparison:
     """Compares two models of the same kind that were judged by at least one common image.
 
     A label that only one model knows is missed by the other.
 
+    Args:
+        baseline: what is compared with.
+        candidate: what is compared.
+        most_shown: how many of the images are told that only one gets right, for each.
+
     Raises:
         ValueError: if one is a detector and the other is not, or no image is common.
     """
-    before, after = _by_image(baseline.answers), _by_image(candidate.answers)
+    before, after = ({name: place for place, name in enumerate(one.answers.images)} for one in (baseline, candidate))
     common = sorted(before.keys() & after.keys())
     if baseline.rules.finds_boxes != candidate.rules.finds_boxes or not common:
         raise ValueError("the models are not of one kind, or were judged by different images")
     labels = sorted({*baseline.rules.labels, *candidate.rules.labels})
-    old = replace(baseline, answers=[_with_truth_of(before[image], after[image]) for image in common]).among(labels)
-    new = replace(candidate, answers=[after[image] for image in common]).among(labels)
-    old_matches, new_matches = old.matches(), new.matches()
-    judged = judged_by(old_matches, old.answers), judged_by(new_matches, new.answers)
+    said_before = baseline.answers.at([before[image] for image in common])
+    said_after = candidate.answers.at([after[image] for image in common])
+    old = replace(baseline, answers=said_before.with_truth_of(said_after)).among(labels).matches()
+    new = replace(candidate, answers=said_after).among(labels).matches()
+    old_ranks, new_ranks = Ranks.of(old), Ranks.of(new)
+    only_old, only_new = old_ranks.is_right & ~new_ranks.is_right, new_ranks.is_right & ~old_ranks.is_right
+    told = _Told(said_after, old, new)
     return ModelComparison(
-        pairs=[ImagePair(*pair) for pair in zip(*judged, strict=True)],
+        images=len(common),
         baseline_only=len(before) - len(common),
         candidate_only=len(after) - len(common),
-        relabelled=sum(_truth(before[image]) != _truth(after[image]) for image in common),
+        relabelled=said_before.relabelled(said_after),
         differing_labels=sorted({*baseline.rules.labels} ^ {*candidate.rules.labels}),
-        figures=list(_figures((old.name, new.name), old_matches, new_matches)),
+        figures=list(_figures((baseline.name, candidate.name), old, new)),
+        both_right=int((old_ranks.is_right & new_ranks.is_right).sum()),
+        baseline_right_count=int(only_old.sum()),
+        candidate_right_count=int(only_new.sum()),
+        baseline_right=[told.of(place) for place in _first(only_old, new_ranks.rank, most_shown)],
+        candidate_right=[told.of(place) for place in _first(only_new, old_ranks.rank, most_shown)],
     )
 
 
-def _by_image(answers: Sequence[ImagePrediction]) -> dict[str, ImagePrediction]:
-    return {answer.image: answer for answer in answers}
+def _first(wanted: Flags, ranks: Floats, most: int) -> list[int]:
+    """The places of those that are wanted, the lowest ranks first."""
+    places = np.flatnonzero(wanted)
+    shown: list[int] = places[np.argsort(ranks[places], kind="stable")][:most].tolist()
+    return shown
 
 
-def _truth(answer: ImagePrediction) -> tuple[list[str], list[SpecBox]]:
-    boxes = sorted(answer.true_boxes, key=lambda box: (box.label, box.left, box.top, box.width, box.height))
-    return sorted(answer.true_labels), boxes
+class _Told:
+    """Tells what both models say of an image."""
 
+    def __init__(self, answers: AnswerTable, baseline: Matches, candidate: Matches) -> None:
+        self._answers = answers
+        self._labels = candidate.labels
+        self._baseline = ImageOutcomes(baseline)
+        self._candidate = ImageOutcomes(candidate)
 
-def _with_truth_of(answer: ImagePrediction, other: ImagePrediction) -> ImagePrediction:
-    return answer.model_copy(update={"true_labels": other.true_labels, "true_boxes": other.true_boxes})
+    def of(self, place: int) -> ComparedImage:
+        return ComparedImage(
+            image=self._answers.images[place],
+            source=self._answers.sources[place],
+            true_labels=self._answers.true_labels[place],
+            baseline_labels=self._said(self._baseline, place),
+            candidate_labels=self._said(self._candidate, place),
+        )
+
+    def _said(self, outcomes: ImageOutcomes, place: int) -> list[str]:
+        said = (one.label for one in outcomes.of(place) if one.outcome is not Outcome.FALSE_NEGATIVE)
+        return list(dict.fromkeys(self._labels[label] for label in said))
 
 
 def _figures(names: tuple[str, str], baseline: Matches, candidate: Matches) -> Iterator[Comparison]:

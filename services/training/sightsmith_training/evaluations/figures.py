@@ -13,7 +13,8 @@ from sightsmith_training.evaluations.matching import Matches
 
 # For these more must be known of the training than evaluations of old tell. What was said at its end stays.
 _ABOUT_TRAINING = {"TEST_IMAGES_DIFFER", "SCENES_COMPOSED", "MORE_IMAGES", "SPLIT_LABEL"}
-_ALWAYS_KEPT = {"TRAINING_LIMITED"}  # No evaluation tells what it follows from.
+# No evaluation tells what these follow from.
+_ALWAYS_KEPT = {"TRAINING_LIMITED", "TINY_OBJECTS", "BUDGET_EXCEEDED"}
 _CODES = get_args(AdviceCode)
 
 

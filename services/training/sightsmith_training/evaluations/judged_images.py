@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
 
 from sightsmith_training.engine.evaluation_result import ImagePrediction
+from sightsmith_training.engine.judging.arrays import Flags, Floats
+from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.matches import Outcome
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes, Judged
 from sightsmith_training.evaluations.matching import Matches, Rules, match
@@ -25,6 +30,34 @@ class Finding:
     def is_predicted(self) -> bool:
         """Whether the model said it."""
         return self.outcome is not Outcome.FALSE_NEGATIVE
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Of all images at once, what `JudgedImage` tells of one: `is_right` and `rank`, both of shape [images]."""
+
+    is_right: Flags
+    rank: Floats
+
+    @classmethod
+    def of(cls, matches: Matches) -> Self:
+        """Takes them from the matches."""
+        counts = matches.counts
+        is_right = np.asarray((counts.false_positives + counts.false_negatives).sum(axis=1) == 0)
+        if isinstance(matches, DetectionMatches):
+            surest = _surest_of(matches, matches.predicted)
+            surest_wrong = _surest_of(matches, matches.false_positives)
+        else:
+            surest = matches.scores.max(axis=1, initial=0.0)
+            surest_wrong = (matches.scores * (matches.predicted & ~matches.truth)).max(axis=1, initial=0.0)
+        return cls(is_right, np.where(is_right, 2 - surest, -surest_wrong))
+
+
+def _surest_of(matches: DetectionMatches, wanted: Flags) -> Floats:
+    """The highest confidence on each image; 0 where there is none."""
+    surest = np.zeros(len(matches.images))
+    np.maximum.at(surest, matches.detections.images[wanted], matches.confidences[wanted])
+    return surest
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sightsmith_training.engine.evaluation_result import ImagePrediction
+import numpy as np
+
 from sightsmith_training.engine.judging.detection_matches import COUNTING_IOU
-from sightsmith_training.evaluations.judged_images import JudgedImage, judge
-from sightsmith_training.evaluations.matching import Matches, Rules, match
+from sightsmith_training.evaluations.answer_table import AnswerTable
+from sightsmith_training.evaluations.matching import Matches, Rules, match_table
 
 
 @dataclass(frozen=True)
@@ -21,26 +22,16 @@ class JudgedModel:
 
     name: str
     rules: Rules
-    answers: Sequence[ImagePrediction]
+    answers: AnswerTable
 
     def among(self, labels: Sequence[str]) -> "JudgedModel":
         """The same model, as if it could say all these labels and never said those that it does not know."""
         if self.rules.finds_boxes:
             return replace(self, rules=self.rules.among(labels))
-        places = {label: place for place, label in enumerate(self.rules.labels)}
-        spread = [
-            answer.model_copy(
-                update={"scores": [answer.scores[places[label]] if label in places else 0.0 for label in labels]}
-            )
-            for answer in self.answers
-        ]
-        return replace(self, rules=self.rules.among(labels), answers=spread)
+        scores = np.zeros((len(self.answers.images), len(labels)))
+        scores[:, [labels.index(label) for label in self.rules.labels]] = self.answers.scores
+        return replace(self, rules=self.rules.among(labels), answers=replace(self.answers, scores=scores))
 
     def matches(self, iou: float = COUNTING_IOU) -> Matches:
         """What it says beside what is there; `iou` is the overlap at which a detection is right."""
-        return match(self.rules, self.answers, iou)
-
-    @property
-    def judged(self) -> list[JudgedImage]:
-        """In the order of the answers."""
-        return judge(self.rules, self.answers)
+        return match_table(self.rules, self.answers, iou)

@@ -7,15 +7,17 @@ from typing import Self
 import numpy as np
 
 from sightsmith_training.engine.evaluation_result import ImagePrediction
-from sightsmith_training.engine.judging.answers import Boxes, Detections, LabelledImage, Positions
+from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.judging.arrays import Floats
-from sightsmith_training.engine.judging.detection_matches import COUNTING_IOU, DetectionMatches, match_detections
+from sightsmith_training.engine.judging.detection_matches import COUNTING_IOU, BoxTable, DetectionMatches, match_boxes
 from sightsmith_training.engine.judging.matches import ClassificationMatches, match_labels
 from sightsmith_training.engine.judging.thresholds import UNKNOWN_THRESHOLD
-from sightsmith_training.engine.specification import SpecBox, Task
+from sightsmith_training.engine.specification import Task
+from sightsmith_training.evaluations.answer_table import AnswerTable
 
 Matches = ClassificationMatches | DetectionMatches
 
+_UNKNOWN = -1
 NEVER = 2.0
 """As a threshold: no score reaches it."""
 
@@ -65,43 +67,43 @@ def match(rules: Rules, answers: Sequence[ImagePrediction], iou: float = COUNTIN
         answers: of the judged images.
         iou: the overlap at which a detection is right.
     """
+    return match_table(rules, AnswerTable.of(answers), iou)
+
+
+def match_table(rules: Rules, answers: AnswerTable, iou: float = COUNTING_IOU) -> Matches:
+    """Does the same with answers in columns."""
     places = {label: place for place, label in enumerate(rules.labels)}
-    images = [_labelled_image(answer, places) for answer in answers]
+    # What the model does not know is as if it were not labelled: it cannot be found, and to take it for something else
+    # is wrong.
+    known = np.array([places.get(label, _UNKNOWN) for label in answers.box_labels], dtype=np.intp)
+    truths = replace(answers.truths, labels=known[answers.truths.labels])
+    truths = truths.of(np.flatnonzero(truths.labels != _UNKNOWN))
+    images = _labelled_images(answers, truths, {} if rules.finds_boxes else places)
     if rules.finds_boxes:
-        detections = [_detections(answer, places) for answer in answers]
-        return match_detections(images, rules.labels, detections, rules.thresholds, iou)
-    scores = np.array([answer.scores for answer in answers], dtype=np.float64).reshape(len(answers), len(places))
+        found = replace(answers.detections, labels=known[answers.detections.labels])
+        return match_boxes(images, rules.labels, truths, found, answers.confidences, rules.thresholds, iou)
+    scores = answers.scores.reshape(len(images), len(places))
     return match_labels(images, rules.labels, scores, rules.thresholds, single_label=rules.task == "classification")
 
 
-def _labelled_image(answer: ImagePrediction, places: Mapping[str, int]) -> LabelledImage:
-    # What the model does not know is as if it were not labelled: it cannot be found, and to take it for something else
-    # is wrong.
-    known = [box for box in answer.true_boxes if box.label in places]
-    return LabelledImage(
-        image=answer.image,
-        source=answer.source,
-        width=answer.width,
-        height=answer.height,
-        labels=np.array([places[label] for label in answer.true_labels if label in places], dtype=np.intp),
-        boxes=_corners(known),
-        box_labels=_positions(known, places),
-    )
-
-
-def _detections(answer: ImagePrediction, places: Mapping[str, int]) -> Detections:
-    found = answer.detections
-    return Detections(
-        boxes=_corners(found),
-        labels=_positions(found, places),
-        confidences=np.array([box.confidence for box in found], dtype=np.float64),
-    )
-
-
-def _corners(boxes: Sequence[SpecBox]) -> Boxes:
-    sides = [(box.left, box.top, box.left + box.width, box.top + box.height) for box in boxes]
-    return np.array(sides, dtype=np.float64).reshape(-1, 4)
-
-
-def _positions(boxes: Sequence[SpecBox], places: Mapping[str, int]) -> Positions:
-    return np.array([places[box.label] for box in boxes], dtype=np.intp)
+def _labelled_images(answers: AnswerTable, truths: BoxTable, places: Mapping[str, int]) -> list[LabelledImage]:
+    ends = np.searchsorted(truths.images, np.arange(len(answers.images)), side="right").tolist()
+    begins = [0, *ends[:-1]]
+    nothing = np.empty(0, dtype=np.intp)
+    true_labels = answers.true_labels if places else [[]] * len(answers.images)
+    return [
+        LabelledImage(
+            image=image,
+            source=source,
+            width=width,
+            height=height,
+            labels=np.array([places[label] for label in labels if label in places], dtype=np.intp)
+            if labels
+            else nothing,
+            boxes=truths.boxes[begin:end],
+            box_labels=truths.labels[begin:end],
+        )
+        for image, source, (width, height), labels, begin, end in zip(
+            answers.images, answers.sources, answers.sizes.tolist(), true_labels, begins, ends, strict=True
+        )
+    ]

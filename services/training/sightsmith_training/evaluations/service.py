@@ -15,12 +15,14 @@ from sightsmith_training.evaluations.judged_images import JudgedImage, judge
 from sightsmith_training.evaluations.judged_model import JudgedModel
 from sightsmith_training.evaluations.listing import EVERY_IMAGE, FindingFilter, listed_images, page_key
 from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation, evaluation_of, evaluation_row
-from sightsmith_training.evaluations.storing import answer_of, answers_of
+from sightsmith_training.evaluations.storing import answer_of, answer_table
 from sightsmith_training.models import model_row, rules_of
 from sightsmith_training.tables import EvaluationRow
 
 if TYPE_CHECKING:
     from sightsmith_training.evaluations.comparing import ModelComparison
+
+_MOST_COMPARED_IMAGES = 100
 
 
 class Evaluations:
@@ -117,7 +119,7 @@ class Evaluations:
     async def _judged(self, name: EvaluationName) -> JudgedModel:
         async with self._database.transaction() as session:
             model, evaluation = await evaluation_row(session, name)
-            answers = await answers_of(session, evaluation.id)
+            answers = await answer_table(session, evaluation.id)
             return JudgedModel(str(name.of_model), rules_of(model), answers)
 
 
@@ -125,8 +127,9 @@ def _require_comparable(baseline: JudgedModel, candidate: JudgedModel) -> None:
     if baseline.rules.finds_boxes != candidate.rules.finds_boxes:
         rule = f"must be of one kind: of {baseline.name} and {candidate.name} only one is a detector"
         raise InvalidArgumentError.of_field("candidate", rule)
-    if not {answer.image for answer in baseline.answers} & {answer.image for answer in candidate.answers}:
-        judged = f"{baseline.name} by {len(baseline.answers)} and {candidate.name} by {len(candidate.answers)} images"
+    before, after = baseline.answers.images, candidate.answers.images
+    if set(before).isdisjoint(after):
+        judged = f"{baseline.name} by {len(before)} and {candidate.name} by {len(after)} images"
         raise InvalidArgumentError.of_field(
             "candidate", f"must have been judged by images that the baseline was judged by too: {judged}, none of both"
         )
@@ -136,4 +139,4 @@ def _compare(baseline: JudgedModel, candidate: JudgedModel) -> "ModelComparison"
     # Not at the start of the service, because what tells significance takes a third of a second to load.
     from sightsmith_training.evaluations.comparing import compare
 
-    return compare(baseline, candidate)
+    return compare(baseline, candidate, _MOST_COMPARED_IMAGES)

@@ -3,14 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import column, func, insert, literal, select, update
+import msgspec
+from sqlalchemy import Text, cast, column, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith_training.engine.evaluation_result import ImagePrediction
 from sightsmith_training.engine.judging.matches import Outcome
+from sightsmith_training.evaluations.answer_table import AnswerTable, StoredAnswer
 from sightsmith_training.evaluations.judged_images import JudgedImage, judge
 from sightsmith_training.evaluations.matching import Rules
 from sightsmith_training.tables import EvaluatedImageRow, EvaluationRow
@@ -20,6 +23,7 @@ _ANSWER = ("image", "source", "width", "height", "true_labels", "true_boxes", "s
 _VERDICT = ("rank", "predicted_labels", "confidence", "true_positives", "false_positives", "false_negatives")
 _TOLD = [column(name, EvaluatedImageRow.__table__.c[name].type) for name in ("image", *_VERDICT)]
 _ROWS_AT_ONCE = 1000
+_STORED = msgspec.json.Decoder(StoredAnswer)
 
 
 async def add_images(
@@ -66,6 +70,21 @@ async def answers_of(session: AsyncSession, evaluation_id: uuid.UUID) -> list[Im
     query = select(EvaluatedImageRow).where(EvaluatedImageRow.evaluation_id == evaluation_id)
     rows = await session.scalars(query.order_by(EvaluatedImageRow.image))
     return [answer_of(row) for row in rows]
+
+
+async def answer_table(session: AsyncSession, evaluation_id: uuid.UUID) -> AnswerTable:
+    """The same in columns, for what needs all images at once: hundreds of megabytes less, and much quicker."""
+    columns = {name: EvaluatedImageRow.__table__.c[name] for name in _ANSWER}
+    # As text, to be decoded right into what is wanted.
+    text = cast(func.json_build_object(*chain.from_iterable(columns.items())), Text)
+    query = select(text).where(EvaluatedImageRow.evaluation_id == evaluation_id).order_by(EvaluatedImageRow.image)
+    stream = await session.stream_scalars(query, execution_options={"yield_per": _ROWS_AT_ONCE})
+    parts = [await asyncio.to_thread(_decoded, rows) async for rows in stream.partitions()]
+    return AnswerTable.joined(parts or [AnswerTable.of(())])
+
+
+def _decoded(rows: Sequence[str]) -> AnswerTable:
+    return AnswerTable.of([_STORED.decode(row) for row in rows])
 
 
 def answer_of(row: EvaluatedImageRow) -> ImagePrediction:

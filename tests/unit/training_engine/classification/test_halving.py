@@ -34,6 +34,9 @@ class Racer:
         self.clock.seconds += 0 if rung < self.found else seconds
         return seconds
 
+    def is_trained(self, rung: int) -> bool:
+        return rung < self.found
+
     def score(self) -> float:
         return self.quality
 
@@ -92,3 +95,17 @@ def test_rungs_that_are_found_done_do_not_make_the_next_ones_look_free() -> None
     (standing,) = halve([Racer(clock, 1, 10, 10, found=1)], 2, Budget(50, clock.now), reserve=lambda _: 40)
     assert clock.seconds == 0
     assert standing.dropped == "no time was left for rung 2"
+
+
+def test_rungs_that_are_found_done_need_no_time() -> None:
+    clock = Clock()
+    (standing,) = halve([Racer(clock, 1, 10, 10, found=2)], 2, Budget(5, clock.now), reserve=lambda _: 40)
+    assert clock.seconds == 0
+    assert (standing.rungs, standing.dropped) == (2, "")
+
+
+def test_the_first_rung_is_planned_by_the_pace_that_is_known_already() -> None:
+    clock = Clock()
+    (standing,) = halve([Racer(clock, 1, 10, 30)], 1, Budget(25, clock.now), pace=3)
+    assert clock.seconds == 0
+    assert standing.dropped == "no time was left for rung 1"

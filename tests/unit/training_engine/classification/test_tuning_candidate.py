@@ -60,7 +60,10 @@ def test_it_tells_what_is_trained_and_how_it_went(tmp_path: Path, elsewhere: Els
 
 def test_a_race_goes_on_in_an_empty_folder(tmp_path: Path, elsewhere: Elsewhere) -> None:
     killed, begun_again = candidate(tmp_path / "first", elsewhere), candidate(tmp_path / "second", elsewhere)
+    assert not killed.is_trained(0)
     killed.train(0)
+    assert begun_again.is_trained(0)
+    assert not begun_again.is_trained(1)
     begun_again.train(0)
     # Each epoch knows how long it took: none of them was trained again.
     assert [tuned.epochs for tuned in begun_again._tuned] == [tuned.epochs for tuned in killed._tuned]

@@ -11,6 +11,7 @@ from sightsmith_training.engine.detection.design import (
     larger_side,
     possible_sides,
     suitable_side,
+    tiny_boxes,
 )
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
 from sightsmith_training.engine.detection.scenes import Labelling
@@ -52,6 +53,18 @@ def test_sides_are_bounded_by_disk_space_and_by_wish():
     limits = DetectorLimits(largest_side=1280, decoded_bytes=3 * 1000**2 * 50)
     assert [affordable_side(images, limits) for images in (0, 1, 50, 10_000)] == [1280, 1280, 1000, 640]
     assert affordable_side(10_000, DetectorLimits(largest_side=512)) == 512
+
+
+def test_boxes_below_eight_pixels_of_the_input_are_tiny():
+    boxes = np.array([[0, 0, 0.01, 0.01], [0.5, 0.5, 0.506, 0.53], [0.1, 0.1, 0.4, 0.4]], np.float32)
+    labellings = [Labelling(boxes, np.array([1, 1, 0])), Labelling(boxes[:0], np.array([], np.intp))]
+    # Of the second one the area counts: it is as large as a square with sides of 0.0134.
+    assert tiny_boxes(labellings, 3, 416).counts == [0, 2, 0]
+    assert tiny_boxes(labellings, 3, 640).counts == [0, 1, 0]
+    assert tiny_boxes(labellings, 3, 1280).counts == [0, 0, 0]
+    assert tiny_boxes(labellings, 3, 416).boxes == 3
+    assert "2 of 3 training boxes are smaller than 8 pixels" in tiny_boxes(labellings, 3, 416).text
+    assert tiny_boxes([], 2, 416).counts == [0, 0]
 
 
 def test_a_next_larger_side_is_found_unless_there_is_none():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sightsmith_training.engine.classification.halving import Budget
-from sightsmith_training.engine.detection import pace, search
+from sightsmith_training.engine.detection import learning, pace, search
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD
 from sightsmith_training.engine.detection.search import search_detector
@@ -23,12 +23,12 @@ def _few_steps():
         yield
 
 
-def _search(folder, images=8, effort="balanced", advance=lambda *told: None, **wish):
+def _search(folder, images=8, effort="balanced", advance=lambda *told: None, seconds=0.1, **wish):
     squares, labellings = draw_shapes(images, _SIDE)
     given = DetectorInput(squares, labellings, 2, [(128, 96)] * images)
     folder.mkdir(exist_ok=True)
     wished = DetectorWish(effort, "balanced", seed=1, threads=2, folder=folder, pretrained=None, **wish)
-    return search_detector(given, wished, Budget(0.1), advance)
+    return search_detector(given, wished, Budget(seconds), advance)
 
 
 def _same(one, other):
@@ -53,8 +53,9 @@ def test_a_trial_is_judged_and_the_last_training_sees_all_images(whole):
     assert found.thresholds.shape == (2,)
     assert list(found.losses) == [10]
     assert 0 < found.network_share <= 1
-    assert [activity for activity, _, _ in told] == ["tuning", "fitting"]
+    assert [(activity, share) for activity, share, _ in told] == [("tuning", 1), ("fitting", 0), ("fitting", 1)]
     assert any("pretrained" in note for note in found.notes)
+    assert not found.learning  # There was no time for it.
 
 
 def test_it_tells_what_is_trained_and_how_it_goes(tmp_path):
@@ -64,6 +65,18 @@ def test_it_tells_what_is_trained_and_how_it_goes(tmp_path):
     assert activity == f"nanodet-g {_SIDE} px, 0 stages frozen: step 10 of 10"
     assert figures["step"] == 10
     assert figures["loss"] > 0
+
+
+def test_few_images_all_judge_if_there_is_time_and_tell_what_more_of_them_would_bring(tmp_path, monkeypatch):
+    monkeypatch.setattr(pace, "_MOST_VIEWS", 1)  # So that the last training has no use for most of the time.
+    monkeypatch.setattr(learning, "_ENOUGH_BOXES", 1)
+    found = _search(tmp_path, images=12, seconds=600)
+    assert found.judgement.rows.tolist() == list(range(12))
+    assert found.chosen.parameters["judged_images"] == 12
+    trials = sorted(file.name for file in tmp_path.glob("trial-*.pt"))
+    assert trials == [f"trial-{_SIDE}-0-part1.pt", f"trial-{_SIDE}-0-part2.pt", f"trial-{_SIDE}-0.pt"]
+    assert [point.images for point in found.learning] == [2, 4, 8]
+    assert all(point.interval.lower <= point.score <= point.interval.upper for point in found.learning)
 
 
 def test_fast_keeps_what_was_judged(tmp_path):
@@ -103,7 +116,7 @@ def test_what_was_killed_goes_on_elsewhere_to_the_same_end(tmp_path, whole):
 
     with pytest.raises(_KilledError):
         _search(tmp_path / "killed", advance=die_in_the_last_training, save=save)
-    assert sorted(kept) == ["pace.json", f"trial-{_SIDE}-0.pt"]
+    assert sorted(kept) == ["learning-pace.json", "pace.json", f"trial-{_SIDE}-0.pt", "trial-pace.json"]
 
     def restore(file):
         if file.name in kept:

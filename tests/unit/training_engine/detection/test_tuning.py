@@ -9,7 +9,8 @@ import torch
 from sightsmith_training.engine.detection.detecting import detect, network_finder, onnx_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
-from sightsmith_training.engine.detection.network import NanoDet
+from sightsmith_training.engine.detection.losses import DetectionLoss, Truth
+from sightsmith_training.engine.detection.network import BINS, NanoDet
 from sightsmith_training.engine.detection.scenes import Scenes, Variety
 from sightsmith_training.engine.detection.score_line import ScoreLine
 from sightsmith_training.engine.detection.tuning import Recipe, Tuner, _ahead
@@ -165,3 +166,19 @@ def test_pictures_come_in_their_order_from_any_number_of_makers():
     for makers in (1, 3, 9):
         makes = (partial(lambda number: (number, None), number) for number in range(7))
         assert [number for number, _ in _ahead(makes, makers)] == list(range(7))
+
+
+def test_the_loss_is_computed_where_the_answers_are(monkeypatch):
+    """As on a GPU; the device that has shapes only refuses numbers that are left on the processor."""
+    # How many boxes touch each other depends on numbers, which this device does not have.
+    monkeypatch.setattr("torch.fx.experimental._config.meta_nonzero_assume_all_nonzero", True)
+    loss = DetectionLoss(_SIDE, 2)
+    _, labellings = draw_shapes(2, _SIDE)
+    truths = [
+        Truth(torch.from_numpy(each.boxes * _SIDE), torch.from_numpy(each.labels.astype(np.int64)))
+        for each in labellings
+    ]
+    assigned = loss.assign(truths)
+    answers = torch.empty(*assigned.shape, 2 + 4 * BINS, device="meta")
+    assert loss(answers, truths, assigned, 1.0).device.type == "meta"
+    assert Detector(NanoDet(2), _SIDE).to("meta").bins.device.type == "meta"

@@ -41,7 +41,7 @@ def test_whenever_it_is_killed_it_goes_on(project: Project, tmp_path: Path) -> N
     spec = project.spec([*scenes(project, 8, "train"), *scenes(project, 2, "test")], options=OPTIONS, threads=2)
     (tmp_path / "spec.json").write_text(spec.model_dump_json())
     # In the middle of the trial and of the last training: of two pieces of each, the first one has been kept.
-    ends = ["reading:1", "searching:4", "fitting:3", "exporting:1"]
+    ends = ["reading:1", "searching:4", "fitting:5", "exporting:1"]
     program = [sys.executable, "-W", "ignore", "-m", f"{__package__}.killed_training"]
     done = subprocess.run([*program, str(tmp_path / "spec.json"), *ends], capture_output=True, text=True, check=True)
     *killed, last = map(json.loads, done.stdout.splitlines())

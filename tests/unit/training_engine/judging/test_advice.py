@@ -9,6 +9,7 @@ from sightsmith_training.engine.judging.advice import Advice, TrainingFacts, adv
 from sightsmith_training.engine.judging.intervals import Interval
 from sightsmith_training.engine.judging.learning_curve import LearningCurve
 from sightsmith_training.engine.judging.matches import ClassificationMatches
+from sightsmith_training.engine.judging.tiny_boxes import TinyBoxes
 
 from .cases import boxed, classified, detected, match, perfect
 
@@ -222,3 +223,22 @@ def test_what_a_training_did_without_is_told() -> None:
     given = given_advice(matches, "TRAINING_LIMITED", training=replace(MANY, limits=limits))
     assert tuple(advice.text for advice in given) == limits
     assert not given_advice(matches, "TRAINING_LIMITED")
+    (late,) = given_advice(matches, "BUDGET_EXCEEDED", training=replace(MANY, budget_exceeded="It took long."))
+    assert late.text == "It took long."
+    assert not given_advice(matches, "BUDGET_EXCEEDED")
+
+
+@pytest.mark.parametrize(("counts", "told"), [([0, 3, 0], True), ([1, 1, 0], False), ([0, 0, 0], False)])
+def test_objects_too_small_for_the_input_are_counted(counts: list[int], told: bool) -> None:
+    training = replace(MANY, tiny=TinyBoxes(counts, boxes=200, least=8, side=1280))
+    given = given_advice(classifier(GOOD), "TINY_OBJECTS", training=training)
+    assert bool(given) is told
+    for advice in given:
+        assert advice.text.startswith("3 of 200 training boxes are smaller than 8 pixels")
+        assert "1280 × 1280" in advice.text
+        assert advice.labels == (classifier(GOOD).labels[1],)
+
+
+def test_a_few_tiny_objects_of_very_many_are_not_worth_a_word() -> None:
+    training = replace(MANY, tiny=TinyBoxes([30, 0, 0], boxes=4000, least=8, side=1280))
+    assert not given_advice(classifier(GOOD), "TINY_OBJECTS", training=training)

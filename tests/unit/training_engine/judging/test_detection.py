@@ -159,7 +159,7 @@ def test_nothing_labelled_and_nothing_detected_can_be_judged() -> None:
 
 def test_boxes_without_an_area_overlap_nothing() -> None:
     flat = np.array([[5.0, 5, 5, 20], [0, 0, 10, 10]])
-    np.testing.assert_array_equal(intersection_over_union(flat, flat), [[0, 0], [0, 1]])
+    np.testing.assert_array_equal(intersection_over_union(flat[:, None], flat), [[0, 0], [0, 1]])
 
 
 def test_answers_for_other_images_are_refused() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightsmith_training.engine.evaluation_result import Advice, LearningPoint
+from sightsmith_training.engine.evaluation_result import Advice, Interval, LearningPoint
 from sightsmith_training.engine.judging.classification_metrics import classification_figures
 from sightsmith_training.engine.judging.matches import match_labels
 from sightsmith_training.engine.judging.mistakes import find_mistakes
@@ -100,6 +100,19 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path, matches) -> No
 
 def test_the_page_is_the_same_for_the_same_training(tmp_path: Path) -> None:
     assert written(tmp_path, full(detected(2))) == written(tmp_path, full(detected(2)))
+
+
+def test_the_learning_curve_says_how_sure_it_is_and_what_more_images_would_bring(tmp_path: Path) -> None:
+    matches = detected(2)
+    spans = [
+        LearningPoint(images=images, score=score, interval=Interval(lower=score - 0.1, upper=score + 0.1))
+        for images, score in _LEARNED
+    ]
+    told, plain = full(matches), written(tmp_path, full(matches))
+    page = written(tmp_path, replace(told, evaluation=told.evaluation.model_copy(update={"learning_curve": spans})))
+    assert page.count("<polyline") == plain.count("<polyline") + len(_LEARNED)
+    # The gap to 0.9 is halved each time.
+    assert "0.050 more for twice as many as there are" in page
 
 
 def test_names_cannot_become_part_of_the_page(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightsmith_training.engine.judging.classification_metrics import confusion_matrix
+from sightsmith_training.engine.judging.confusions import confusion_counts, confusion_shares
 from sightsmith_training.engine.judging.matches import Outcome
-from sightsmith_training.engine.reports.confusions import confusion_counts, confusion_shares
 from sightsmith_training.engine.reports.image_outcomes import ImageOutcomes
 from tests.unit.training_engine.reports.cases import classified, detected
 

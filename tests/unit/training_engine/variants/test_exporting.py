@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from . import graphs
 PICTURES, TRUTH = graphs.pictures(4, seed=7)
 
 
-def job_in(folder: Path, options: TrainingOptions) -> Job:
+def job_in(folder: Path, options: TrainingOptions, seconds: float = 600) -> Job:
     spec = TrainingSpec(
         entries=[],
         object_store_url="memory:///",
@@ -34,7 +35,7 @@ def job_in(folder: Path, options: TrainingOptions) -> Job:
         options=options,
     )
     decision = TaskDecision("classification", "It was asked for.")
-    return Job(spec, decision, 2, folder, MemoryStore(), time.monotonic())
+    return Job(spec, decision, 2, folder, MemoryStore(), time.monotonic() + seconds)
 
 
 def exported(folder: Path, model: bytes) -> ExportedVariants:
@@ -102,3 +103,20 @@ def test_time_is_not_kept_back_for_more_images_than_are_compared(tmp_path: Path)
     job = job_in(tmp_path, TrainingOptions())
     few, enough, many = (expected_variant_seconds(job, 0.01, images) for images in (50, 200, 9999))
     assert few < enough == many
+
+
+def test_variants_that_nobody_asked_for_are_left_out_when_the_time_is_up(tmp_path: Path) -> None:
+    judge = Judge(lambda answers: 1.0)
+    job = job_in(tmp_path, TrainingOptions(), seconds=0)
+    told = export_variants(job, PICTURES, PICTURES, judge, lambda share: None)
+    assert (told.files, told.recommendations) == ((), ())
+    assert [variant.reason for variant in told.variants] == ["it was not tried: no time was left"] * 2
+
+
+def test_a_budget_that_was_not_kept_is_told(tmp_path: Path) -> None:
+    options = TrainingOptions(budget_seconds=300)
+    assert [job_in(tmp_path, options, seconds).budget_exceeded for seconds in (20, -14)] == ["", ""]
+    late = job_in(tmp_path, options, seconds=-60)
+    assert late.budget_exceeded.startswith("The training took 360 s where its budget is 300 s: what")
+    interrupted = replace(late, spec=late.spec.model_copy(update={"spent_seconds": 40.0}))
+    assert "360 s where its budget is 300 s, 40 s of them in attempts that broke off: " in interrupted.budget_exceeded

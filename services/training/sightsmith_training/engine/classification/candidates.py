@@ -91,17 +91,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Untried:
-    """A fine-tuning for which there was no time at all.
+    """A candidate for which there was no time at all.
 
     Attributes:
+        kind: as of a trial.
+        backbones: names.
         name: for people.
-        backbone: its name.
         parameters: of the training, by name.
         reason: why it was not tried.
     """
 
+    kind: Kind
+    backbones: tuple[str, ...]
     name: str
-    backbone: str
     parameters: Mapping[str, float]
     reason: str
 

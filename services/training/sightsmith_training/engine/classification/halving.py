@@ -22,6 +22,9 @@ class Contender(Protocol):
             Seconds of the rung's work, also of what an earlier process did and this one only found.
         """
 
+    def is_trained(self, rung: int) -> bool:
+        """Whether an earlier process trained to the end of a rung, so that it takes no time."""
+
     def score(self) -> float:
         """How good it is after its last rung, the higher the better."""
 
@@ -73,6 +76,7 @@ def halve(
     reserve: Callable[[C], float] = lambda _: 0.0,
     advance: Callable[[float, float | None], None] = lambda share, best: None,
     at_once: int = 1,
+    pace: float = 1.0,
 ) -> list[Standing[C]]:
     """Trains all contenders for one rung, the better half of them for another, and so on until the last rung.
 
@@ -87,12 +91,13 @@ def halve(
         reserve: seconds that will be needed afterwards should this contender win.
         advance: called after each rung of a contender with the share of the rungs that are done and the best score.
         at_once: contenders that are trained beside each other, each in a thread of its own.
+        pace: of the machine until a rung was run: how long things take, as a multiple of what is estimated.
 
     Returns:
         One standing for each contender, in their order.
     """
     standings = [Standing(contender) for contender in contenders]
-    race = _Race(standings, rungs, budget, reserve, advance)
+    race = _Race(standings, rungs, budget, reserve, advance, pace)
     for rung in range(rungs):
         race.run(rung, at_once)
         if rung + 1 < rungs:
@@ -108,11 +113,13 @@ class _Race(Generic[C]):
         budget: Budget,
         reserve: Callable[[C], float],
         advance: Callable[[float, float | None], None],
+        pace: float,
     ) -> None:
         self._standings = standings
         self._budget = budget
         self._reserve = reserve
         self._advance = advance
+        self._pace = pace
         self._estimated = self._spent = 0.0
         self._whole = sum(math.ceil(len(standings) / 2**rung) for rung in range(rungs))
         self._done = 0
@@ -128,7 +135,8 @@ class _Race(Generic[C]):
                 pass
 
     def _train_if_time(self, standing: Standing[C], rung: int) -> None:
-        if self._expected(standing.contender, rung) > self._budget.left:
+        contender = standing.contender
+        if self._expected(contender, rung) > self._budget.left and not contender.is_trained(rung):
             standing.dropped = f"no time was left for rung {rung + 1}"
         else:
             self._train(standing, rung)
@@ -154,7 +162,7 @@ class _Race(Generic[C]):
             self._advance(min(1.0, self._done / self._whole), max(map(_score, self._standings)))
 
     def _expected(self, contender: C, rung: int) -> float:
-        pace = self._spent / self._estimated if self._estimated else 1.0
+        pace = self._spent / self._estimated if self._estimated else self._pace
         return pace * (contender.cost(rung) + self._reserve(contender))
 
 

@@ -14,6 +14,7 @@ from sightsmith_training.engine.heads import Features
 
 _MAX_STEPS = 1000
 _TOLERANCE = 1e-4  # Ten times less makes a fit twice as long and its predictions no better.
+_IMAGES_IN_A_BLOCK = 2048  # Whose features are doubles at once.
 
 _Numbers = npt.NDArray[np.float64]
 
@@ -40,7 +41,9 @@ class Head:
 
     def logits(self, features: Features) -> Logits:
         """Shape [images, labels]."""
-        logits: Logits = features @ self.weights.T + self.bias
+        logits = np.empty((len(features), len(self.bias)))
+        for rows in _blocks(len(features)):
+            logits[rows] = features[rows] @ self.weights.T + self.bias
         return logits
 
     def predict(self, features: Features) -> Probabilities:
@@ -71,26 +74,49 @@ def fit_heads(features: Features, truth: Truth, activation: Activation, strength
     Yields:
         A head for each strength. The standardisation is folded into its weights.
     """
-    scaler = StandardScaler()
-    standard = scaler.fit_transform(features.astype(np.float64))
-    basis = np.linalg.qr(standard.T)[0] if standard.shape[0] < standard.shape[1] else None
-    inputs = standard if basis is None else standard @ basis
-    objective = _Objective(inputs, truth, activation)
-    solution = np.zeros((truth.shape[1], inputs.shape[1] + 1))
+    scaler, inputs = _standardised(features)
+    basis = np.linalg.qr(inputs.T.astype(np.float64))[0] if inputs.shape[0] < inputs.shape[1] else None
+    objective = _Objective(inputs if basis is None else inputs @ basis, truth, activation)
+    solution = np.zeros((truth.shape[1], objective.inputs + 1))
     for strength in strengths:
         solution = objective.minimise(strength, solution)
         weights = (solution[:, :-1] if basis is None else solution[:, :-1] @ basis.T) / scaler.scale_
         yield Head(weights, solution[:, -1] - weights @ scaler.mean_, activation)
 
 
+def fit_bytes(images: int, features: int) -> int:
+    """Memory that a fit takes, about, when there are many images; what is small beside the features is not counted."""
+    return images * features * np.dtype(np.float32).itemsize
+
+
+def _standardised(features: Features) -> tuple[StandardScaler, Features]:
+    """Of mean 0 and deviation 1; of many images the doubles would not fit into memory, so they are never all there."""
+    scaler = StandardScaler()
+    for rows in _blocks(len(features)):
+        scaler.partial_fit(features[rows].astype(np.float64))
+    standard = np.empty_like(features)
+    for rows in _blocks(len(features)):
+        standard[rows] = scaler.transform(features[rows].astype(np.float64))
+    return scaler, standard
+
+
+def _blocks(images: int) -> Iterator[slice]:
+    return (slice(start, start + _IMAGES_IN_A_BLOCK) for start in range(0, images, _IMAGES_IN_A_BLOCK))
+
+
 class _Objective:
     """Weighted log loss of a linear layer with a penalty on its weights, and its slope."""
 
-    def __init__(self, inputs: _Numbers, truth: Truth, activation: Activation) -> None:
-        self._inputs = np.hstack([inputs, np.ones((len(inputs), 1))])
-        self._truth = truth.astype(np.float64)
+    def __init__(self, inputs: npt.NDArray[np.floating], truth: Truth, activation: Activation) -> None:
+        self._inputs = inputs
+        self._truth = truth
         self._weights = balanced_weights(truth, activation) / len(truth)
         self._activation = activation
+
+    @property
+    def inputs(self) -> int:
+        """Of the layer, without the bias."""
+        return int(self._inputs.shape[1])
 
     def minimise(self, strength: float, start: _Numbers) -> _Numbers:
         """The layer [labels, inputs + 1] with the least loss; the last column is the bias, which goes unpunished."""
@@ -107,11 +133,19 @@ class _Objective:
         return np.asarray(found.x).reshape(start.shape)
 
     def _loss_and_slope(self, layer: _Numbers) -> tuple[float, _Numbers]:
-        logits = self._inputs @ layer.T
+        loss, slope = 0.0, np.zeros_like(layer)
+        for rows in _blocks(len(self._inputs)):
+            inputs, truth = self._inputs[rows].astype(np.float64, copy=False), self._truth[rows]
+            weights = self._weights[rows]
+            logits = inputs @ layer[:, :-1].T + layer[:, -1]
+            # Of both losses the slope by a logit is the score less the truth.
+            excess = weights * (activate(logits, self._activation) - truth)
+            loss += float((weights * self._losses(logits, truth)).sum())
+            slope[:, :-1] += excess.T @ inputs
+            slope[:, -1] += excess.sum(axis=0)
+        return loss, slope
+
+    def _losses(self, logits: Logits, truth: Truth) -> _Numbers:
         if self._activation == "softmax":
-            losses = logsumexp(logits, axis=1, keepdims=True) - (logits * self._truth).sum(axis=1, keepdims=True)
-        else:
-            losses = np.logaddexp(0, logits) - logits * self._truth
-        # Of both losses the slope by a logit is the score less the truth.
-        excess = self._weights * (activate(logits, self._activation) - self._truth)
-        return float((self._weights * losses).sum()), excess.T @ self._inputs
+            return np.asarray(logsumexp(logits, axis=1, keepdims=True) - (logits * truth).sum(axis=1, keepdims=True))
+        return np.asarray(np.logaddexp(0, logits) - logits * truth)

@@ -56,7 +56,6 @@ def _out_of_fold(
     joined = join_features(features, probe.backbones)
     logits = np.zeros(truth.shape)
     for fold, rows in zip(folds, learned, strict=True):
-        own = {name: features[name][rows] for name in probe.backbones}
-        head = fit_probe(own, probe.backbones, truth[rows], probe.activation, probe.parameters["strength"])
+        head = fit_probe(joined[rows], truth[rows], probe.activation, probe.parameters["strength"])
         logits[fold.test] = head.logits(joined[fold.test])
     return activate(logits, probe.activation)

@@ -9,12 +9,15 @@ from threadpoolctl import threadpool_limits
 
 from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.folds import Fold
-from sightsmith_training.engine.classification.heads import Head, fit_heads
+from sightsmith_training.engine.classification.heads import Head, fit_bytes, fit_heads
 from sightsmith_training.engine.classification.truth import Activation, Logits, Truth
 from sightsmith_training.engine.heads import Features, even_out
 
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)
 """Inverse regularisation, ascending. Standardised features make the same few values fit most sets."""
+
+_ROWS_AT_ONCE = 4096  # That are evened out: each step of it makes a copy.
+_MOST_BYTES_OF_FITS = 1024**3  # At once; beside them are all features, twice.
 
 
 def designs(costs: Mapping[str, float]) -> list[tuple[str, ...]]:
@@ -30,7 +33,12 @@ def designs(costs: Mapping[str, float]) -> list[tuple[str, ...]]:
 
 def join_features(features: Mapping[str, Features], backbones: Sequence[str]) -> Features:
     """Evened-out features of several backbones side by side, in the order given."""
-    return even_out(np.concatenate([features[name] for name in backbones], axis=1))
+    wanted = [features[name] for name in backbones]
+    joined = np.empty((len(wanted[0]), sum(each.shape[1] for each in wanted)), np.float32)
+    for start in range(0, len(joined), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        joined[rows] = even_out(np.concatenate([each[rows] for each in wanted], axis=1))
+    return joined
 
 
 def try_probe(
@@ -52,7 +60,7 @@ def try_probe(
         activation: behind the head.
         folds: every fold of every repetition.
         cost: of the backbones, seconds an image.
-        threads: folds at once; the result does not depend on it.
+        threads: folds at once, unless they would take too much memory; the result does not depend on it.
         advance: called with the share of the folds that are done.
 
     Returns:
@@ -66,7 +74,8 @@ def try_probe(
         heads = fit_heads(joined[fold.learn], truth[fold.learn], activation, STRENGTHS)
         return [head.logits(joined[fold.test]) for head in heads]
 
-    with _one_thread_each(), ThreadPoolExecutor(threads) as pool:
+    at_once = max(1, min(threads, _MOST_BYTES_OF_FITS // fit_bytes(*joined.shape)))
+    with _one_thread_each(), ThreadPoolExecutor(at_once) as pool:
         for done, (fold, each) in enumerate(zip(folds, pool.map(try_fold, folds), strict=True), start=1):
             logits[:, fold.repetition, fold.test] = each
             advance(done / len(folds))
@@ -78,16 +87,14 @@ def try_probe(
     ]
 
 
-def fit_probe(
-    features: Mapping[str, Features], backbones: Sequence[str], truth: Truth, activation: Activation, strength: float
-) -> Head:
-    """Fits a design on all images given.
+def fit_probe(joined: Features, truth: Truth, activation: Activation, strength: float) -> Head:
+    """Fits a design, given its joined features, on all images given.
 
     By the same path as in the cross-validation: where a fit starts shows a little in where it stops.
     """
     path = [each for each in STRENGTHS if each <= strength]
     with _one_thread_each():
-        *_, head = fit_heads(join_features(features, backbones), truth, activation, path)
+        *_, head = fit_heads(joined, truth, activation, path)
     return head
 
 

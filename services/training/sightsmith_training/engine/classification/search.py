@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sightsmith_training.engine.classification.augmentation import Augmentation
 from sightsmith_training.engine.classification.calibration import CalibrationGain, calibration_gain, fit_calibration
 from sightsmith_training.engine.classification.candidates import Trial, Untried, choose, with_reasons
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
@@ -17,8 +18,10 @@ from sightsmith_training.engine.classification.folds import MAX_FOLDS, Fold, pla
 from sightsmith_training.engine.classification.further_folds import judge_leader
 from sightsmith_training.engine.classification.halving import Budget, Standing, halve
 from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.classification.input_sizes import SizedBackbone, best_alone, is_worth_trying
 from sightsmith_training.engine.classification.learning import learning_points
-from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, try_probe
+from sightsmith_training.engine.classification.mirroring import survives_mirroring
+from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, join_features, try_probe
 from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
 from sightsmith_training.engine.classification.tuning_candidate import (
     RUNGS,
@@ -85,6 +88,9 @@ class SearchWish:
         save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
         restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
         note: called with what is tried, and with its figures.
+        pace: of the machine so far: how long things take, as a multiple of what is expected.
+        embed: gives features of pixels by the name of a backbone; without it, pictures are mirrored whatever they show.
+        other_size: by the name of a backbone, the same for squares of another side.
     """
 
     effort: Effort
@@ -98,6 +104,9 @@ class SearchWish:
     save: Callable[[Path], None] = lambda file: None
     restore: Callable[[Path], None] = lambda file: None
     note: Note = no_note
+    pace: float = 1.0
+    embed: Callable[[str, Pixels], Features] | None = None
+    other_size: Mapping[str, SizedBackbone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,8 +161,10 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
     """
     folds = _plan(given, wish)
     probes = _try_probes(given, wish, folds, budget, advance)
+    probed, sized = _try_other_size(given, wish, folds, probes, budget)
     splits, further = _splits(folds, wish)
     standings = _race(given, wish, splits, _by_promise(probes), budget, _part_of_tuning(advance, 0.0, _SHARE_OF_RACE))
+    probes += sized
     best_probe = max(probes, key=lambda trial: trial.mean)
     judge_leader(standings, best_probe, further, budget, _part_of_tuning(advance, _SHARE_OF_RACE, 1 - _SHARE_OF_RACE))
     tuned = {id(each): each.contender.trial(each.seconds, each.dropped) for each in standings if each.rungs}
@@ -163,7 +174,7 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
     fitting = partial(advance, "fitting")
     # Whoever listens changes to the new phase before anything is noted of it.
     fitting(0.0, chosen.mean)
-    backbones, head, curves = _train_on_all(given, chosen, winner, _with_score(fitting, chosen.mean))
+    backbones, head, curves = _train_on_all(probed, chosen, winner, _with_score(fitting, chosen.mean))
     calibration = fit_calibration(_stacked(chosen), np.tile(chosen.truth, (len(chosen.logits), 1)), given.activation)
     trials = with_reasons(tried, chosen)
     return Found(
@@ -175,8 +186,9 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         scores=np.mean([calibration.scores(logits) for logits in chosen.logits], axis=0),
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
-        learning=_learning_points(given, wish, folds, probes, budget),
-        untried=[each.contender.untried(each.dropped) for each in standings if not each.rungs],
+        learning=_learning_points(probed, wish, folds, probes, budget),
+        untried=_untried_probes(given, probes)
+        + [each.contender.untried(each.dropped) for each in standings if not each.rungs],
     )
 
 
@@ -243,6 +255,36 @@ def _try_probes(
     return trials
 
 
+def _untried_probes(given: SearchInput, trials: Sequence[Trial]) -> list[Untried]:
+    tried = {trial.backbones for trial in trials}
+    return [
+        Untried("probe", backbones, f"probe {' + '.join(backbones)}", {}, "no time was left")
+        for backbones in designs({name: given.costs[name] for name in given.features})
+        if backbones not in tried
+    ]
+
+
+def _try_other_size(
+    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial], budget: Budget
+) -> tuple[SearchInput, list[Trial]]:
+    """Tries the best backbone at its other size, too, if there is time; gives what was searched on then."""
+    before = best_alone(probes)
+    sized = wish.other_size.get(before[0].backbones[0])
+    if sized is None or not is_worth_trying(sized, before, budget.left):
+        return given, []
+    wish.note(f"probe of {sized.name}", {"macro_f1_of_best_before": max(trial.mean for trial in probes)})
+    features = sized.features()
+    if features is None:
+        return given, []
+    wider = replace(
+        given,
+        features={**given.features, sized.name: features},
+        costs={**given.costs, sized.name: sized.cost},
+    )
+    design = (sized.name,)
+    return wider, try_probe(design, wider.features, given.truth, given.activation, folds, sized.cost, wish.threads)
+
+
 def _expected_seconds(trials: Sequence[Trial], backbones: tuple[str, ...]) -> float:
     """A design takes as long as it has backbones, each as long as those before."""
     a_backbone = sum(trial.seconds for trial in trials) / sum(len(trial.backbones) / len(STRENGTHS) for trial in trials)
@@ -301,24 +343,46 @@ def _race(
         wish.restore,
         wish.note,
     )
+    augmentation = Augmentation(mirror=_may_mirror(given, wish))
     candidates = [
         TuningCandidate(
             name,
             given.costs[name],
             partial(wish.load, name),
             partial(_fit_start, given, name),
-            Recipe(body_rate=rate),
+            Recipe(body_rate=rate, augmentation=augmentation),
             ground,
         )
         for name in backbones
         for rate in BODY_RATES
     ]
-    return halve(candidates, len(RUNGS), budget, lambda candidate: candidate.final_cost, advance, wish.trials.at_once)
+    return halve(
+        candidates,
+        len(RUNGS),
+        budget,
+        lambda candidate: candidate.final_cost,
+        advance,
+        wish.trials.at_once,
+        wish.pace,
+    )
+
+
+def _may_mirror(given: SearchInput, wish: SearchWish) -> bool:
+    embed = wish.embed
+    if embed is None:
+        return True
+    cheapest = min(given.features, key=lambda name: given.costs[name])
+    wish.note("whether mirrored pictures mean the same", {})
+
+    def embed_mirrored(rows: Rows) -> Features:
+        return embed(cheapest, given.pixels[rows][:, :, ::-1])
+
+    return survives_mirroring(given.features[cheapest], given.truth, given.activation, wish.seed, embed_mirrored)
 
 
 def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:
-    features = {name: given.features[name][rows]}
-    return fit_probe(features, [name], given.truth[rows], given.activation, _TUNING_STRENGTH)
+    joined = join_features({name: given.features[name][rows]}, [name])
+    return fit_probe(joined, given.truth[rows], given.activation, _TUNING_STRENGTH)
 
 
 def _train_on_all(
@@ -327,9 +391,8 @@ def _train_on_all(
     if winner is not None:
         backbone, head, epochs = winner.train_on_all(advance)
         return [(winner.backbone, backbone)], head, epochs
-    head = fit_probe(
-        given.features, chosen.backbones, given.truth, given.activation, float(chosen.parameters["strength"])
-    )
+    joined = join_features(given.features, chosen.backbones)
+    head = fit_probe(joined, given.truth, given.activation, float(chosen.parameters["strength"]))
     advance(1.0)
     return [(name, None) for name in chosen.backbones], head, []
 

@@ -180,7 +180,8 @@ class TuningCandidate:
 
     @property
     def _parameters(self) -> dict[str, float]:
-        return {"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share}
+        unusual = {} if self.recipe.augmentation.mirror else {"mirror": 0.0}
+        return {"body_rate": self.recipe.body_rate, "frozen_share": self.recipe.frozen_share, **unusual}
 
     def cost(self, rung: int) -> float:
         """Estimated seconds of a rung over all splits."""
@@ -206,6 +207,16 @@ class TuningCandidate:
         self._rungs = rung + 1
         ran = slice(self._epochs_before[rung], RUNGS[rung])
         return sum(epoch.seconds for tuned in self._tuned for epoch in tuned.epochs[ran])
+
+    def is_trained(self, rung: int) -> bool:
+        """Whether every split has a checkpoint from the end of a rung, or beyond it."""
+        return all(
+            self._epochs_kept(self._checkpoint(f"split{number}")) >= RUNGS[rung] for number in range(len(self._splits))
+        )
+
+    def _epochs_kept(self, checkpoint: Path) -> int:
+        self._ground.restore(checkpoint)
+        return len((read_state(checkpoint) or {}).get("epochs", ()))
 
     def further_cost(self, split: Fold) -> float:
         """Estimated seconds of training as far on one more split."""
@@ -243,7 +254,7 @@ class TuningCandidate:
 
     def untried(self, reason: str) -> Untried:
         """The record of this candidate if it was never trained."""
-        return Untried(self.name, self.backbone, self._parameters, reason)
+        return Untried("fine_tuning", (self.backbone,), self.name, self._parameters, reason)
 
     def train_on_all(self, advance: Callable[[float], None]) -> tuple[nn.Module, Head, list[Epoch]]:
         """Trains on all images for as many epochs as were best on the splits; gives backbone, head and epochs."""

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sightsmith_training.engine.catalogue import NANODET
 from sightsmith_training.engine.detection.scenes import Labelling, Variety
 from sightsmith_training.engine.detection.tuning import Recipe
+from sightsmith_training.engine.judging.tiny_boxes import TinyBoxes
 from sightsmith_training.engine.specification import DetectorLimits, Preference
 
 _SIDES = (320, 416, 512, 640, 800, 960, 1280)
+_LEAST_PIXELS = 8  # Side of a box; a smaller one lies between the finest points.
 _ENOUGH_PIXELS = 20  # The finest points are 8 pixels apart; an object should lie at several of them.
-_BEARABLE_PIXELS: Mapping[Preference, float] = {"speed": 8, "balanced": 12, "accuracy": _ENOUGH_PIXELS}
+_BEARABLE_PIXELS: Mapping[Preference, float] = {"speed": _LEAST_PIXELS, "balanced": 12, "accuracy": _ENOUGH_PIXELS}
 _USUAL_SIDES: Mapping[Preference, int] = {"speed": 320, "balanced": NANODET.input_side, "accuracy": 512}
 _DEAR_SIDE = 640  # Above this only what is bearable is asked for: an image costs two to ten times the usual.
 _PART = 256
@@ -108,9 +111,22 @@ def seconds_per_image(side: int) -> float:
     return NANODET.cost * (side / NANODET.input_side) ** 2
 
 
+def tiny_boxes(labellings: Sequence[Labelling], labels: int, side: int) -> TinyBoxes:
+    """Counts the boxes, of so many labels, that are too small for an input of this side."""
+    sides = _box_sides(labellings)
+    of_labels = np.concatenate([np.empty(0, np.intp), *(labelling.labels for labelling in labellings)])
+    counts = np.bincount(of_labels[sides * side < _LEAST_PIXELS], minlength=labels)
+    return TinyBoxes(counts.tolist(), len(sides), _LEAST_PIXELS, side)
+
+
 def _small_box(labellings: Sequence[Labelling]) -> float:
-    """The side of a square as large as a small box, as a share of the image; a tenth of the boxes are smaller."""
+    """The side of a small box, as a share of the image; a tenth of the boxes are smaller."""
+    sides = _box_sides(labellings)
+    return float(np.quantile(sides, 0.1)) if len(sides) else 1.0
+
+
+def _box_sides(labellings: Sequence[Labelling]) -> npt.NDArray[np.float32]:
+    """The sides of squares as large as the boxes, as shares of the image; shape [boxes]."""
     boxes = np.concatenate([np.empty((0, 4), np.float32), *(labelling.boxes for labelling in labellings)])
-    if not len(boxes):
-        return 1.0
-    return float(np.quantile(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)), 0.1))
+    sides: npt.NDArray[np.float32] = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    return sides

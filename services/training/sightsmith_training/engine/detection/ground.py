@@ -130,10 +130,18 @@ class Ground:
         tuner.train(_STEPS_MEASURED)
         return (tuner.clock.total - before) / _STEPS_MEASURED / learning_cost(design.frozen)
 
-    def _tuner(self, design: Design, steps: int, rows: Rows, decoys: Sequence[Shares] | None = None) -> Tuner:
+    def _tuner(
+        self,
+        design: Design,
+        steps: int,
+        rows: Rows,
+        decoys: Sequence[Shares] | None = None,
+        begin_with: NanoDet | None = None,
+    ) -> Tuner:
         """Prepares a training on some of the images."""
         scenes = Scenes(self.given.squares, self.given.labellings, design.variety, self.wish.seed, decoys)
-        tuner = Tuner(self.start(), scenes, design.recipe(steps), self.wish.threads, self._place)
+        network = self.start() if begin_with is None else copy.deepcopy(begin_with)
+        tuner = Tuner(network, scenes, design.recipe(steps), self.wish.threads, self._place)
         draws = np.zeros(len(scenes), dtype=np.intp)
         draws[rows] = 1
         if decoys is not None:
@@ -149,6 +157,7 @@ class Ground:
         rows: Rows,
         advance: Callable[[float], None],
         decoys: Sequence[Shares] | None = None,
+        begin_with: NanoDet | None = None,
     ) -> Trained:
         """Trains to the end, from the last checkpoint of this name if there is one.
 
@@ -159,8 +168,9 @@ class Ground:
             rows: images to learn from.
             advance: called with the share that is done.
             decoys: see `Scenes`.
+            begin_with: a network that learned before; None for the pretrained one.
         """
-        tuner = self._tuner(design, steps, rows, decoys)
+        tuner = self._tuner(design, steps, rows, decoys, begin_with)
         file = self.wish.folder / f"{name}.pt"
         self.wish.restore(file)
         tuner.load(file)

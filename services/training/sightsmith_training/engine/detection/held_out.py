@@ -26,27 +26,30 @@ def hold_out(
     seed: int,
     groups: npt.NDArray[np.intp] | None = None,
     most: float = math.inf,
-) -> Rows:
-    """Chooses images to judge by, with about their share of every label and of the background.
+) -> list[Rows]:
+    """Divides images into parts to judge by, each with about its share of every label and of the background.
 
     Args:
         labellings: of the training images.
         labels: how many there are.
         seed: decides what labels leave open.
         groups: shape [images]; images of one number (near duplicates) stay on one side. None: every image by itself.
-        most: about how many images may be held out, at least 1, unless too few of them would have boxes.
+        most: about how many images a part may have, at least 1, unless too few of them would have boxes.
 
     Returns:
-        Positions, ascending; none where fewer than `LEAST_WITH_BOXES` images have boxes.
+        The positions in each part, ascending: a detector that learns from the other images is judged by one part. No
+        parts where fewer than `LEAST_WITH_BOXES` images have boxes.
     """
     with_boxes = sum(len(labelling.labels) > 0 for labelling in labellings)
     parts = next((parts for least, parts in _PARTS if with_boxes >= least), 0)
     if not parts:
-        return np.empty(0, np.intp)
+        return []
     parts = max(parts, min(math.ceil(len(labellings) / most), with_boxes // _LEAST_WITH_BOXES))
     units = np.arange(len(labellings)) if groups is None else np.unique(groups, return_inverse=True)[1]
     counts = np.zeros((int(units.max()) + 1, labels))
+    parts = min(parts, len(counts))
     for unit, labelling in zip(units, labellings, strict=True):
         counts[unit, np.unique(labelling.labels)] += 1
     sizes = np.bincount(units).astype(np.float64)
-    return np.flatnonzero(stratify(counts, sizes, parts, seed)[units] == 0)
+    places = stratify(counts, sizes, parts, seed)[units]
+    return [rows for part in range(parts) if len(rows := np.flatnonzero(places == part))]

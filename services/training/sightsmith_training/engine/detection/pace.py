@@ -45,6 +45,10 @@ class Pace:
         place = bisect_right(_STEPS, min(affordable, useful))
         return max(LEAST_STEPS, _STEPS[max(0, place - 1)])
 
+    def seconds_of(self, steps: int, recipe: Recipe) -> float:
+        """How long so many steps take."""
+        return steps * self.step_seconds * step_cost(recipe)
+
     def save(self, file: Path) -> None:
         """Keeps it, so that a training that goes on later does what it would have done."""
         file.write_text(json.dumps(asdict(self)))

@@ -148,8 +148,10 @@ class Tuner:
         # Here a GPU is waited for, and nowhere before.
         self.losses[self.steps_done] = float(torch.stack(losses).mean())
         seconds = time.perf_counter() - started
+        # A GPU works while pictures are waited for, and its own marks tell how long; they pile up until they are read.
+        inside, _ = self._learner.clock()
         self.clock.total += seconds
-        self.clock.network += seconds - waited
+        self.clock.network += min(inside, seconds) if self._place.device.type == "cuda" else seconds - waited
 
     def save(self, file: Path) -> None:
         """Writes everything needed to go on, beside its place first, so that a whole file lies there at any time."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from sightsmith.counting import counted
 from sightsmith_training.engine.judging.arrays import Floats
 from sightsmith_training.engine.judging.counts import Counts
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
@@ -17,15 +18,18 @@ from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.mistakes import Mistake, find_mistakes
 from sightsmith_training.engine.judging.overlaps import areas
 from sightsmith_training.engine.judging.rankings import Ranking
+from sightsmith_training.engine.judging.tiny_boxes import TinyBoxes
 
 AdviceCode = Literal[
     "FEW_TEST_IMAGES",
     "TEST_IMAGES_DIFFER",
     "SCENES_COMPOSED",
     "TRAINING_LIMITED",
+    "BUDGET_EXCEEDED",
     "SUSPICIOUS_LABELS",
     "LABELS_ALIKE",
     "MORE_IMAGES",
+    "TINY_OBJECTS",
     "SMALL_BOXES_MISSED",
     "UNNAMED_KIND",
     "SPLIT_LABEL",
@@ -47,6 +51,7 @@ _KEPT = 0.9  # Share of the one figure that must stay when the other is raised.
 _BEARABLE = 0.5  # Below this precision more predictions are wrong than right.
 _LITTLE_GAIN = 0.005
 _SMALL_SIDE = 0.05  # Share of the sides of the image.
+_SHARE_OF_TINY = 0.01  # Of the boxes; fewer hardly change a figure.
 _AT_MOST = 3  # Pieces of advice of one kind.
 _STEPS = np.round(np.arange(0.01, 1, 0.01), 2)
 
@@ -79,6 +84,8 @@ class TrainingFacts:
         composed: whether the training images are pictures of objects, and the model learned from scenes made of them.
         all_images: how many training images there are, whatever labels they carry; 0 if that is not known.
         limits: what the training had to do without, in plain words.
+        budget_exceeded: by how much, in plain words; empty if it was not.
+        tiny: of a detector, which training boxes are too small for its input; None if that is not known.
     """
 
     images: Sequence[int]
@@ -87,6 +94,8 @@ class TrainingFacts:
     composed: bool = False
     all_images: int = 0
     limits: Sequence[str] = ()
+    budget_exceeded: str = ""
+    tiny: TinyBoxes | None = None
 
 
 @dataclass(frozen=True)
@@ -139,9 +148,11 @@ def advise(
         _test_images_differ,
         _scenes_composed,
         _training_limited,
+        _budget_exceeded,
         _suspicious_labels,
         _labels_alike,
         _more_images,
+        _tiny_objects,
         _small_boxes_missed,
         _unnamed_kinds,
         _labels_to_split,
@@ -158,7 +169,7 @@ def _few_test_images(findings: _Findings) -> Iterator[Advice]:
     images = (findings.matches.counts.positives > 0).sum(axis=0)
     few = findings.names(*np.flatnonzero(images < _FEW_IMAGES).tolist())
     text = (
-        f"The figures come from {len(findings.matches.images)} images only: a {findings.figure} of "
+        f"The figures come from {counted(len(findings.matches.images), 'image')} only: a {findings.figure} of "
         f"{headline.value:.2f} may as well be {headline.lower:.2f} or {headline.upper:.2f}. Label more test images."
     )
     yield Advice("FEW_TEST_IMAGES", text, few)
@@ -196,14 +207,21 @@ def _training_limited(findings: _Findings) -> Iterator[Advice]:
     return (Advice("TRAINING_LIMITED", text) for text in findings.training.limits)
 
 
+def _budget_exceeded(findings: _Findings) -> Iterator[Advice]:
+    if findings.training.budget_exceeded:
+        yield Advice("BUDGET_EXCEEDED", findings.training.budget_exceeded)
+
+
 def _suspicious_labels(findings: _Findings) -> Iterator[Advice]:
     suspicious = [mistake for mistake in findings.mistakes if mistake.confidence >= _SURE]
     if not suspicious or not _can_be_believed(findings.rankings):
         return
     images = findings.images(suspicious)
     labels = findings.names(*sorted({label for mistake in suspicious for label in _labels_of(mistake)}))
-    what = "1 image" if len(images) == 1 else f"{len(images)} images"
-    text = f"Look at the labels of {what}: the model is at least 90 % sure of something that is not labelled there."
+    text = (
+        f"Look at the labels of {counted(len(images), 'image')}: the model is at least 90 % sure of something that is "
+        "not labelled there."
+    )
     yield Advice("SUSPICIOUS_LABELS", text, labels, images)
 
 
@@ -248,14 +266,20 @@ def _more_images(findings: _Findings) -> Iterator[Advice]:
     for place, label in enumerate(wanting[:_AT_MOST]):
         (name,) = findings.names(label)
         text = (
-            f"{images[label]} more images of '{name}' would help {'most' if place == 0 else 'too'}: it has "
-            f"{images[label]} training images, and is found in {findings.counts.true_positives[label]:.0f} of "
-            f"{findings.counts.positives[label]:.0f} cases."
+            f"{counted(images[label], 'more image')} of '{name}' would help {'most' if place == 0 else 'too'}: it has "
+            f"{counted(images[label], 'training image')}, and is found in "
+            f"{findings.counts.true_positives[label]:.0f} of {counted(int(findings.counts.positives[label]), 'case')}."
         )
         if gain is not None and place == 0:
             text += f" Twice as many images of all labels should raise the {findings.figure} by about {gain:.2f}."
         missed = findings.images(mistake for mistake in findings.mistakes if mistake.labelled == label)
         yield Advice("MORE_IMAGES", text, (name,), missed)
+
+
+def _tiny_objects(findings: _Findings) -> Iterator[Advice]:
+    tiny = findings.training.tiny
+    if tiny is not None and sum(tiny.counts) >= max(_REPEATED, _SHARE_OF_TINY * tiny.boxes):
+        yield Advice("TINY_OBJECTS", tiny.text, findings.names(*np.flatnonzero(tiny.counts).tolist()))
 
 
 def _small_boxes_missed(findings: _Findings) -> Iterator[Advice]:
@@ -300,8 +324,9 @@ def _labels_to_split(findings: _Findings) -> Iterator[Advice]:
             continue  # More images come first.
         (name,) = findings.names(label)
         text = (
-            f"'{name}' is missed {times} times though it has {findings.training.images[label]} training images. If it "
-            "stands for things that look different, make each a label of its own."
+            f"'{name}' is missed {times} times though it has "
+            f"{counted(findings.training.images[label], 'training image')}. If it stands for things that look "
+            "different, make each a label of its own."
         )
         images = (mistake for mistake in findings.mistakes if mistake.predicted is None and mistake.labelled == label)
         yield Advice("SPLIT_LABEL", text, (name,), findings.images(images))

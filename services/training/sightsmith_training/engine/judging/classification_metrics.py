@@ -23,6 +23,7 @@ class LabelFigures:
         true_positives: images that carry it and on which it is predicted.
         false_positives: images that do not carry it and on which it is predicted.
         false_negatives: images that carry it and on which it is not predicted.
+        true_negatives: images that do not carry it and on which it is not predicted.
         images: how many of the judged images carry it.
         average_precision: as scikit-learn has it, from the scores of all images; None where no image carries it.
     """
@@ -35,6 +36,7 @@ class LabelFigures:
     true_positives: int
     false_positives: int
     false_negatives: int
+    true_negatives: int
     images: int
     average_precision: float | None
 
@@ -62,6 +64,7 @@ def classification_figures(matches: ClassificationMatches) -> ClassificationFigu
     """Computes every figure of a classifier; at least one image."""
     counts = matches.counts.total(axis=0)
     precision, recall, f1 = counts.precision, counts.recall, counts.f1
+    neither = len(matches.images) - counts.positives - counts.false_positives
     labels = [
         LabelFigures(
             label=name,
@@ -72,6 +75,7 @@ def classification_figures(matches: ClassificationMatches) -> ClassificationFigu
             true_positives=int(counts.true_positives[label]),
             false_positives=int(counts.false_positives[label]),
             false_negatives=int(counts.false_negatives[label]),
+            true_negatives=int(neither[label]),
             images=int(counts.positives[label]),
             average_precision=_average_precision(matches, label),
         )
@@ -97,14 +101,6 @@ def confusion_matrix(matches: ClassificationMatches) -> npt.NDArray[np.int64]:
     matrix = np.zeros((len(matches.labels) + 1,) * 2, dtype=np.int64)
     np.add.at(matrix, (truth, predicted), 1)
     return matrix
-
-
-def confusion_matrices(matches: ClassificationMatches) -> npt.NDArray[np.int64]:
-    """For each label [[TN, FP], [FN, TP]], for a classifier of several labels an image. Shape [labels, 2, 2]."""
-    found = matches.counts.total(axis=0)
-    neither = len(matches.images) - found.positives - found.false_positives
-    cells = np.stack((neither, found.false_positives, found.false_negatives, found.true_positives), axis=1)
-    return cells.astype(np.int64).reshape(-1, 2, 2)
 
 
 def _average_precision(matches: ClassificationMatches, label: int) -> float | None:

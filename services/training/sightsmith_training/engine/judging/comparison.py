@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from scipy.special import bdtr
 
+from sightsmith.counting import counted
 from sightsmith_training.engine.judging.arrays import Flags
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.headlines import Accuracy, Headline, MacroF1, MeanAveragePrecision
@@ -161,7 +162,8 @@ def _statement(
 ) -> str:
     measured = f"{figure.name} {difference:+.3f}, 95 % interval {bounds[0]:+.3f} to {bounds[1]:+.3f}"
     if not significant:
-        return f"no difference between {names[0]} and {names[1]} can be shown with {figure.images} images: {measured}"
+        shown_with = counted(figure.images, "image")
+        return f"no difference between {names[0]} and {names[1]} can be shown with {shown_with}: {measured}"
     return f"{names[1]} is {'better' if difference > 0 else 'worse'} than {names[0]}: {measured}"
 
 

@@ -46,11 +46,9 @@ class Counts:
 
     def weighted(self, weights: Floats) -> "Counts":
         """Sums over images, the first axis, each as often as `weights`, of shape [sums, images], says."""
-        return Counts(
-            weighted_sums(weights, self.true_positives),
-            weighted_sums(weights, self.false_positives),
-            weighted_sums(weights, self.false_negatives),
-        )
+        # In one product, which has to put the weights into another order.
+        columns = np.hstack((self.true_positives, self.false_positives, self.false_negatives))
+        return Counts(*np.hsplit(weighted_sums(weights, columns), 3))
 
     def total(self, axis: int) -> "Counts":
         """The sums along one axis."""

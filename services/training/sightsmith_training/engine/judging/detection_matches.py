@@ -33,6 +33,10 @@ class BoxTable:
     labels: Positions
     boxes: Boxes
 
+    def of(self, positions: Positions) -> "BoxTable":
+        """Some of the boxes."""
+        return BoxTable(self.images[positions], self.labels[positions], self.boxes[positions])
+
 
 @dataclass(frozen=True)
 class DetectionMatches:
@@ -184,15 +188,47 @@ def match_detections(
     Raises:
         ValueError: if the lengths do not fit each other or a confidence is not a number.
     """
-    if len(images) != len(detections) or thresholds.shape != (len(labels),):
-        raise ValueError(f"{len(images)} images, {len(detections)} detections, {thresholds.shape} thresholds")
-    if any(np.isnan(answer.confidences).any() for answer in detections):
+    if len(images) != len(detections):
+        raise ValueError(f"{len(images)} images, {len(detections)} detections")
+    found = _gather([answer.labels for answer in detections], [answer.boxes for answer in detections])
+    confidences = np.concatenate([np.empty(0), *(answer.confidences for answer in detections)])
+    truths = _gather([image.box_labels for image in images], [image.boxes for image in images])
+    return match_boxes(images, labels, truths, found, confidences, thresholds, iou)
+
+
+def match_boxes(
+    images: Sequence[LabelledImage],
+    labels: Sequence[str],
+    truths: BoxTable,
+    detections: BoxTable,
+    confidences: npt.NDArray[np.floating],
+    thresholds: npt.NDArray[np.floating],
+    iou: float = COUNTING_IOU,
+) -> DetectionMatches:
+    """Does what `match_detections` does, with the boxes of all images in tables.
+
+    Args:
+        images: of the tables.
+        labels: names, in the order of the model.
+        truths: the labelled boxes, in any order.
+        detections: the boxes that the detector gave, in any order.
+        confidences: shape [detections].
+        thresholds: shape [labels].
+        iou: the overlap at which a detection is right, above 0 and at most 1.
+
+    Raises:
+        ValueError: if there is not one threshold for each label, or a confidence is not a number.
+    """
+    if thresholds.shape != (len(labels),):
+        raise ValueError(f"{len(labels)} labels, {thresholds.shape} thresholds")
+    if np.isnan(confidences).any():
         raise ValueError("some confidences are not numbers")
-    by_name = sorted(range(len(images)), key=lambda position: images[position].image)
-    truths = _gather(by_name, [image.box_labels for image in images], [image.boxes for image in images])
-    surest = [_surest(answer) for answer in detections]
-    found = _gather(by_name, [answer.labels for answer in surest], [answer.boxes for answer in surest])
-    pairs = _pairs(by_name, found, truths, min(iou, COUNTING_IOU))
+    place = np.empty(len(images), dtype=np.intp)
+    place[sorted(range(len(images)), key=lambda position: images[position].image)] = np.arange(len(images))
+    truths = truths.of(np.argsort(place[truths.images], kind="stable"))
+    surest = _surest_first(detections, confidences, place)
+    found, confidences = detections.of(surest), np.clip(confidences[surest].astype(np.float64), 0, 1)
+    pairs = pair_up(found.boxes, truths.boxes, place[found.images], place[truths.images], min(iou, COUNTING_IOU))
     return DetectionMatches(
         images=tuple(images),
         labels=tuple(labels),
@@ -200,7 +236,7 @@ def match_detections(
         iou=iou,
         truths=truths,
         detections=found,
-        confidences=np.concatenate([np.empty(0), *(surest[position].confidences for position in by_name)]),
+        confidences=confidences,
         pairs=pairs,
         partners=match_same_label(found, truths, pairs, np.array([iou]), np.zeros((1, len(truths.labels)), np.bool_))[
             0
@@ -230,25 +266,16 @@ def positions_by_label(labels: Positions, count: int) -> list[Positions]:
     return np.split(order, np.searchsorted(labels[order], np.arange(1, count)))
 
 
-def _surest(answer: Detections) -> Detections:
-    """The detections that count, the surest first."""
-    order = np.argsort(-answer.confidences, kind="stable")
-    if len(order) > MOST_DETECTIONS:
-        order = order[ranks_within(answer.labels[order]) < MOST_DETECTIONS]
-    confidences = np.clip(answer.confidences[order].astype(np.float64), 0, 1)
-    return Detections(answer.boxes[order], answer.labels[order], confidences)
+def _surest_first(detections: BoxTable, confidences: npt.NDArray[np.floating], place: Positions) -> Positions:
+    """The detections that count, the surest of an image first; `place` has shape [images]."""
+    order = np.lexsort((-confidences, place[detections.images]))
+    groups = detections.images * (detections.labels.max(initial=0) + 1) + detections.labels
+    return np.asarray(order[ranks_within(groups[order]) < MOST_DETECTIONS])
 
 
-def _gather(order: Sequence[int], labels: Sequence[Positions], boxes: Sequence[Boxes]) -> BoxTable:
-    sizes = np.array([len(labels[position]) for position in order], dtype=np.intp)
+def _gather(labels: Sequence[Positions], boxes: Sequence[Boxes]) -> BoxTable:
     return BoxTable(
-        images=np.repeat(np.array(order, dtype=np.intp), sizes),
-        labels=np.concatenate([np.empty(0, np.intp), *(labels[position] for position in order)]),
-        boxes=np.concatenate([np.empty((0, 4)), *(boxes[position] for position in order)]),
+        images=np.repeat(np.arange(len(labels)), [len(own) for own in labels]),
+        labels=np.concatenate([np.empty(0, np.intp), *labels]),
+        boxes=np.concatenate([np.empty((0, 4)), *boxes]),
     )
-
-
-def _pairs(order: Sequence[int], detections: BoxTable, truths: BoxTable, least_iou: float) -> Pairs:
-    place = np.empty(len(order), dtype=np.intp)
-    place[order] = np.arange(len(order))
-    return pair_up(detections.boxes, truths.boxes, place[detections.images], place[truths.images], least_iou)

@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from sightsmith_training.engine.judging.answers import Positions
 from sightsmith_training.engine.judging.arrays import Flags, Floats
 from sightsmith_training.engine.judging.average_precision import average_precision
-from sightsmith_training.engine.judging.counts import Counts, mean_of_present, ratio, weighted_sums
+from sightsmith_training.engine.judging.counts import Counts, mean_of_present, ratio
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, positions_by_label
 from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.overlaps import NOBODY
@@ -152,12 +152,14 @@ class MeanAveragePrecision:
 
     def by_label(self, weights: Floats) -> Floats:
         """Average precision of each label, NaN where nothing is to be found; shape [draws, labels]."""
-        positives = weighted_sums(weights, self.truths)
+        # Once for all labels, in the order that products with sparse matrices need; whole numbers need no more bits.
+        by_image = np.ascontiguousarray(weights.T, dtype=np.float32)
+        positives = np.asarray((csr_array(self.truths.T, dtype=np.float32) @ by_image).T, dtype=np.float64)
         surest_first = np.argsort(-self.confidences, kind="stable")
         columns = np.full(positives.shape, np.nan)
         for label, own in enumerate(positions_by_label(self.labels[surest_first], positives.shape[1])):
             detections = self._up_to_the_last_right(surest_first[own])
-            columns[:, label] = average_precision(*self._times(weights, detections), positives[:, label])
+            columns[:, label] = average_precision(*self._times(by_image, detections), positives[:, label])
         return columns
 
     def __call__(self, weights: Floats) -> Floats:
@@ -181,18 +183,23 @@ class MeanAveragePrecision:
         """See `Headline`."""
         return replace(self, steps=_STEPS)
 
-    def _times(self, weights: Floats, detections: Positions) -> tuple[Floats, Floats]:
-        """How often detections, or groups of them, count as right and as wrong; both of shape [draws, detections]."""
+    def _times(self, by_image: Floats, detections: Positions) -> tuple[Floats, Floats]:
+        """How often detections, or groups of them, count as right and as wrong; both of shape [draws, detections].
+
+        Args:
+            by_image: how often each image counts; shape [images, draws].
+            detections: of one label, the surest first.
+        """
         right, images = self.right[detections], self.detected_on[detections]
         if not self.steps or len(detections) <= self.steps:
-            times = weights[:, images]
+            times = by_image[images].T
             return times * right, times * ~right
         group = np.arange(len(detections)) * self.steps // len(detections)
         members = csr_array(
-            (np.ones(len(detections)), (np.where(right, group, group + self.steps), images)),
+            (np.ones(len(detections), dtype=np.float32), (np.where(right, group, group + self.steps), images)),
             shape=(2 * self.steps, self.images),
         )
-        times = np.asarray((members @ weights.T).T)
+        times = np.ascontiguousarray((members @ by_image).T)
         return times[:, : self.steps], times[:, self.steps :]
 
     def _up_to_the_last_right(self, detections: Positions) -> Positions:

@@ -13,6 +13,8 @@ from sightsmith_training.engine.judging.arrays import Flags, Floats
 NOBODY = -1
 """Stands in a matching for a box that got no partner."""
 
+_PAIRS_AT_ONCE = 1 << 18  # of which the overlaps are in memory; an image may have more
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -46,29 +48,39 @@ def pair_up(
         least_iou: above 0.
     """
     found = [(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0))]
-    for image in np.intersect1d(detection_images, truth_images):
-        # Image by image, so that the table of all overlaps of a large set need not be in memory.
-        first, last = np.searchsorted(detection_images, (image, image + 1))
-        first_truth, last_truth = np.searchsorted(truth_images, (image, image + 1))
-        iou = intersection_over_union(detections[first:last], truths[first_truth:last_truth])
-        detection, truth = np.nonzero(iou >= least_iou)
-        found.append((detection + first, truth + first_truth, iou[detection, truth]))
+    for detection, truth in _on_one_image(detection_images, truth_images):
+        iou = intersection_over_union(detections[detection], truths[truth])
+        enough = iou >= least_iou
+        found.append((detection[enough], truth[enough], iou[enough]))
     detection, truth, iou = (np.concatenate(column) for column in zip(*found, strict=True))
     order = np.lexsort((truth, iou, detection))
     return Pairs(detection[order], truth[order], iou[order])
 
 
+def _on_one_image(detection_images: Positions, truth_images: Positions) -> Iterator[tuple[Positions, Positions]]:
+    """Each detection beside each labelled box of its image, in portions that fit into memory."""
+    first, last = (np.searchsorted(truth_images, detection_images, side) for side in ("left", "right"))
+    beside = last - first
+    until = np.cumsum(beside)
+    bounds = np.searchsorted(until, np.arange(_PAIRS_AT_ONCE, until.max(initial=0) + _PAIRS_AT_ONCE, _PAIRS_AT_ONCE))
+    for start, stop in pairwise(np.unique([0, *bounds, len(beside)]).tolist()):
+        sizes = beside[start:stop]
+        detection = np.repeat(np.arange(start, stop), sizes)
+        offset = np.arange(len(detection)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        yield detection, first[detection] + offset
+
+
 def intersection_over_union(first: Boxes, second: Boxes) -> Floats:
-    """Shape [first, second]; 0 for boxes without an area in common."""
-    sides = np.minimum(first[:, None, 2:], second[:, 2:]) - np.maximum(first[:, None, :2], second[:, :2])
+    """Of boxes beside each other, 0 without an area in common; the shape of both without the sides, which are last."""
+    sides = np.minimum(first[..., 2:], second[..., 2:]) - np.maximum(first[..., :2], second[..., :2])
     common = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
-    union = areas(first)[:, None] + areas(second) - common
+    union = areas(first) + areas(second) - common
     return np.asarray(np.divide(common, union, out=np.zeros_like(common), where=common > 0))
 
 
 def areas(boxes: Boxes) -> Floats:
-    """Shape [boxes], square pixels."""
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    """Square pixels; the shape of the boxes without their sides, which are the last."""
+    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
 
 
 def match_greedily(pairs: Pairs, groups: Positions, least_iou: Floats, avoided: Flags) -> npt.NDArray[np.intp]:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 
 from sightsmith_training.engine.evaluation_result import Evaluation, LabelEvaluation
+from sightsmith_training.engine.judging.confusions import confusion_shares
 from sightsmith_training.engine.judging.counts import mean_of_present, ratio
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.overlaps import NOBODY
-from sightsmith_training.engine.reports.confusions import confusion_shares
 from sightsmith_training.engine.reports.custom_labels import Json, TrainingData
 from sightsmith_training.engine.reports.image_outcomes import Matches
 

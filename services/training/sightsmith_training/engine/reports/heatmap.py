@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightsmith_training.engine.judging.confusions import confusion_counts, confusion_shares
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
-from sightsmith_training.engine.reports.confusions import confusion_counts, confusion_shares
 from sightsmith_training.engine.reports.image_outcomes import Matches
 
 _MOST_LABELS = 25

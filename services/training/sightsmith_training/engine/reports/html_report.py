@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sightsmith_training.engine.evaluation_result import LabelEvaluation, LearningPoint
+from sightsmith_training.engine.evaluation_result import Evaluation, LabelEvaluation, LearningPoint
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches
 from sightsmith_training.engine.judging.learning_curve import LearningCurve, fit_learning_curve
 from sightsmith_training.engine.judging.rankings import Ranking
@@ -105,6 +105,7 @@ def _content(report: Report, thumbnail: Thumbnail, most_thumbnails: int) -> dict
         "heatmap": heatmap(matches),
         "reliability_picture": reliability_picture(_reliability(matches)),
         "learning_curve": curve,
+        "learning_gain": _gain_of_doubling(evaluation, curve),
         "learning_picture": _learning(report, curve),
         "candidates_picture": _candidates(report),
         "looks": list(LOOKS.values()),
@@ -140,9 +141,15 @@ def _learning_curve(points: Sequence[LearningPoint]) -> LearningCurve | None:
     return fit_learning_curve([point.images for point in points], [point.score for point in points])
 
 
+def _gain_of_doubling(evaluation: Evaluation, curve: LearningCurve | None) -> float | None:
+    if curve is None:
+        return None
+    return curve.gain_of_doubling(evaluation.training_images or evaluation.learning_curve[-1].images)
+
+
 def _learning(report: Report, curve: LearningCurve | None) -> Markup | None:
     points = report.evaluation.learning_curve
-    return learning_picture(points, curve, report.candidate_score) if points else None
+    return learning_picture(points, curve, report.learning_score) if points else None
 
 
 def _candidates(report: Report) -> Markup | None:

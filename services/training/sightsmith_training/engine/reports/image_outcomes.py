@@ -85,20 +85,20 @@ class _Boxes:
         self._confidences = matches.truth_confidences
 
     def of(self, image: int) -> Iterator[Judged]:
-        for detection in self._detections[image].tolist():
+        for detection in self._detections.of(image):
             if self._predicted[detection]:
                 yield self._of_detection(detection)
-        for truth in self._truths[image].tolist():
+        for truth in self._truths.of(image):
             if self._missed[truth]:
                 yield self._of_missed(truth)
 
     @cached_property
-    def _detections(self) -> list[Positions]:
-        return _by_image(self._matches.detections.images, len(self._matches.images))
+    def _detections(self) -> "_ByImage":
+        return _ByImage(self._matches.detections.images)
 
     @cached_property
-    def _truths(self) -> list[Positions]:
-        return _by_image(self._matches.truths.images, len(self._matches.images))
+    def _truths(self) -> "_ByImage":
+        return _ByImage(self._matches.truths.images)
 
     def _of_detection(self, detection: int) -> Judged:
         partner = int(self._matches.partners[detection])
@@ -123,9 +123,17 @@ class _Boxes:
         )
 
 
-def _by_image(images: Positions, count: int) -> list[Positions]:
-    order = np.argsort(images, kind="stable")
-    return np.split(order, np.searchsorted(images[order], np.arange(1, count)))
+class _ByImage:
+    """Finds the boxes of an image in their order."""
+
+    def __init__(self, images: Positions) -> None:
+        self._order = np.argsort(images, kind="stable")
+        self._images = images[self._order]
+
+    def of(self, image: int) -> list[int]:
+        begin, end = np.searchsorted(self._images, (image, image + 1))
+        boxes: list[int] = self._order[begin:end].tolist()
+        return boxes
 
 
 def _box(sides: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Box:

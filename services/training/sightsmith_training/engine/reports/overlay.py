@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
+from sightsmith.images import DEFAULT_LIMITS, ImageLimits, inspect_and_shrink
 from sightsmith_training.engine.reports.image_outcomes import Box, Judged
 from sightsmith_training.engine.reports.words import LOOKS, percent
 
@@ -23,26 +24,34 @@ _WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "Arial Unicode.ttf",
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def draw_overlay(image: bytes, width: int, height: int, judged: Sequence[Judged], labels: Sequence[str]) -> bytes:
+def draw_overlay(
+    image: bytes,
+    width: int,
+    height: int,
+    judged: Sequence[Judged],
+    labels: Sequence[str],
+    limits: ImageLimits = DEFAULT_LIMITS,
+) -> bytes:
     """Draws boxes and labels on an image.
 
     Labelled boxes are solid and predicted ones dashed; the colour and the words tell the outcome. Labels of the whole
     image stand under it. Small images are enlarged and large ones shrunk, so that the words can be read.
 
     Args:
-        image: encoded bytes of any format that Pillow reads.
+        image: encoded bytes; decoded as the model saw them.
         width: of the upright image in the pixels in which the boxes are given; 0 will do where there are none.
         height: the same.
         judged: what became of everything on the image; see `ImageOutcomes`.
         labels: names, in the order of the model.
+        limits: what is accepted.
 
     Returns:
         A PNG.
 
     Raises:
-        OSError: if Pillow cannot read the image.
+        ImageError: if the bytes are no image within the limits.
     """
-    picture = _readable(image)
+    picture = _readable(image, limits)
     scale = picture.width / max(width, 1), picture.height / max(height, 1)
     canvas = _Canvas(ImageDraw.Draw(picture), picture.size)
     for one in judged:
@@ -95,11 +104,9 @@ class _Canvas:
         )
 
 
-def _readable(data: bytes) -> Image.Image:
+def _readable(data: bytes, limits: ImageLimits) -> Image.Image:
     """The upright image in a size in which words can be read on it."""
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
-        picture = ImageOps.exif_transpose(opened).convert("RGB")
+    _, picture = inspect_and_shrink(data, _LONGEST_SIDE, limits)
     factor = min(_LONGEST_SIDE / max(picture.size), max(1.0, _SHORTEST_SIDE / min(picture.size)))
     if factor == 1:
         return picture

@@ -95,13 +95,15 @@ def reliability_picture(reliability: Reliability) -> Markup:
 def learning_picture(points: Sequence[LearningPoint], curve: LearningCurve | None, score: str) -> Markup:
     """Scores over the number of training images, and where they lead to with twice as many."""
     most = 2 * max(point.images for point in points)
-    lowest = min(point.score for point in points)
+    bounds = [(point.images, point.interval) for point in points if point.interval]
+    lowest = min([*(point.score for point in points), *(interval.lower for _, interval in bounds)])
     plot = Plot(Axis("training images", 0, most), _score_axis(score, lowest))
     fewest = min(point.images for point in points)
     steps = [fewest + (most - fewest) * step / 40 for step in range(41)]
     fitted = plot.line([(images, curve.score_at(images)) for images in steps], "line now") if curve else Markup("")
     dots = [(point.images, point.score, f"{point.images} images: {point.score:.3f}") for point in points]
-    return plot.picture(f"{score} over the number of training images", fitted, plot.dots(dots, "dot one"))
+    spans = [plot.line([(images, span.lower), (images, span.upper)], "line one") for images, span in bounds]
+    return plot.picture(f"{score} over the number of training images", fitted, *spans, plot.dots(dots, "dot one"))
 
 
 def candidates_picture(candidates: Sequence[TriedCandidate], score: str) -> Markup:

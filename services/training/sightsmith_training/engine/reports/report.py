@@ -23,6 +23,7 @@ class Report:
         evaluation: every figure, from the same matches.
         candidates: that were tried.
         candidate_score: by which candidates were compared, such as `cross-validated macro-F1`.
+        learning_score: of models of fewer images, likewise.
         facts: what else is worth knowing, as names and values: the seed, the snapshot, the time it took.
     """
 
@@ -34,4 +35,5 @@ class Report:
     evaluation: Evaluation
     candidates: Sequence[TriedCandidate] = ()
     candidate_score: str = "cross-validated score"
+    learning_score: str = "cross-validated score"
     facts: Sequence[tuple[str, str]] = ()

@@ -24,6 +24,7 @@ _SCORES: dict[Task, str] = {
     "multi_label_classification": "cross-validated macro-F1",
     "detection": "mAP50-95 on held-out images",
 }
+_LEARNING_SCORES = _SCORES | {"detection": "mAP50 on held-out images"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class FinishedTraining:
             evaluation=result.evaluation,
             candidates=[_tried(candidate, candidate == result.chosen) for candidate in result.candidates],
             candidate_score=_SCORES[result.task],
+            learning_score=_LEARNING_SCORES[result.task],
             facts=list(self._facts()),
         )
 
@@ -92,6 +94,8 @@ class FinishedTraining:
         yield "training images", str(result.training_images)
         yield "test images", str(result.test_images)
         yield "images of no use", str(result.ignored_images)
+        if result.left_out_labels:
+            yield "labels left out, with too few images", ", ".join(result.left_out_labels)
         yield "images that could not be used", str(len(result.unusable_images))
         yield "seed", str(result.seed)
         yield "libraries", ", ".join(f"{name} {version}" for name, version in sorted(result.library_versions.items()))

@@ -4,8 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.judging.counts import ratio
+from sightsmith_training.engine.judging.detection_matches import DetectionMatches
+from sightsmith_training.engine.judging.matches import ClassificationMatches
 from sightsmith_training.engine.judging.mistakes import find_mistakes
-from sightsmith_training.engine.reports.image_outcomes import Matches
+
+Matches = ClassificationMatches | DetectionMatches
 
 
 def confusion_counts(matches: Matches) -> npt.NDArray[np.int64]:
