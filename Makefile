@@ -72,7 +72,7 @@ $(INSTALLED): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "Could not make a virtual environment; on Debian: apt-get install python3.11-venv" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on --editable '.[labeling,training,inference,embedded,ray,dev]'
+	$(BIN)/python -m pip install --progress-bar on --editable '.[labeling,training,inference,video,embedded,ray,dev]'
 	$(BIN)/python -m pip install --progress-bar on --no-deps nvidia-pytriton==0.7.0
 	@touch $@
 

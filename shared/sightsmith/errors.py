@@ -38,12 +38,23 @@ class SightsmithError(Exception):
         reason: str | None = None,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
+        retry_seconds: float | None = None,
     ) -> None:
+        """Makes an error.
+
+        Args:
+            message: for people.
+            reason: the class's own if left out.
+            metadata: the figures that belong to the reason.
+            violations: which fields are at fault.
+            retry_seconds: after how long trying again has a chance; None if nothing can be said of it.
+        """
         super().__init__(message)
         self.message = message
         self.reason = reason or self.reason
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
+        self.retry_seconds = retry_seconds
 
 
 class InvalidArgumentError(SightsmithError):

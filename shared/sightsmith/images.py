@@ -124,6 +124,17 @@ def inspect(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageInfo:
         return _info(image, image.size)
 
 
+def upright_size(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """Reads width and height in pixels from an image's header, after the EXIF orientation is applied.
+
+    Raises:
+        ImageError: if the header is not that of such an image. Whether its pixels are whole is not looked at.
+    """
+    with _open(data, limits) as image:
+        info = _info(image, image.size)
+        return info.width, info.height
+
+
 def inspect_and_shrink(data: bytes, side: int, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[ImageInfo, Image.Image]:
     """Does what `inspect` does, and makes a small picture from the same decoding.
 

@@ -200,12 +200,30 @@ class BackboneName(ResourceName):
 
 
 @dataclass(frozen=True)
+class ServingModelName(ResourceName):
+    """`projects/{project}/deployments/{deployment}/servingModel`."""
+
+    pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}/servingModel"
+    project: str
+    deployment: str
+
+
+@dataclass(frozen=True)
 class DeploymentName(ResourceName):
     """`projects/{project}/deployments/{deployment}`."""
 
     pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}"
     project: str
     deployment: str
+
+
+@dataclass(frozen=True)
+class BatchPredictionJobName(ResourceName):
+    """`projects/{project}/batchPredictionJobs/{batch_prediction_job}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/batchPredictionJobs/{batch_prediction_job}"
+    project: str
+    batch_prediction_job: str
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from sightsmith.errors import UnavailableError
 
 CHUNK_BYTES = 1024 * 1024
+# Stands in the place of a bucket where the object store is a folder: the formats know no other URLs than of buckets.
+_NO_BUCKET = "s3://sightsmith"
 
 
 def open_object_store(url: str) -> ObjectStore:
@@ -31,6 +33,11 @@ def open_object_store(url: str) -> ObjectStore:
     if parts.scheme == "s3":
         return S3Store.from_url(url)
     raise ValueError(f"the object store's URL must begin with file:// or s3://, not {parts.scheme}://")
+
+
+def s3_url_of(object_store_url: str) -> str:
+    """The `s3://` URL that files for others have for the object store, without a slash at its end."""
+    return object_store_url.rstrip("/") if object_store_url.startswith("s3://") else _NO_BUCKET
 
 
 def image_key(sha256: str) -> str:

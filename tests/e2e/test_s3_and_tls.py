@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 import trustme
 from pydantic import SecretStr
+from sightsmith.api.inference.v1.batch_prediction_job_pb2 import BatchPredictionJob, ImageUrls
 
 from sightsmith.api.labeling.v1 import dataset_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client, Connection, ImageToUpload, SightsmithError
 from sightsmith.client.labelled_folder import read_labelled_folder
 from sightsmith.names import DatasetName
+from sightsmith.objects import image_key
 from sightsmith.stack import Stack, StackSettings
 from tests.photo_set import write_photo_set
-from tests.seaweedfs import s3_server
+from tests.seaweedfs import BUCKET, s3_server
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ def stack(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("SIGHTSMITH_TLS_CERTIFICATE_FILE", str(folder / "certificate.pem"))
     monkeypatch.setenv("SIGHTSMITH_TLS_KEY_FILE", str(folder / "key.pem"))
     monkeypatch.setenv("SIGHTSMITH_TLS_CA_FILE", str(folder / "ca.pem"))
+    monkeypatch.setenv("SIGHTSMITH_PREDICTION_SOURCES", f'["s3://{BUCKET}/prefix/images/"]')
     with s3_server(tmp_path) as s3:
         for name, value in s3.items():
             monkeypatch.setenv(name, value)
@@ -70,6 +73,14 @@ def test_the_main_job_with_s3_and_tls(stack: Stack, folder: Path, tmp_path: Path
         temple = (tmp_path / "photos" / "temple" / "00.jpg").read_bytes()
         assert client.predict("shop", "live", temple).predictions[0].label == "temple"
         assert client.download(answers[0].image.name)
+        # Images by their URLs, the lines of the shards, and the results: all of it in the bucket.
+        images = [f"s3://{BUCKET}/prefix/{image_key(answer.image.sha256)}" for answer in answers]
+        wanted = BatchPredictionJob(deployment="projects/shop/deployments/live", image_urls=ImageUrls(urls=images))
+        batch = client.batch_predictions.wait(client.batch_predictions.begin("shop", wanted).name)
+        assert (batch.progress.answered_count, batch.progress.failed_count) == (30, 0)
+        assert batch.results[0].url.startswith(f"s3://{BUCKET}/prefix/outputs/shop/")
+        client.batch_predictions.download(batch.name, batch.results[0], tmp_path / "results.jsonl")
+        assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 30
     assert not any((folder / "data" / "objects").iterdir())
 
     without_tls = Connection(endpoints.labeling, endpoints.training, endpoints.inference, connection.token)

@@ -5,15 +5,31 @@ from collections.abc import Sequence
 from sightsmith.api.inference.v1 import prediction_service_pb2
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.status import to_status
-from sightsmith_inference.predictor import Outcome
+from sightsmith_inference.predictor import GivenImage, Outcome
 from sightsmith_inference.ranking import Box, Prediction, Wish
+from sightsmith_inference.references import ImageReference
 
 
 def wish_of(
-    request: prediction_service_pb2.PredictRequest | prediction_service_pb2.BatchPredictRequest,
+    request: prediction_service_pb2.PredictRequest
+    | prediction_service_pb2.BatchPredictRequest
+    | prediction_service_pb2.StreamPredictRequest.Options,
 ) -> Wish:
     """Which labels a caller wants."""
-    return Wish(request.min_confidence if request.HasField("min_confidence") else None, request.max_results)
+    least = request.min_confidence if request.HasField("min_confidence") else None
+    return Wish(least, request.max_results, tuple(request.labels))
+
+
+def image_of(
+    request: prediction_service_pb2.PredictRequest | prediction_service_pb2.StreamPredictRequest,
+) -> GivenImage:
+    """The image of a request, or where it is; empty if there is none."""
+    return reference_of(request.reference) if request.HasField("reference") else request.image
+
+
+def reference_of(reference: prediction_service_pb2.ImageReference) -> ImageReference:
+    """Where an image is."""
+    return ImageReference(reference.sha256, reference.url)
 
 
 def predictions_to_proto(predictions: Sequence[Prediction]) -> list[prediction_service_pb2.Prediction]:

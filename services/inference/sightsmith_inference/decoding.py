@@ -1,66 +1,33 @@
 """Decodes images beside the event loop, on as many threads as there are cores."""
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Histogram
 
-from sightsmith.errors import InvalidArgumentError, ResourceExhaustedError
+from sightsmith.errors import InvalidArgumentError
 from sightsmith.images import ImageError, ImageLimits, decode_square
 from sightsmith_inference.tensors import Pixels
 
-_in_flight = Gauge("sightsmith_inference_images_in_flight", "Images that were accepted and are not answered yet.")
 _seconds = Histogram("sightsmith_inference_decode_seconds", "Time to decode one image, without waiting for a thread.")
 
 
 class Decoder:
-    """Decodes images, and bounds how many are worked on at once."""
+    """Decodes images."""
 
-    def __init__(self, limits: ImageLimits, threads: int, max_images: int) -> None:
+    def __init__(self, limits: ImageLimits, threads: int) -> None:
         """Prepares the threads.
 
         Args:
             limits: what an image may be.
             threads: how many images are decoded at the same time.
-            max_images: how many images may wait, be decoded or be with the inference server in all.
         """
         self._limits = limits
         # Pillow decodes and resizes without the interpreter lock, so threads do use the cores.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-        self._max_images = max_images
-        self._cores = threads
-        self._images = 0
-
-    @contextmanager
-    def room_for(self, count: int) -> Iterator[None]:
-        """Holds room for images until they are answered.
-
-        Raises:
-            ResourceExhaustedError: if there is none: refusing at once is kinder than answering too late.
-        """
-        if self._images + count > self._max_images:
-            raise ResourceExhaustedError(
-                f"{self._images} images are being worked on and {count} more are too many; try again later",
-                reason="OVERLOADED",
-                metadata={"limit": str(self._max_images)},
-            )
-        self._images += count
-        _in_flight.inc(count)
-        try:
-            yield
-        finally:
-            self._images -= count
-            _in_flight.dec(count)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether there are more images to answer than are decoded at the same time."""
-        return self._images > self._cores
 
     async def decode(self, image: bytes, side: int, field: str) -> Pixels:
-        """Decodes an image to [side, side, 3].
+        """Decodes an image to [side, side, 3]; one that waits for a thread when this is cancelled is never decoded.
 
         Args:
             image: the encoded image.

@@ -16,6 +16,7 @@ from sightsmith.objects import Objects, image_key
 from sightsmith_inference.backbones import Backbone, Backbones
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.errors import ModelNotServableError
+from sightsmith_inference.room import Room
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.tensors import Pixels
 from sightsmith_inference.together import together
@@ -43,11 +44,18 @@ class Embedder:
     """Embeds images."""
 
     def __init__(
-        self, settings: InferenceSettings, backbones: Backbones, objects: Objects, decoder: Decoder, triton: Triton
+        self,
+        settings: InferenceSettings,
+        backbones: Backbones,
+        objects: Objects,
+        room: Room,
+        decoder: Decoder,
+        triton: Triton,
     ) -> None:
         self._settings = settings
         self._backbones = backbones
         self._objects = objects
+        self._room = room
         self._decoder = decoder
         self._triton = triton
 
@@ -81,7 +89,7 @@ class Embedder:
             async with few:
                 return await self._embed_chunk(backbone, chunk, deadline)
 
-        with self._decoder.room_for(len(images)):
+        with self._room.take(len(images), sum(len(image) for image in images if isinstance(image, bytes))):
             chunks = await together(embed_chunk(chunk) for chunk in _chunks(named, backbone.max_batch_size))
         results = [result for chunk in chunks for result in chunk]
         refused = sum(isinstance(result, SightsmithError) for result in results)

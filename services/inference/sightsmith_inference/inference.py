@@ -19,6 +19,7 @@ from sightsmith.rpc.server import RpcServer
 from sightsmith.rpc.service_channel import service_channel
 from sightsmith.service import run_beside
 from sightsmith_inference.backbones import Backbones
+from sightsmith_inference.batches.service import BatchPredictions
 from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deleted_models import DeletedModels, on_model_deleted
 from sightsmith_inference.deployment_servicer import DeploymentServicer
@@ -32,12 +33,15 @@ from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
 from sightsmith_inference.recorded_answers import RecordedAnswers
+from sightsmith_inference.references import References
+from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.staging_ahead import StagingAhead, on_model_created
+from sightsmith_inference.streaming import PredictionStreams
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
 from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
@@ -66,9 +70,11 @@ class Inference:
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
+        self._labeling = service_channel(settings.labeling_target, settings)
+        self._references = References(objects, self._labeling, settings.prediction_sources, settings.max_image_bytes)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
-        self._decoder = Decoder(settings.image_limits, settings.decode_threads, settings.max_images_in_flight)
+        self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         recorded = RecordedAnswers(self._database, self._training, self._labeling, settings.check_images)
         self._reconciler = Reconciler(
             settings,
@@ -80,9 +86,20 @@ class Inference:
             ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
+        self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
-        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._decoder, self._triton)
-        self._embedder = Embedder(settings, self._backbones, objects, self._decoder, self._triton)
+        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
+        self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
+        self._batches = BatchPredictions(
+            settings,
+            self._database,
+            self._bus,
+            objects,
+            self._labeling,
+            self._deployments,
+            self._predictor,
+            lambda: self._room.images > 0,
+        )
         self._server = self._assemble_server()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -107,12 +124,15 @@ class Inference:
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
                 self._shadowing.run(),
+                *self._batches.work(),
             )
         finally:
             await self._close()
 
     async def _close(self) -> None:
         await self._server.stop()
+        await self._batches.close()
+        await self._labeling.close()
         self._decoder.close()
         await self._triton.close()
         await self._training.close()
@@ -120,15 +140,8 @@ class Inference:
         await self._database.close()
 
     def _assemble_server(self) -> RpcServer:
-        predictor = Predictor(
-            self._settings,
-            self._routes,
-            self._decoder,
-            self._triton,
-            self._sampler,
-            self._shadowing,
-            self._reconciler.wake,
-        )
+        predictor = self._predictor(self._settings, self._room, self._decoder, self._triton)
+        streams = PredictionStreams(self._settings, self._routes, self._room, predictor)
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
@@ -137,7 +150,7 @@ class Inference:
         )
         server.add(
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
-            PredictionServicer(predictor),
+            PredictionServicer(self._settings, self._routes, predictor, streams),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
         )
         server.add(
@@ -145,7 +158,21 @@ class Inference:
             EmbeddingServicer(self._backbones, self._embedder),
             embedding_service_pb2.DESCRIPTOR.services_by_name["EmbeddingService"].full_name,
         )
+        self._batches.add_to(server)
         return server
+
+    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
+        return Predictor(
+            settings,
+            self._routes,
+            self._references,
+            room,
+            decoder,
+            triton,
+            self._sampler,
+            self._shadowing,
+            self._reconciler.wake,
+        )
 
     def _consumers(self) -> list[EventConsumer]:
         handlers = [

@@ -1,25 +1,41 @@
 """Settings of the inference service."""
 
 import os
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sightsmith.images import ImageLimits
-from sightsmith.settings import MEBIBYTE, Settings
+from sightsmith.settings import MEBIBYTE
+from sightsmith_inference.batches.settings import BatchSettings
 from sightsmith_inference.models import Processor
 
 
-class InferenceSettings(Settings):
+class InferenceSettings(BatchSettings):
     """What the inference service needs to know beyond what every process does."""
 
     listen: str = "127.0.0.1:50053"
 
-    # Predictions. Images beyond `max_images_in_flight` are refused at once rather than piled up.
+    # Predictions. Images beyond `max_images_in_flight`, or of more encoded bytes, are refused at once rather than piled
+    # up. Streams wait instead, while half of either is taken.
     max_batch_images: int = Field(default=256, ge=1)
     max_images_in_flight: int = Field(default=1024, ge=1)
+    max_bytes_in_flight: int = Field(default=512 * MEBIBYTE, ge=1)
     max_chunks_in_flight: int = Field(default=4, ge=1)
     decode_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     triton_timeout_seconds: float = Field(default=30.0, gt=0)
+    # How long a prediction asks again when Triton has gone away, within its deadline.
+    triton_retry_seconds: float = Field(default=10.0, ge=0)
+
+    # Places that clients may have images read from: `["s3://bucket/folder/"]`. `{project}` stands for the project's id.
+    prediction_sources: tuple[str, ...] = ()
+
+    # Images of a stream that were read and whose answers were not taken yet.
+    stream_window_images: int = Field(default=256, ge=1)
+    # How long an image of a stream waits for others to be asked about together with it.
+    stream_linger_seconds: float = Field(default=0.005, ge=0)
+    # A stream whose client sends nothing, or takes no answer, for this long is ended.
+    stream_idle_seconds: float = Field(default=120.0, gt=0)
 
     # Predictions that were picked for review and wait to be stored; further ones are dropped and counted.
     max_sampled_bytes_waiting: int = Field(default=64 * MEBIBYTE, ge=0)
@@ -31,6 +47,10 @@ class InferenceSettings(Settings):
 
     # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
     triton_processor: Processor = Processor.CPU
+
+    # Where clients reach Triton themselves: `host:port` of its gRPC, URL of its HTTP. Nobody is told if left empty.
+    triton_public_target: str = ""
+    triton_public_url: str = ""
 
     # Deployments. TensorRT may build an engine while a model is loaded, which takes minutes.
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
@@ -48,6 +68,13 @@ class InferenceSettings(Settings):
 
     # How often to look for backbones that were published without a word reaching this process.
     backbone_listing_seconds: float = Field(default=30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _check_bytes_in_flight(self) -> Self:
+        # What a single message may bring must have room, even in the half that streams are let into.
+        if self.max_bytes_in_flight < 2 * self.max_message_bytes:
+            raise ValueError("max_bytes_in_flight must be at least twice max_message_bytes")
+        return self
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -19,6 +19,7 @@ from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Wish, choose
 from sightsmith_inference.releases import ShadowFigures, Target
+from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.triton import Triton
@@ -51,11 +52,18 @@ class Shadowing:
     """
 
     def __init__(
-        self, settings: InferenceSettings, deployments: Deployments, routes: Routes, decoder: Decoder, triton: Triton
+        self,
+        settings: InferenceSettings,
+        deployments: Deployments,
+        routes: Routes,
+        room: Room,
+        decoder: Decoder,
+        triton: Triton,
     ) -> None:
         self._settings = settings
         self._deployments = deployments
         self._routes = routes
+        self._room = room
         self._decoder = decoder
         self._triton = triton
         self._waiting: asyncio.Queue[_Copy] = asyncio.Queue()
@@ -99,7 +107,7 @@ class Shadowing:
     async def _work(self) -> None:
         while True:
             copy = await self._waiting.get()
-            if self._decoder.is_busy:
+            if self._room.images > self._settings.decode_threads:
                 await asyncio.sleep(_PATIENCE_SECONDS)
             self._waiting_bytes -= len(copy.image)
             try:

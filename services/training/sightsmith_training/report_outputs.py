@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
+from sightsmith.output_places import OutputPlaces, store_at, url_of
 from sightsmith.places import Place
-from sightsmith_training.output_places import OutputPlaces, store_at, url_of
 from sightsmith_training.report_files import StoredReport
 
 NOT_WRITTEN = "not all result files could be written to"

@@ -6,11 +6,11 @@ from pathlib import Path
 from pydantic import Field, field_validator
 
 from sightsmith.images import ImageLimits
+from sightsmith.output_places import OutputPlaces
 from sightsmith.settings import Settings
 from sightsmith_training.engine.backbone_choice import EMBEDDING_BACKBONE
 from sightsmith_training.engine.catalogue import CATALOGUE
 from sightsmith_training.engine.specification import DeviceWish
-from sightsmith_training.output_places import OutputPlaces
 
 
 class TrainingSettings(Settings):

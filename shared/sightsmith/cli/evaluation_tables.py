@@ -112,19 +112,21 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, float | None, Interv
 
 
 def _labels(evaluation: Evaluation) -> Table:
-    table = Table("label", title="labels")
+    # Without lines ten columns fit on 80.
+    table = Table(title="labels", box=None, collapse_padding=True, pad_edge=False)
+    table.add_column("label", overflow="fold")
     for heading in (
         "precision",
         "recall",
         "F1",
-        "F1: 95 % interval",
+        "F1: 95 %",
         "threshold",
         "right",
         "wrong",
         "missed",
         "images",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for metrics in evaluation.label_metrics:
         table.add_row(escape(metrics.label), *_label_cells(metrics))
     if evaluation.HasField("detection"):
@@ -170,7 +172,8 @@ def _selection(evaluation: Evaluation) -> Iterator[str]:
 
 def _label_cells(metrics: LabelMetrics) -> Iterator[str]:
     yield from (f"{share:.3f}" for share in (metrics.precision, metrics.recall, metrics.f1))
-    yield _bounds(metrics.f1_interval) if metrics.HasField("f1_interval") else ""
+    interval = metrics.f1_interval
+    yield f"{interval.lower:.2f}–{interval.upper:.2f}" if metrics.HasField("f1_interval") else ""
     yield f"{metrics.threshold:.3f}"
     counts = (metrics.true_positive_count, metrics.false_positive_count, metrics.false_negative_count)
     yield from map(str, (*counts, metrics.image_count))

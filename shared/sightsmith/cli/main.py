@@ -95,7 +95,8 @@ COMMANDS = {
         "deployments:deployments_app",
         "Share the traffic of deployments among model versions, roll back, stop and start.",
     ),
-    "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images."),
+    "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images, or in the frames of a video."),
+    "batch": Lazy("batches:batch_app", "Predictions for any number of stored images, as jobs."),
     "embeddings": Lazy("similarity:embeddings_command", "Tell how many images can be found by what they look like."),
     "similar": Lazy("similarity:similar_command", "Find the images that look most like a picture."),
     "duplicates": Lazy(

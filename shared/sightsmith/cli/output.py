@@ -18,6 +18,7 @@ from rich.progress import Progress
 from sightsmith.cli.progress import progress_on
 from sightsmith.client import ConnectionNotFoundError, SightsmithError
 from sightsmith.client.labelled_folder import FolderError
+from sightsmith.client.video import VideoError
 from sightsmith.demo.errors import DemoPhotosError
 from sightsmith.stack.errors import StackError
 
@@ -63,7 +64,7 @@ class Output:
         except SightsmithError as error:
             self.error(_text_of(error), _fields_of(error))
             raise typer.Exit(1) from error
-        except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError) as error:
+        except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError, VideoError) as error:
             self.error(str(error))
             raise typer.Exit(1) from error
         except OSError as error:

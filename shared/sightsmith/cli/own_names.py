@@ -2,6 +2,7 @@
 
 from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import (
+    BatchPredictionJobName,
     DatasetName,
     EvaluationJobName,
     EvaluationName,
@@ -11,13 +12,12 @@ from sightsmith.names import (
     check_id,
 )
 
+OwnName = (
+    type[ModelName] | type[TrainingJobName] | type[EvaluationJobName] | type[DatasetName] | type[BatchPredictionJobName]
+)
 
-def own_name(
-    kind: type[ModelName] | type[TrainingJobName] | type[EvaluationJobName] | type[DatasetName],
-    project: str,
-    text: str,
-    field: str,
-) -> str:
+
+def own_name(kind: OwnName, project: str, text: str, field: str) -> str:
     """The full name of a thing of a project.
 
     Args:

@@ -1,6 +1,8 @@
 """`sightsmith deploy` and `predict`."""
 
 import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
-from sightsmith.api.inference.v1.prediction_service_pb2 import BatchPredictResponse
+from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictResponse
 from sightsmith.cli.output import MOST, JsonOption, Output, fields_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
+from sightsmith.cli.videos import predict_video, seconds_of
 from sightsmith.client import Client
+from sightsmith.client.labelled_folder import IMAGE_SUFFIXES, FolderError
+from sightsmith.client.video import DEFAULT_LIMITS as _LIMITS
 from sightsmith.names import DeploymentName
 from sightsmith.rpc.status import from_status
 from sightsmith.settings import MAX_MESSAGE_BYTES, MEBIBYTE
@@ -56,7 +61,9 @@ def deploy_command(
 
 def predict_command(
     project: ProjectArgument,
-    files: Annotated[list[Path], typer.Argument(help="Image files.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Image files, and folders of which all image files are taken.")
+    ] = None,
     deployment: Annotated[str, typer.Option(help="Which deployment to ask.")] = DEFAULT_DEPLOYMENT,
     min_confidence: Annotated[
         float | None,
@@ -65,21 +72,48 @@ def predict_command(
     max_results: Annotated[
         int, typer.Option(help="How many labels or boxes at most; 0 for no limit.", min=0, max=MOST)
     ] = 0,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Show this label and leave out others; may be given several times.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(help="A video file in place of images; prints a line of JSON for each frame.")
+    ] = None,
+    every: Annotated[
+        float, typer.Option(parser=seconds_of, metavar="TIME", help="Time between frames: 1s, 500ms, 2m.")
+    ] = "1s",  # type: ignore[assignment]  # read by the parser
+    max_frames: Annotated[int, typer.Option(min=1, help="How many frames of a video at most.")] = _LIMITS.frames,
+    max_length: Annotated[
+        float, typer.Option(parser=seconds_of, metavar="TIME", help="How long a video may be.")
+    ] = f"{_LIMITS.seconds / 3600:g}h",  # type: ignore[assignment]
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a deployed model what is in images."""
+    """Ask a deployed model what is in images, or in the frames of a video."""
     output = Output(as_json)
+    if (video is None) == (not files):
+        raise typer.BadParameter("give image files and folders, or a video by --video")
+    wish: dict[str, Any] = {"min_confidence": min_confidence, "max_results": max_results, "labels": label or ()}
     with output.failing_clearly(), Client.connect() as client:
+        images = list(_image_files(files or []))
         _wait_until_it_answers(client, project, deployment, output)
-        unreadable = {file: problem for file in files if (problem := _problem_of(file))}
-        readable = [file for file in files if file not in unreadable]
-        images = (file.read_bytes() for file in readable)
-        results = client.predict_many(project, deployment, images, min_confidence, max_results)
-        found = dict(zip(readable, results, strict=True))
-    answers = [unreadable[file] if file in unreadable else _answer(file, found[file]) for file in files]
+        if video is not None:
+            limits = replace(_LIMITS, frames=max_frames, seconds=max_length)
+            raise typer.Exit(0 if predict_video(client, project, deployment, video, every, limits, **wish) else 1)
+        answers = _answers(client, project, deployment, images, **wish)
     output.result({"predictions": answers}, predictions_table(answers))
     if any("error" in answer for answer in answers):
         raise typer.Exit(1)
+
+
+def _answers(
+    client: Client, project: str, deployment: str, files: Sequence[Path], **wish: Any
+) -> Sequence[dict[str, Any]]:
+    """What is in image files, or why it cannot be told; each is read when its turn comes."""
+    unreadable = {file: problem for file in files if (problem := _problem_of(file))}
+    readable = [file for file in files if file not in unreadable]
+    images = ((str(number), file.read_bytes()) for number, file in enumerate(readable))
+    found = zip(readable, client.predict_stream(project, deployment, images, **wish), strict=True)
+    answered = {file: _answer(file, result) for file, result in found}
+    return [unreadable.get(file) or answered[file] for file in files]
 
 
 def deploy(
@@ -118,6 +152,22 @@ def _wait_until_it_answers(client: Client, project: str, deployment: str, output
             client.wait_for_deployment(name)
 
 
+def _image_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """The files that are meant: of folders all that look like images, ordered.
+
+    Raises:
+        FolderError: if there are none in a folder.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        if not found:
+            raise FolderError(f"there are no images in {path}")
+        yield from found
+
+
 def _problem_of(file: Path) -> dict[str, Any] | None:
     """Why a file cannot be sent, as an answer; None if it can."""
     try:
@@ -131,7 +181,7 @@ def _problem_of(file: Path) -> dict[str, Any] | None:
     return None
 
 
-def _answer(file: Path, result: BatchPredictResponse.Result) -> dict[str, Any]:
+def _answer(file: Path, result: StreamPredictResponse) -> dict[str, Any]:
     if result.HasField("error"):
         error = from_status(result.error)
         return _refusal(file, error.reason, error.message)
@@ -147,7 +197,7 @@ def _shown(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
-def predictions_table(answers: list[dict[str, Any]]) -> Table:
+def predictions_table(answers: Sequence[dict[str, Any]]) -> Table:
     """Files with what is in them; with the places of boxes, if there are any."""
     table = Table()
     table.add_column("file", overflow="fold")

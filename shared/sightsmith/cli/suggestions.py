@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.cli.serving import DEFAULT_DEPLOYMENT
 from sightsmith.cli.training import ProjectArgument
 from sightsmith.client import Client
+from sightsmith.client.batch_suggestions import ImagesBySource, Tally, batches_of_suggestions
 from sightsmith.names import DatasetName, SuggestionName
 
 suggestions_app = typer.Typer(help="Look at what models propose, and accept, reject or correct it.")
@@ -163,6 +165,28 @@ def correct_command(
         name = str(SuggestionName(project, suggestion))
         corrected = client.suggestions.correct(name, label, box)
     output.result(fields_of(corrected), f"{corrected.image.name} is labelled {', '.join(corrected.image.labels)}")
+
+
+@suggestions_app.command("import")
+def import_command(
+    project: ProjectArgument,
+    file: Annotated[Path, typer.Argument(help="The results.jsonl of a batch prediction job.")],
+    min_confidence: Annotated[
+        float, typer.Option(help="Predictions below it make no suggestion; above 0, at most 1.", min=1e-6, max=1)
+    ] = 0.8,
+    as_json: JsonOption = False,
+) -> None:
+    """Make suggestions of the results of a batch prediction job."""
+    output, tally, count = Output(as_json), Tally(), 0
+    with output.failing_clearly(), Client.connect() as client, file.open("rb") as lines:
+        image_of = ImagesBySource(client, project).find
+        for batch in batches_of_suggestions(lines, image_of, min_confidence, tally):
+            count += len(client.suggestions.bring(project, batch))
+    output.result(
+        {"suggestion_count": count, **vars(tally)},
+        f"[bold]{count}[/] suggestions for {tally.images} images; {tally.unknown} images are not in the project, "
+        f"{tally.unanswered} were not answered",
+    )
 
 
 def _follow(client: Client, job: SuggestionJob, output: Output) -> SuggestionJob:

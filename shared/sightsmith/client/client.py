@@ -17,6 +17,7 @@ from sightsmith.api.training.v1 import evaluation_pb2, model_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.api.training.v1.training_service_pb2_grpc import TrainingServiceStub
 from sightsmith.client.annotations import Annotations
+from sightsmith.client.batch_predictions import BatchPredictions
 from sightsmith.client.calls import all_pages, calling, open_channel
 from sightsmith.client.changes import Changes
 from sightsmith.client.connection import Connection
@@ -25,6 +26,7 @@ from sightsmith.client.evaluations import Evaluations
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
 from sightsmith.client.models import Models
+from sightsmith.client.predictions import NamedImage, stream_predictions
 from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
 from sightsmith.client.serving import Serving
@@ -36,7 +38,7 @@ from sightsmith.client.transfers import Transfers
 from sightsmith.client.uploads import ImageToUpload, upload_requests
 from sightsmith.client.validation import Validation
 from sightsmith.errors import SightsmithError
-from sightsmith.names import DatasetName, DeploymentName, ProjectName
+from sightsmith.names import DatasetName, DeploymentName, ProjectName, ServingModelName
 from sightsmith.rpc.status import from_status
 from sightsmith.settings import MEBIBYTE
 
@@ -59,6 +61,7 @@ class Client:
         reports: files and pictures that tell of it.
         snapshots: what is labelled, fixed at one moment.
         transfers: imports and exports.
+        batch_predictions: predictions for any number of stored images.
         validation: validations and splits.
     """
 
@@ -88,6 +91,7 @@ class Client:
         self.deployments = DeploymentServiceStub(self._channels[connection.inference])
         self.serving = Serving(self.deployments)
         self.predictions = PredictionServiceStub(self._channels[connection.inference])
+        self.batch_predictions = BatchPredictions(self._channels[connection.inference])
 
     @classmethod
     def connect(cls, data_dir: Path | None = None) -> "Client":
@@ -292,25 +296,31 @@ class Client:
         self,
         project: str,
         deployment: str,
-        image: bytes,
+        image: bytes | prediction_service_pb2.ImageReference,
         min_confidence: float | None = None,
         max_results: int = 0,
+        labels: Sequence[str] = (),
     ) -> prediction_service_pb2.PredictResponse:
         """Asks what is in an image.
 
         Args:
             project: id of the project.
             deployment: id of the deployment.
-            image: the encoded image.
+            image: the encoded image, or where it is.
             min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
             max_results: how many labels at most; 0 for no limit.
+            labels: all others are left out; empty for none.
         """
         request = prediction_service_pb2.PredictRequest(
             deployment=str(DeploymentName(project, deployment)),
-            image=image,
             min_confidence=min_confidence,
             max_results=max_results,
+            labels=labels,
         )
+        if isinstance(image, bytes):
+            request.image = image
+        else:
+            request.reference.CopyFrom(image)
         with calling():
             return self.predictions.Predict(request)
 
@@ -321,6 +331,7 @@ class Client:
         images: Iterable[bytes],
         min_confidence: float | None = None,
         max_results: int = 0,
+        labels: Sequence[str] = (),
     ) -> Iterator[prediction_service_pb2.BatchPredictResponse.Result]:
         """Asks what is in many images, in batches; one result for each, in order. A bad image has an `error`."""
         for batch in _batches(images):
@@ -329,10 +340,47 @@ class Client:
                 images=batch,
                 min_confidence=min_confidence,
                 max_results=max_results,
+                labels=labels,
             )
             with calling():
                 answer = self.predictions.BatchPredict(request)
             yield from answer.results
+
+    def predict_stream(
+        self,
+        project: str,
+        deployment: str,
+        images: Iterable[NamedImage],
+        min_confidence: float | None = None,
+        max_results: int = 0,
+        labels: Sequence[str] = (),
+    ) -> Iterator[prediction_service_pb2.StreamPredictResponse]:
+        """Asks what is in images as they come, any number of them; one answer for each, in order.
+
+        A bad image has an `error`. The images are iterated in another thread, and no faster than the answers are taken.
+        To stop early, close the iterator.
+
+        Args:
+            project: id of the project.
+            deployment: id of the deployment.
+            images: what each is known by, which comes back as `id`, and the encoded image or where it is.
+            min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
+            max_results: how many labels at most; 0 for no limit.
+            labels: all others are left out; empty for none.
+        """
+        options = prediction_service_pb2.StreamPredictRequest.Options(
+            deployment=str(DeploymentName(project, deployment)),
+            min_confidence=min_confidence,
+            max_results=max_results,
+            labels=labels,
+        )
+        return stream_predictions(self.predictions, options, images)
+
+    def serving_model(self, project: str, deployment: str) -> prediction_service_pb2.ServingModel:
+        """What must be known to ask the model that answers now by way of Triton itself."""
+        name = str(ServingModelName(project, deployment))
+        with calling():
+            return self.predictions.GetServingModel(prediction_service_pb2.GetServingModelRequest(name=name))
 
 
 def _batches(images: Iterable[bytes]) -> Iterator[Sequence[bytes]]:

@@ -130,6 +130,9 @@ def _shared_environment(folder: DataFolder, settings: StackSettings, endpoints: 
         "SIGHTSMITH_TRITON_REPOSITORY": str(endpoints.triton_repository),
         "SIGHTSMITH_OBJECT_STORE_URL": endpoints.object_store_url,
     }
+    if endpoints.triton_url is not None and settings.listen_host.is_loopback:
+        environment["SIGHTSMITH_TRITON_PUBLIC_TARGET"] = settings.triton_public_target or endpoints.triton_target
+        environment["SIGHTSMITH_TRITON_PUBLIC_URL"] = settings.triton_public_url or endpoints.triton_url
     if settings.nats_url is None:
         environment["SIGHTSMITH_NATS_TOKEN"] = read_or_create_token(folder.nats_token)
     elif settings.nats_token is not None:

@@ -44,6 +44,9 @@ class StackSettings(BaseSettings):
     nats_url: str | None = None
     nats_token: SecretStr | None = None
     triton_target: str | None = None
+    # Where clients reach Triton themselves; the embedded one, if everything stays on this machine.
+    triton_public_target: str | None = None
+    triton_public_url: str | None = None
     object_store_url: str | None = None
 
     # The folder that Triton loads models from; a Triton elsewhere must see the same one.

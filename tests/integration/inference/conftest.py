@@ -14,14 +14,25 @@ from nats.js import JetStreamContext
 from PIL import Image
 from pydantic import SecretStr
 
+from sightsmith.client import Client
+from sightsmith.client.connection import Connection
 from sightsmith.settings import Settings
 from sightsmith.stack import Stack, StackSettings
 from tests.integration.inference.inference_client import InferenceClient
+from tests.integration.inference.labeling_stand_in import LabelingStandIn
 from tests.integration.inference.tiny_models import TinyModel, model_message
 from tests.integration.inference.training_stand_in import TrainingStandIn
 from tests.integration.inference.triton_probe import TritonProbe
 
 TOKEN = "a token for the inference tests"
+# Small pieces, so that a job of a hundred images has many, and is looked after often.
+BATCH_SETTINGS = {
+    "BATCH_SHARD_IMAGES": "8",
+    "BATCH_CHUNK_IMAGES": "4",
+    "BATCH_LOOK_SECONDS": "0.2",
+    "BATCH_LEASE_SECONDS": "1",
+    "BATCH_REQUEUE_SECONDS": "2",
+}
 PutModel: TypeAlias = Callable[..., None]
 ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))
 
@@ -46,19 +57,31 @@ async def training() -> AsyncIterator[tuple[TrainingStandIn, int]]:
 
 
 @pytest.fixture(scope="session")
-def stack(training: tuple[TrainingStandIn, int]) -> Iterator[Stack]:
+async def labeling() -> AsyncIterator[tuple[LabelingStandIn, int]]:
+    """The stand-in for the labeling service, and its port."""
+    stand_in = LabelingStandIn()  # type: ignore[abstract]  # what inference never calls answers UNIMPLEMENTED
+    server, address = await stand_in.start(Settings(token=SecretStr(TOKEN), listen="127.0.0.1:0"))
+    yield stand_in, int(address.rpartition(":")[2])
+    await server.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(training: tuple[TrainingStandIn, int], labeling: tuple[LabelingStandIn, int]) -> Iterator[Stack]:
     """PostgreSQL, NATS, Triton and the service, which waits less than it would in earnest."""
     # Not a folder of pytest's own: PostgreSQL's system user could not reach it.
     folder = Path(tempfile.mkdtemp(prefix="sightsmith-tests-"))
     (folder / "admin-token").write_text(TOKEN)
     _, port = training
-    settings = StackSettings(data_dir=folder, free_ports=True, training_port=port, labeling_port=port)
+    settings = StackSettings(data_dir=folder, free_ports=True, training_port=port, labeling_port=labeling[1])
     try:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("SIGHTSMITH_UNLOAD_DELAY_SECONDS", "1.5")
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
             environment.setenv("SIGHTSMITH_SHADOW_FIGURES_SECONDS", "0.2")
             environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
+            for name, value in BATCH_SETTINGS.items():
+                environment.setenv(f"SIGHTSMITH_{name}", value)
+            environment.setenv("SIGHTSMITH_PREDICTION_SOURCES", f'["{(folder / "pictures").as_uri()}/"]')
             with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:
                 yield stack
     finally:
@@ -87,6 +110,15 @@ async def client(
     client = InferenceClient(stack.endpoints.inference, TOKEN)
     yield client
     await client.close()
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> Iterator[Client]:
+    """The client that users have."""
+    endpoints = stack.endpoints
+    connection = Connection(endpoints.labeling, endpoints.training, endpoints.inference, SecretStr(TOKEN))
+    with Client(connection) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -27,8 +27,8 @@ _WAIT_SECONDS = 60.0
 class InferenceClient:
     """Speaks for a project named `shop`. Errors are raised as `SightsmithError`."""
 
-    def __init__(self, target: str, token: str) -> None:
-        self._channel = aio.insecure_channel(target, [("grpc.max_reconnect_backoff_ms", 500)])
+    def __init__(self, target: str, token: str, *options: tuple[str, Any]) -> None:
+        self._channel = aio.insecure_channel(target, [("grpc.max_reconnect_backoff_ms", 500), *options])
         self._metadata = [("authorization", f"Bearer {token}")]
         self._deployments = deployment_service_pb2_grpc.DeploymentServiceStub(self._channel)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
@@ -100,6 +100,35 @@ class InferenceClient:
         request = prediction_service_pb2.BatchPredictRequest(deployment=name_of(deployment), images=images, **fields)
         return await self._call(self._predictions.BatchPredict, request)
 
+    async def stream(
+        self,
+        deployment: str,
+        images: Iterable[bytes] | AsyncIterable[bytes],
+        seconds: float = _TIMEOUT_SECONDS,
+        **options: Any,
+    ) -> AsyncIterator[prediction_service_pb2.StreamPredictResponse]:
+        """Streams images whose ids are their numbers."""
+        asked = prediction_service_pb2.StreamPredictRequest.Options(deployment=name_of(deployment), **options)
+        messages = _messages(asked, images)
+        call = self._predictions.StreamPredict(messages, metadata=self._metadata, timeout=seconds)
+        try:
+            async for response in call:
+                yield response
+        except aio.AioRpcError as error:
+            raise error_of(error) from error
+        finally:
+            call.cancel()
+
+    def stream_messages(
+        self, messages: AsyncIterable[prediction_service_pb2.StreamPredictRequest]
+    ) -> "aio.StreamStreamCall[Any, Any]":
+        """The bare call."""
+        return self._predictions.StreamPredict(messages, metadata=self._metadata, timeout=_TIMEOUT_SECONDS)
+
+    async def serving_model(self, deployment: str) -> prediction_service_pb2.ServingModel:
+        request = prediction_service_pb2.GetServingModelRequest(name=f"{name_of(deployment)}/servingModel")
+        return await self._call(self._predictions.GetServingModel, request)
+
     async def wait_for(self, deployment: str, *states: "State.ValueType") -> deployment_pb2.Deployment:
         """Waits until a deployment is in one of these states."""
         deadline = time.monotonic() + _WAIT_SECONDS
@@ -135,6 +164,21 @@ class InferenceClient:
             return await method(request, metadata=self._metadata, timeout=seconds)
         except aio.AioRpcError as error:
             raise error_of(error) from error
+
+
+async def _messages(
+    options: prediction_service_pb2.StreamPredictRequest.Options, images: Iterable[bytes] | AsyncIterable[bytes]
+) -> AsyncIterator[prediction_service_pb2.StreamPredictRequest]:
+    yield prediction_service_pb2.StreamPredictRequest(options=options)
+    number = 0
+    async for image in images if isinstance(images, AsyncIterable) else _each(images):
+        yield prediction_service_pb2.StreamPredictRequest(id=str(number), image=image)
+        number += 1
+
+
+async def _each(images: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for image in images:
+        yield image
 
 
 def name_of(deployment: str) -> str:

@@ -1,9 +1,11 @@
 """Predictions through the service and a real Triton."""
 
+import io
 import math
 from typing import Any
 
 import pytest
+from PIL import ExifTags, Image
 
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
@@ -92,6 +94,85 @@ async def test_bad_fields(client: InferenceClient, main: str, fields: dict[str, 
         await client.predict_batch(main, **{"images": [png(1)], **fields})
     assert raised.value.reason == "INVALID_FIELD"
     assert [violation.field for violation in raised.value.violations] == violations
+
+
+# BMP and GIF have no EXIF data.
+@pytest.mark.parametrize(
+    ("file_format", "orientation", "options"),
+    [
+        ("JPEG", 1, {"quality": 95}),
+        ("JPEG", 6, {"quality": 95}),
+        ("PNG", 1, {}),
+        ("PNG", 6, {}),
+        ("WEBP", 1, {"lossless": True}),
+        ("WEBP", 6, {"lossless": True}),
+        ("TIFF", 1, {}),
+        ("TIFF", 6, {}),
+        ("BMP", 1, {}),
+        ("GIF", 1, {}),
+    ],
+)
+async def test_every_format_in_every_call(
+    client: InferenceClient, main: str, alpha: TinyModel, file_format: str, options: dict[str, Any], orientation: int
+) -> None:
+    image = _half_red(file_format, orientation, options)
+    one = await client.predict(main, image, min_confidence=0.0)
+    (of_batch,) = (await client.predict_batch(main, [image], min_confidence=0.0)).results
+    (streamed,) = [answer async for answer in client.stream(main, [image], min_confidence=0.0)]
+    for answer in (one, of_batch, streamed):
+        assert scores_of(answer.predictions) == pytest.approx(alpha.scores(image), abs=SIMILAR)
+
+
+def _half_red(file_format: str, orientation: int, options: dict[str, Any]) -> bytes:
+    picture = Image.new("RGB", (48, 32), (0, 90, 30))
+    picture.paste((220, 10, 10), (0, 0, 24, 32))
+    data = io.BytesIO()
+    if orientation != 1:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = orientation
+        options = {**options, "exif": exif}
+    picture.save(data, file_format, **options)
+    return data.getvalue()
+
+
+async def test_wanted_labels_in_every_call(client: InferenceClient, main: str, alpha: TinyModel, image: bytes) -> None:
+    scores = alpha.scores(image)
+    asked: dict[str, Any] = {"min_confidence": 0.0, "labels": ["dark", "light"]}
+    one = await client.predict(main, image, **asked)
+    (of_batch,) = (await client.predict_batch(main, [image], **asked)).results
+    (streamed,) = [answer async for answer in client.stream(main, [image], **asked)]
+    for answer in (one, of_batch, streamed):
+        assert [prediction.label for prediction in answer.predictions] == sorted(
+            ["dark", "light"], key=scores.__getitem__, reverse=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("fields", "violations"),
+    [
+        ({"max_results": -1}, ["max_results"]),
+        ({"min_confidence": -0.1, "max_results": -2}, ["min_confidence", "max_results"]),
+        ({"labels": ["green", "purple", "light", "pink"]}, ["labels[1]", "labels[3]"]),
+    ],
+)
+async def test_wrong_wishes_in_every_call(
+    client: InferenceClient, main: str, image: bytes, fields: dict[str, Any], violations: list[str]
+) -> None:
+    async def stream() -> None:
+        _ = [answer async for answer in client.stream(main, [image], **fields)]
+
+    for call in (client.predict(main, image, **fields), client.predict_batch(main, [image], **fields), stream()):
+        with pytest.raises(SightsmithError) as raised:
+            await call
+        assert raised.value.reason == "INVALID_FIELD"
+        found = [violation.field.removeprefix("options.") for violation in raised.value.violations]
+        assert found == violations
+
+
+async def test_no_image(client: InferenceClient, main: str) -> None:
+    for call in (client.predict(main, b""), client.predict_batch(main, [])):
+        with pytest.raises(SightsmithError):
+            await call
 
 
 async def test_unknown_deployment(client: InferenceClient, main: str, image: bytes) -> None:

@@ -1,10 +1,9 @@
-"""Stands in for training and labeling at the boundary of their processes: the same APIs and server, data of ours."""
+"""Stands in for the training service at the boundary of its process: the same API, the same server, data of ours."""
 
 from typing import Any
 
 from grpc import aio
 
-from sightsmith.api.labeling.v1 import image_pb2, labeling_service_pb2, labeling_service_pb2_grpc
 from sightsmith.api.training.v1 import evaluation_pb2, model_pb2, model_service_pb2, model_service_pb2_grpc
 from sightsmith.errors import NotFoundError
 from sightsmith.rpc.server import RpcServer
@@ -17,7 +16,6 @@ class TrainingStandIn(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self) -> None:
         self.models: dict[str, model_pb2.Model] = {}
         self.judged: dict[str, list[evaluation_pb2.EvaluatedImage]] = {}
-        self.labeling = LabelingStandIn()  # type: ignore[abstract]  # as for this class itself
 
     async def GetModel(
         self, request: model_service_pb2.GetModelRequest, context: aio.ServicerContext[Any, Any]
@@ -45,23 +43,4 @@ class TrainingStandIn(model_service_pb2_grpc.ModelServiceServicer):
         server.add(
             model_service_pb2_grpc.add_ModelServiceServicer_to_server, self, "sightsmith.api.training.v1.ModelService"
         )
-        server.add(
-            labeling_service_pb2_grpc.add_LabelingServiceServicer_to_server,
-            self.labeling,
-            "sightsmith.api.labeling.v1.LabelingService",
-        )
         return server, await server.start()
-
-
-class LabelingStandIn(labeling_service_pb2_grpc.LabelingServiceServicer):
-    """Answers `GetImage` for the images whose hashes were put into it, by name."""
-
-    def __init__(self) -> None:
-        self.hashes: dict[str, str] = {}
-
-    async def GetImage(
-        self, request: labeling_service_pb2.GetImageRequest, context: aio.ServicerContext[Any, Any]
-    ) -> image_pb2.Image:
-        if request.name not in self.hashes:
-            raise NotFoundError(request.name)
-        return image_pb2.Image(name=request.name, sha256=self.hashes[request.name])

@@ -14,6 +14,7 @@ from sightsmith.api.labeling.v1.dataset_pb2 import Split
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot, SnapshotEntry
 from sightsmith.database import Database
 from sightsmith.objects import Objects, image_key, thumbnail_key
+from sightsmith.output_places import OutputPlaces
 from sightsmith_training.due_outputs import DueOutputs
 from sightsmith_training.engine.contract import (
     Candidate,
@@ -29,7 +30,6 @@ from sightsmith_training.engine.specification import SpecEntry, TrainingOptions,
 from sightsmith_training.jobs import TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.models import Model
-from sightsmith_training.output_places import OutputPlaces
 from sightsmith_training.publishing import Publisher
 from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing

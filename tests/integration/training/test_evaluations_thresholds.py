@@ -153,12 +153,14 @@ async def test_advice_about_the_training_stays_and_the_rest_follows(
 ) -> None:
     assert answers.evaluation is not None
     more = Advice(code="MORE_IMAGES", text="Take more pictures of bees.", labels=["bee"])
-    evaluation = answers.evaluation.model_copy(update={"advice": [more, *answers.evaluation.advice]})
+    late = Advice(code="BUDGET_EXCEEDED", text="The training took 90 s where its budget is 60 s.")
+    evaluation = answers.evaluation.model_copy(update={"advice": [more, late, *answers.evaluation.advice]})
     trained = Answers(answers.task, LABELS, answers.images, evaluation=evaluation)
     name = await publish_model(new_project(), {"onnx": b"onnx"}, judged=trained)
     client.models.set_thresholds(name, dict.fromkeys(LABELS, 0.9))
     advice = client.evaluation(name).advice
-    assert [piece.text for piece in advice if piece.code == "MORE_IMAGES"] == [more.text]
+    for said in (more, late):
+        assert [piece.text for piece in advice if piece.code == said.code] == [said.text]
     assert [piece.labels for piece in advice if piece.code == "LOWER_THRESHOLD"]
 
 

@@ -3,15 +3,20 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from sightsmith.client import Client
 from sightsmith.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, OutOfRangeError
 from sightsmith.names import TrainingJobName
 from sightsmith.paging import PageRequest
+from sightsmith_training.engine.evaluation_result import Advice
 from sightsmith_training.jobs import JobProgress, JobState, TrainingJob, TrainingJobs
 from sightsmith_training.leases import Leases
 from sightsmith_training.snapshots import TrainableSnapshot
+from tests.integration.training.finished_training import Workshop
+from tests.integration.training.judged_answers import one_label
 
 SnapshotOf = Callable[[str], TrainableSnapshot]
 
@@ -25,6 +30,19 @@ async def test_a_job_waits_until_it_is_claimed(jobs: TrainingJobs, project: str,
     found = await jobs.get(name_of(created))
     assert found == created
     assert (found.state, found.seed, found.revision, found.attempt) == (JobState.QUEUED, 7, 1, 0)
+
+
+async def test_a_job_tells_how_long_it_took_and_that_its_budget_was_exceeded(
+    client: Client, workshop: Workshop, project: str
+) -> None:
+    answers = one_label(1)
+    assert answers.evaluation is not None
+    late = Advice(code="BUDGET_EXCEEDED", text="The training took 90 s where its budget is 60 s.")
+    evaluation = answers.evaluation.model_copy(update={"advice": [*answers.evaluation.advice, late]})
+    model = await workshop.publish(project, replace(answers, evaluation=evaluation))
+    job = client.training_job(str(model.training_job))
+    assert list(job.notes) == [late.text]
+    assert 0 < job.work_duration.ToTimedelta().total_seconds() < 60
 
 
 async def test_a_request_sent_twice_makes_one_job(jobs: TrainingJobs, project: str, snapshot_of: SnapshotOf) -> None:

@@ -15,7 +15,7 @@ from sightsmith.heartbeat import LeaseLostError
 from sightsmith.names import TrainingJobName
 from sightsmith.settings import Settings
 from sightsmith_training.jobs import JobError, JobProgress, JobState, TrainingJobs
-from sightsmith_training.leases import Lease, Leases
+from sightsmith_training.leases import JobLease, JobLeases, Lease, Leases
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
 from sightsmith_training.tables import JobRow
@@ -106,12 +106,13 @@ async def test_a_lost_worker_s_job_that_was_to_be_cancelled_is(
 
 
 async def test_jobs_of_workers_known_to_be_dead_go_on_before_younger_ones(
-    jobs: TrainingJobs, leases: Leases, lease: Lease, project: str, snapshot_of: SnapshotOf
+    jobs: TrainingJobs, leases: Leases, lease: Lease, project: str, snapshot_of: SnapshotOf, database: Database
 ) -> None:
     await leases.heartbeat(lease, JobProgress(phase="searching", percent=40, remaining_seconds=60, metrics={"loss": 1}))
     younger = await jobs.create(project, snapshot_of(project), 1, None)
-    assert await leases.take_from_dead_workers([]) == 0
-    assert await leases.take_from_dead_workers([lease.token, uuid.uuid4()]) == 1
+    of_all_kinds = JobLeases[JobLease, JobRow](database, JobRow, lease_seconds=30, max_attempts=2)
+    assert await of_all_kinds.take_from_dead_workers([]) == 0
+    assert await of_all_kinds.take_from_dead_workers([lease.token, uuid.uuid4()]) == 1
     waiting = await jobs.get(lease.name)
     assert waiting.state == JobState.QUEUED
     told = JobProgress(phase="searching", percent=40, activity="interrupted, waits to go on")

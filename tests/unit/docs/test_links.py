@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 # The introduction is read as the head of api.md, where its links within the page have their headings.
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")} - {ROOT / "docs" / "api_introduction.md"})
 SETTINGS = (Settings, StackSettings, LabelingSettings, TrainingSettings, InferenceSettings, WeightsSettings)
-STREAMS = {"SIGHTSMITH_EVENTS", "SIGHTSMITH_DEAD_LETTERS"}
+STREAMS = {"SIGHTSMITH_EVENTS", "SIGHTSMITH_DEAD_LETTERS", "SIGHTSMITH_BATCH_SHARDS"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,29 +1,20 @@
-"""Decoding is bounded."""
+"""Decoding."""
 
+import asyncio
 import io
 
 import pytest
 from PIL import Image
+from prometheus_client import REGISTRY
 
-from sightsmith.errors import InvalidArgumentError, ResourceExhaustedError
+from sightsmith.errors import InvalidArgumentError
 from sightsmith.images import ImageLimits
 from sightsmith_inference.decoding import Decoder
 
 
 @pytest.fixture
 def decoder() -> Decoder:
-    return Decoder(ImageLimits(min_side=4), threads=1, max_images=3)
-
-
-def test_no_more_images_than_there_is_room_for(decoder: Decoder) -> None:
-    with decoder.room_for(2):
-        with pytest.raises(ResourceExhaustedError) as raised, decoder.room_for(2):
-            pass
-        with decoder.room_for(1):
-            pass
-    assert raised.value.metadata == {"limit": "3"}
-    with decoder.room_for(3):
-        pass
+    return Decoder(ImageLimits(min_side=4), threads=1)
 
 
 async def test_decodes(decoder: Decoder) -> None:
@@ -39,3 +30,22 @@ async def test_names_the_field(decoder: Decoder) -> None:
         await decoder.decode(b"", 8, "images[3]")
     assert raised.value.reason == "IMAGE_EMPTY"
     assert [violation.field for violation in raised.value.violations] == ["images[3]"]
+
+
+async def test_what_is_cancelled_while_it_waits_is_not_decoded(decoder: Decoder) -> None:
+    data = io.BytesIO()
+    Image.new("RGB", (500, 500)).save(data, "PNG")
+    before = _decoded()
+    first, *waiting = [asyncio.create_task(decoder.decode(data.getvalue(), 8, "image")) for _ in range(50)]
+    await asyncio.sleep(0)
+    for task in waiting:
+        task.cancel()
+    await first
+    await decoder.decode(data.getvalue(), 8, "image")
+    assert all(task.cancelled() for task in waiting)
+    # The thread may have begun with a few more before they were cancelled.
+    assert _decoded() - before < 20
+
+
+def _decoded() -> float:
+    return REGISTRY.get_sample_value("sightsmith_inference_decode_seconds_count") or 0.0

@@ -73,6 +73,29 @@ def test_thresholds_of_one_label_an_image_are_of_the_likeliest_label(
     assert [prediction.label for prediction in _chosen(SCORES, model, wish)] == labels
 
 
+@pytest.mark.parametrize(
+    ("wish", "labels"),
+    [
+        (Wish(labels=("b",)), ["b"]),
+        # The answer is b, and not wanted: what comes next is no answer of the model.
+        (Wish(labels=("a", "c")), []),
+        (Wish(0.0, labels=("a", "c", "c")), ["c", "a"]),
+        (Wish(0.0, 1, labels=("a", "c")), ["c"]),
+        (Wish(0.15, labels=("a", "c")), ["c"]),
+    ],
+)
+def test_wanted_labels(wish: Wish, labels: list[str]) -> None:
+    assert [prediction.label for prediction in _chosen(SCORES, _model(), wish)] == labels
+
+
+def test_wanted_labels_that_a_model_does_not_have_are_named() -> None:
+    (violation,) = Wish(labels=("a", "no such label")).unknown_labels(_model())
+    assert violation.field == "labels[1]"
+    assert violation.description == "must be a label of projects/shop/models/v1, not 'no such label'"
+    assert Wish(labels=LABELS).unknown_labels(_model()) == []
+    assert len(Wish(labels=("x" * 1000,) * 1000).unknown_labels(_model())) == 10
+
+
 def test_confidence_is_never_above_one() -> None:
     scores = np.array([[np.nextafter(np.float32(1), np.float32(2)), 0]], np.float32)
     (first,) = _chosen(scores, _model(("a", "b")), Wish())

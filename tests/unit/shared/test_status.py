@@ -1,8 +1,9 @@
 """Errors survive the way to the client."""
 
+import pytest
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from sightsmith.errors import FieldViolation, InvalidArgumentError, NotFoundError
+from sightsmith.errors import FieldViolation, InvalidArgumentError, NotFoundError, ResourceExhaustedError
 from sightsmith.rpc.status import from_status, to_status
 
 
@@ -22,6 +23,17 @@ def test_a_status_has_one_error_info_of_our_domain() -> None:
     assert status.details[0].Unpack(info)
     assert (info.domain, info.reason, info.metadata["name"]) == ("sightsmith", "NOT_FOUND", "projects/none")
     assert len(status.details) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.25, 90.0])
+def test_when_to_try_again(seconds: float) -> None:
+    sent = ResourceExhaustedError("too many", reason="OVERLOADED", retry_seconds=seconds)
+    status = to_status(sent)
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    assert retry.retry_delay.ToTimedelta().total_seconds() == seconds
+    assert from_status(status).retry_seconds == seconds
+    assert from_status(to_status(NotFoundError("projects/none"))).retry_seconds is None
 
 
 def test_a_status_of_others_keeps_its_code_as_the_reason() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects, open_object_store
+from sightsmith.output_places import OutputPlaces
 from sightsmith_training.engine.contract import TrainingResult
-from sightsmith_training.output_places import OutputPlaces
 from sightsmith_training.report_outputs import ReportOutputs
 from sightsmith_training.report_publishing import ReportPublishing
 

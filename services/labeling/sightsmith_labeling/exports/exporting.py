@@ -12,13 +12,12 @@ from typing import Any, ClassVar, TextIO
 
 from sightsmith.database import Database
 from sightsmith.errors import FailedPreconditionError, NotFoundError
-from sightsmith.objects import Objects, image_key
+from sightsmith.objects import Objects, image_key, s3_url_of
 from sightsmith_labeling.exports.archive import ZipSink
 from sightsmith_labeling.exports.images import ChosenImage, ChosenImages
 from sightsmith_labeling.exports.request import EXPORT_JOBS, ExportRequest, export_key
 from sightsmith_labeling.formats.catalogue import FORMATS
 from sightsmith_labeling.formats.records import ExportedImage, Format, FormatError
-from sightsmith_labeling.imports.own_images import s3_url_of
 from sightsmith_labeling.jobs.job import JobName
 from sightsmith_labeling.jobs.running import RunningJob
 

@@ -7,16 +7,9 @@ from sqlalchemy import Text, any_, cast, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from sightsmith.database import Database
+from sightsmith.objects import s3_url_of
 from sightsmith_labeling.imports.incoming import StoredBytes
 from sightsmith_labeling.tables import ImageRow
-
-# Stands in the place of a bucket where the object store is a folder: the formats know no other URLs than of buckets.
-_NO_BUCKET = "s3://sightsmith"
-
-
-def s3_url_of(object_store_url: str) -> str:
-    """The `s3://` URL that exports have for the object store, without a slash at its end."""
-    return object_store_url.rstrip("/") if object_store_url.startswith("s3://") else _NO_BUCKET
 
 
 class OwnImages:

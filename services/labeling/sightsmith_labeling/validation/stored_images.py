@@ -10,12 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
 from sightsmith.names import DatasetName, ProjectName
-from sightsmith.objects import image_key
+from sightsmith.objects import image_key, s3_url_of
 from sightsmith_labeling.datasets import Split
 from sightsmith_labeling.formats.ground_truth import ground_truth_line
 from sightsmith_labeling.formats.records import ExportedImage
 from sightsmith_labeling.images import Image, to_image
-from sightsmith_labeling.imports.own_images import s3_url_of
 from sightsmith_labeling.labels import label_names
 from sightsmith_labeling.reading import image_batches
 from sightsmith_labeling.tables import DatasetRow, ImageRow

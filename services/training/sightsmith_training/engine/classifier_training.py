@@ -11,7 +11,6 @@ from sightsmith_training.engine.backbones import load_backbone
 from sightsmith_training.engine.batches import Outputs, run_in_batches
 from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
-from sightsmith_training.engine.classification.candidates import Trial, Untried
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.probes import join_features
 from sightsmith_training.engine.classification.search import (
@@ -21,6 +20,7 @@ from sightsmith_training.engine.classification.search import (
     search,
     tuning_seconds,
 )
+from sightsmith_training.engine.classifier_candidates import candidate_of, untried_candidate
 from sightsmith_training.engine.classifier_evaluation import (
     Judged,
     Scores,
@@ -30,7 +30,6 @@ from sightsmith_training.engine.classifier_evaluation import (
 )
 from sightsmith_training.engine.classifier_features import ClassifierFeatures
 from sightsmith_training.engine.contract import (
-    Candidate,
     ExportedFile,
     Parity,
     Phase,
@@ -362,7 +361,7 @@ class _ClassifierTraining:
         )
         evaluation = evaluate(matches, "test" if samples.test else "cross_validation", facts)
         backbones = self._all_backbones
-        chosen = _candidate(found.chosen, backbones)
+        chosen = candidate_of(found.chosen, backbones)
         chosen = chosen.model_copy(update={"network_share": found.network_share})
         result = TrainingResult(
             task=self._job.decision.task,
@@ -374,8 +373,8 @@ class _ClassifierTraining:
             image_side=self._side(found),
             chosen=chosen,
             candidates=[
-                *(chosen if trial is found.chosen else _candidate(trial, backbones) for trial in found.trials),
-                *(_untried(each, backbones) for each in found.untried),
+                *(chosen if trial is found.chosen else candidate_of(trial, backbones) for trial in found.trials),
+                *(untried_candidate(each, backbones) for each in found.untried),
             ],
             seed=self._spec.seed,
             training_images=samples.training,
@@ -402,39 +401,3 @@ def _thresholds(samples: Samples, found: Found) -> Scores:
 def _spread(rows: slice, count: int) -> list[int]:
     """So many rows at even distances, the first and the last among them; all, if there are no more."""
     return sorted(set(np.linspace(rows.start, rows.stop - 1, count).round().astype(int).tolist()))
-
-
-def _candidate(trial: Trial, backbones: Mapping[str, Backbone]) -> Candidate:
-    parameters = dict(trial.parameters)
-    return Candidate(
-        backbones=list(trial.backbones),
-        strength=parameters.pop("strength", 0.0),
-        scores=trial.scores,
-        score_mean=trial.mean,
-        score_std=trial.deviation,
-        log_loss=trial.log_loss,
-        name=trial.name,
-        fine_tuned=trial.kind != "probe",
-        parameters=parameters,
-        seconds=trial.seconds,
-        milliseconds_per_image=trial.milliseconds,
-        dropped=trial.dropped,
-        licences={name: backbones[name].licence for name in trial.backbones},
-    )
-
-
-def _untried(untried: Untried, backbones: Mapping[str, Backbone]) -> Candidate:
-    """What there was no time for has no figures, but is kept, so that people know what more time would try."""
-    return Candidate(
-        backbones=list(untried.backbones),
-        strength=0.0,
-        scores=[],
-        score_mean=0.0,
-        score_std=0.0,
-        log_loss=0.0,
-        name=untried.name,
-        fine_tuned=untried.kind != "probe",
-        parameters=dict(untried.parameters),
-        dropped=f"not tried: {untried.reason}",
-        licences={name: backbones[name].licence for name in untried.backbones},
-    )

@@ -174,7 +174,8 @@ def _order(table: BoxTable, now: Positions) -> Positions:
     """The boxes of the images that have a new place, image after image."""
     images = now[table.images]
     order = np.argsort(images, kind="stable")
-    return order[images[order] != _NOT_THERE]
+    there: Positions = order[images[order] != _NOT_THERE]
+    return there
 
 
 def _moved(table: BoxTable, order: Positions, now: Positions) -> BoxTable:
@@ -195,7 +196,7 @@ def _sorted(rows: Floats) -> Floats:
 def _unlike(first: Floats, second: Floats, images: int) -> Flags:
     """Which images have other boxes, from the sorted rows of both; shape [images]."""
     first_images, second_images = (rows[:, 0].astype(np.intp) for rows in (first, second))
-    unlike = np.bincount(first_images, minlength=images) != np.bincount(second_images, minlength=images)
+    unlike: Flags = np.bincount(first_images, minlength=images) != np.bincount(second_images, minlength=images)
     first, second = first[~unlike[first_images]], second[~unlike[second_images]]
     unlike[first[(first != second).any(axis=1), 0].astype(np.intp)] = True
     return unlike

@@ -61,3 +61,10 @@ def test_what_evaluations_of_old_do_not_know_stays() -> None:
     about_training = [advice for advice in now.advice if advice.code in ABOUT_TRAINING]
     assert about_training
     assert [advice for advice in told.advice if advice.code in ABOUT_TRAINING] == about_training
+
+
+def test_advice_names_no_more_images_than_anybody_looks_at() -> None:
+    evaluation = evaluate(classified(1, 1500), "test", TrainingFacts([12] * 3, cross_validated=0.99))
+    (differ,) = [advice for advice in evaluation.advice if advice.code == "TEST_IMAGES_DIFFER"]
+    assert len(differ.images) == 100
+    assert differ.image_count == round((1 - evaluation.accuracy) * 1500) > 100

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightsmith.images import ImageError, ImageLimits
 from sightsmith_training.engine.judging.matches import Outcome
 from sightsmith_training.engine.reports.image_outcomes import Judged
 from sightsmith_training.engine.reports.overlay import draw_overlay
@@ -92,3 +93,23 @@ def test_the_same_picture_for_the_same_image() -> None:
 
 def test_an_image_of_unknown_size_without_boxes() -> None:
     assert draw_overlay(jpeg(320, 240), 0, 0, [Judged(0, RIGHT, 0.9)], ["bolt"])
+
+
+def test_pixels_are_those_that_the_model_saw() -> None:
+    """16 bits a sample are not clipped to white, and what is transparent lies over white."""
+    grey = Image.fromarray(np.full((480, 640), 0x8000, dtype=np.uint16))
+    assert np.abs(drawn([], image=encoded(grey)) - 128).max() <= 1
+    clear = Image.new("RGBA", (640, 480), (0, 0, 0, 0))
+    assert drawn([], image=encoded(clear)).min() == 255
+
+
+def test_an_image_beyond_the_limits_is_not_decoded() -> None:
+    with pytest.raises(ImageError) as raised:
+        draw_overlay(jpeg(320, 240), 320, 240, [], [], ImageLimits(max_pixels=320 * 240 - 1))
+    assert raised.value.reason == "IMAGE_TOO_LARGE"
+
+
+def encoded(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

@@ -85,8 +85,8 @@ def fit_heads(features: Features, truth: Truth, activation: Activation, strength
 
 
 def fit_bytes(images: int, features: int) -> int:
-    """Memory that a fit takes, about, when there are many images; what is small beside the features is not counted."""
-    return images * features * np.dtype(np.float32).itemsize
+    """Memory that a fit takes, about, when there are many images: for what it is given, and for that standardised."""
+    return 2 * images * features * np.dtype(np.float32).itemsize
 
 
 def _standardised(features: Features) -> tuple[StandardScaler, Features]:

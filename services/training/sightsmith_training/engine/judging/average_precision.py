@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.judging.arrays import Floats
+from sightsmith_training.engine.judging.arrays import Floats, Singles
 
 _RECALLS = np.linspace(0, 1, 101)
 _NEARLY_NOTHING = np.spacing(1)  # pycocotools divides by a little more than the count; so do we, to agree with it.
 
 
-def average_precision(true_positives: Floats, false_positives: Floats, positives: Floats) -> Floats:
+def average_precision(true_positives: Floats | Singles, false_positives: Floats | Singles, positives: Floats) -> Floats:
     """Average precision of one label under several conditions, as `COCOeval.accumulate` of pycocotools has it.
 
     Args:
@@ -37,7 +37,7 @@ def _needed(positives: Floats) -> Floats:
     return needed + (needed / total < _RECALLS)
 
 
-def _first_at_least(rising: Floats, wanted: Floats) -> npt.NDArray[np.intp]:
+def _first_at_least(rising: Floats | Singles, wanted: Floats) -> npt.NDArray[np.intp]:
     """By row, the first column whose number is at least each wanted one, or the number of columns."""
     rows, columns = rising.shape
     # All rows are searched at once, each lifted above the one before it.

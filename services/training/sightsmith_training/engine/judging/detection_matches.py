@@ -227,7 +227,8 @@ def match_boxes(
     place[sorted(range(len(images)), key=lambda position: images[position].image)] = np.arange(len(images))
     truths = truths.of(np.argsort(place[truths.images], kind="stable"))
     surest = _surest_first(detections, confidences, place)
-    found, confidences = detections.of(surest), np.clip(confidences[surest].astype(np.float64), 0, 1)
+    found = detections.of(surest)
+    scores: Floats = np.clip(confidences[surest].astype(np.float64), 0, 1)
     pairs = pair_up(found.boxes, truths.boxes, place[found.images], place[truths.images], min(iou, COUNTING_IOU))
     return DetectionMatches(
         images=tuple(images),
@@ -236,7 +237,7 @@ def match_boxes(
         iou=iou,
         truths=truths,
         detections=found,
-        confidences=confidences,
+        confidences=scores,
         pairs=pairs,
         partners=match_same_label(found, truths, pairs, np.array([iou]), np.zeros((1, len(truths.labels)), np.bool_))[
             0

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from sightsmith_training.engine.judging.answers import Positions
-from sightsmith_training.engine.judging.arrays import Flags, Floats
+from sightsmith_training.engine.judging.arrays import Flags, Floats, Singles
 from sightsmith_training.engine.judging.average_precision import average_precision
 from sightsmith_training.engine.judging.counts import Counts, mean_of_present, ratio
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, positions_by_label
@@ -183,7 +183,7 @@ class MeanAveragePrecision:
         """See `Headline`."""
         return replace(self, steps=_STEPS)
 
-    def _times(self, by_image: Floats, detections: Positions) -> tuple[Floats, Floats]:
+    def _times(self, by_image: Singles, detections: Positions) -> tuple[Singles, Singles]:
         """How often detections, or groups of them, count as right and as wrong; both of shape [draws, detections].
 
         Args:

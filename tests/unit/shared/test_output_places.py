@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sightsmith.output_places import OutputPlaces, store_at, url_of
 from sightsmith.places import Place
-from sightsmith_training.output_places import OutputPlaces, store_at, url_of
 
 PLACES = OutputPlaces(["s3://results/sight smith/", "file:///srv/results"], "s3://store/data")
 

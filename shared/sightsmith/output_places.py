@@ -1,4 +1,4 @@
-"""Where users may have result files of their trainings written."""
+"""Where users may have result files written."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ class OutputPlaces:
         """The folder that a user means.
 
         Args:
-            project: id of the project that is trained for.
+            project: id of the project.
             prefix: `s3://bucket/folder`, `file:///folder`, or a path in the project's own folder.
 
         Raises:
