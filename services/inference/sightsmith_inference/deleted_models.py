@@ -92,11 +92,7 @@ class DeletedModels:
             _log.info("deleted model forgotten", model=model)
 
     async def _is_wanted(self, model: str) -> bool:
-        for deployment in await self._deployments.all():
-            releases = [deployment.wanted, *([deployment.served] if deployment.served else [])]
-            if any(target.model == model for release in releases for target in release.targets):
-                return True
-        return False
+        return any(model in deployment.models for deployment in await self._deployments.all())
 
     async def _delete(self, model: str) -> None:
         async with self._database.transaction() as session:

@@ -88,6 +88,12 @@ class Deployment:
         return self.served if self.is_coming_back and self.served is not None else self.wanted
 
     @property
+    def models(self) -> frozenset[str]:
+        """The model versions that are wanted or answer, or are to come back, under whatever alias."""
+        releases = [self.wanted] if self.served is None else [self.wanted, self.served]
+        return frozenset(target.model for release in releases for target in release.targets)
+
+    @property
     def triton_models(self) -> frozenset[str]:
         """What the inference server is to hold for it."""
         if self.served is None or self.state in HALTED:
