@@ -56,6 +56,11 @@ class Room:
         self._turn = asyncio.Lock()
         self._given_back = asyncio.Event()
 
+    @property
+    def images(self) -> int:
+        """How many images are in hand."""
+        return self._images
+
     def take(self, images: int, size: int) -> Held:
         """Takes room for images until they are answered.
 
