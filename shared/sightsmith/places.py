@@ -1,7 +1,7 @@
 """Places outside Sightsmith that clients may name: only what the operator allows is ever read or written."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -123,3 +123,7 @@ def store_of(scheme: str, bucket: str) -> ObjectStore:
 
 def _as_folder(path: str) -> str:
     return path if not path or path.endswith("/") else f"{path}/"
+
+
+PlacesOf = Callable[[str], AllowedPlaces]
+"""Gives the places that a project, by its id, may use."""

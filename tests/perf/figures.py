@@ -83,6 +83,7 @@ FIGURES = (
     Figure("training.photos_label_agreement", "share", Better.HIGHER, 1),
     Figure("inference.ceiling_images_per_second", "images/s", Better.HIGHER),
     Figure("inference.batch_vs_ceiling", "ratio", Better.HIGHER),
+    Figure("inference.stream_vs_ceiling", "ratio", Better.HIGHER),
     Figure("inference.predict8_vs_ceiling", "ratio", Better.HIGHER),
     Figure("inference.predict_p50_ms", "ms", Better.LOWER),
     Figure("inference.predict_added_p50_ms", "ms", Better.LOWER),

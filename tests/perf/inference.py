@@ -61,6 +61,7 @@ def _round(client: Client, in_process: InProcess, batch: int, images: Sequence[b
     return {
         "inference.ceiling_images_per_second": ceiling,
         "inference.batch_vs_ceiling": _answer_in_batches(client, images) / ceiling,
+        "inference.stream_vs_ceiling": _answer_in_a_stream(client, images) / ceiling,
         "inference.predict8_vs_ceiling": _answer_to_many(client, images) / ceiling,
         "inference.predict_p50_ms": 1000 * statistics.median(served),
         "inference.predict_added_p50_ms": 1000 * statistics.median(b - a for a, b in zip(alone, served, strict=True)),
@@ -73,6 +74,15 @@ def _answer_in_batches(client: Client, images: Sequence[bytes]) -> float:
     for result in client.predict_many(PROJECT, _DEPLOYMENT, images):
         if result.HasField("error"):
             raise from_status(result.error)
+    return len(images) / (time.monotonic() - begin)
+
+
+def _answer_in_a_stream(client: Client, images: Sequence[bytes]) -> float:
+    """Images a second by one caller who streams them."""
+    begin = time.monotonic()
+    for answer in client.predict_stream(PROJECT, _DEPLOYMENT, (("", image) for image in images)):
+        if answer.HasField("error"):
+            raise from_status(answer.error)
     return len(images) / (time.monotonic() - begin)
 
 

@@ -71,7 +71,7 @@ class Inference:
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
         self._labeling = service_channel(settings.labeling_target, settings)
-        self._references = References(objects, self._labeling, settings.prediction_sources, settings.max_image_bytes)
+        self._references = References(objects, self._labeling, settings.prediction_places_of, settings.max_image_bytes)
         self._trained_models = TrainedModels(self._training)
         self._staging = Staging(self._trained_models, self._repository, self._models)
         self._decoder = Decoder(settings.image_limits, settings.decode_threads)

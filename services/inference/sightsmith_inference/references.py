@@ -18,7 +18,7 @@ from sightsmith.api.labeling.v1 import labeling_service_pb2 as pb
 from sightsmith.api.labeling.v1.labeling_service_pb2_grpc import LabelingServiceStub
 from sightsmith.errors import InvalidArgumentError, NotFoundError, SightsmithError, UnavailableError
 from sightsmith.objects import Objects, image_key
-from sightsmith.places import AllowedPlaces, store_of
+from sightsmith.places import PlacesOf, store_of
 from sightsmith.rpc.channel import error_of
 from sightsmith_inference.errors import dependency_unavailable
 
@@ -28,7 +28,6 @@ _MOST_ASKED = 1000
 _LONGEST_URL = 2048
 # Images that are known to be of a project; they seldom leave it, and asking again costs two calls.
 _REMEMBERED = 10_000
-_PROJECT = "{project}"
 
 
 @dataclass(frozen=True)
@@ -60,25 +59,26 @@ class FoundImage:
 class References:
     """Finds the images that clients name."""
 
-    def __init__(self, objects: Objects, labeling: aio.Channel, sources: Sequence[str], max_image_bytes: int) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        labeling: aio.Channel,
+        places_of: PlacesOf,
+        max_image_bytes: int,
+    ) -> None:
         """Prepares the finding.
 
         Args:
             objects: the store that holds the images of the datasets.
             labeling: to the service that knows which image is whose.
-            sources: URLs of the places from which images may be read; `{project}` in one stands for the id of the
-                deployment's project.
+            places_of: from which places the images of a project, by its id, may be read.
             max_image_bytes: how large one may be.
-
-        Raises:
-            ValueError: if one of the URLs is neither of an object store nor of this machine.
         """
         self._objects = objects
         self._labeling = LabelingServiceStub(labeling)
-        self._sources = tuple(sources)
+        self._places_of = places_of
         self._max_image_bytes = max_image_bytes
         self._sizes: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._places("check")
 
     async def find(
         self, project: str, named: Sequence[tuple[ImageReference, str]]
@@ -159,7 +159,7 @@ class References:
             return InvalidArgumentError.of_field(field, f"must have at most {_LONGEST_URL} characters, not {len(url)}")
         try:
             # Looks at links of this machine's folders.
-            place = await asyncio.to_thread(self._places(project).check, field, url)
+            place = await asyncio.to_thread(self._places_of(project).check, field, url)
             if place.is_folder:
                 return InvalidArgumentError.of_field(field, f"must name a file, not {url!r}")
             store = store_of(place.scheme, place.bucket)
@@ -169,10 +169,6 @@ class References:
         except (InvalidArgumentError, NotFoundError) as error:
             return error
         return self._checked(size, field, partial(_read, store, place.key, url, size))
-
-    def _places(self, project: str) -> AllowedPlaces:
-        places = [source.replace(_PROJECT, project) for source in self._sources]
-        return AllowedPlaces(places, "SIGHTSMITH_PREDICTION_SOURCES")
 
     def _checked(
         self, size: int, field: str, read: Callable[[], Awaitable[bytes]]

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from sightsmith.images import ImageLimits
+from sightsmith.places import AllowedPlaces
 from sightsmith.settings import MEBIBYTE
 from sightsmith_inference.batches.settings import BatchSettings
 from sightsmith_inference.models import Processor
@@ -75,6 +76,20 @@ class InferenceSettings(BatchSettings):
         if self.max_bytes_in_flight < 2 * self.max_message_bytes:
             raise ValueError("max_bytes_in_flight must be at least twice max_message_bytes")
         return self
+
+    @model_validator(mode="after")
+    def _check_prediction_sources(self) -> Self:
+        self.prediction_places_of("some-project")
+        return self
+
+    def prediction_places_of(self, project: str) -> AllowedPlaces:
+        """The places from which images of a project, by its id, may be read.
+
+        Raises:
+            ValueError: if one of the URLs is neither of an object store nor of this machine.
+        """
+        places = [source.replace("{project}", project) for source in self.prediction_sources]
+        return AllowedPlaces(places, "SIGHTSMITH_PREDICTION_SOURCES")
 
     @property
     def image_limits(self) -> ImageLimits:

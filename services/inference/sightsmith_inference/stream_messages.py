@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictRequest, StreamPredictResponse
 from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError
-from sightsmith.names import DeploymentName
 from sightsmith.rpc.status import to_status
+from sightsmith_inference.asked_deployment import asked_deployment
 from sightsmith_inference.convert import image_of, predictions_to_proto, wish_of
 from sightsmith_inference.predictor import raise_if
 from sightsmith_inference.streaming import Question, StreamedAnswer, StreamedImage
@@ -23,8 +23,8 @@ def question_of(first: StreamPredictRequest) -> Question:
         raise InvalidArgumentError.of_field("options", "is required in the first message of the stream")
     wish = wish_of(first.options)
     raise_if([FieldViolation(f"options.{wrong.field}", wrong.description) for wrong in wish.violations()])
-    deployment = DeploymentName.parse(first.options.deployment, "options.deployment")
-    return Question(deployment, wish, first.options.skip_sampling)
+    deployment, alias = asked_deployment(first.options.deployment, "options.deployment")
+    return Question(deployment, wish, first.options.skip_sampling, alias)
 
 
 async def streamed_images(
@@ -54,7 +54,7 @@ def _image_of(request: StreamPredictRequest) -> StreamedImage:
 
 def streamed_answer_to_proto(answer: StreamedAnswer) -> StreamPredictResponse:
     """What is in an image of a stream, as clients see it."""
-    response = StreamPredictResponse(id=answer.id, index=answer.index, model=answer.model)
+    response = StreamPredictResponse(id=answer.id, index=answer.index, model=answer.model, alias=answer.alias)
     if isinstance(answer.outcome, SightsmithError):
         response.error.CopyFrom(to_status(answer.outcome))
     else:

@@ -26,11 +26,13 @@ class Question:
         deployment: who is to answer.
         wish: which labels are wanted; checked, but for its labels.
         skip_sampling: whether nothing is kept for review, whatever the policy of the deployment.
+        alias: which of the deployment's model versions is to answer; empty for whichever the traffic falls to.
     """
 
     deployment: DeploymentName
     wish: Wish
     skip_sampling: bool = False
+    alias: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,14 @@ class StreamedAnswer:
         index: position in the stream, from 0.
         outcome: its labels, or why there are none.
         model: the model that answered.
+        alias: under which it did.
     """
 
     id: str
     index: int
     outcome: Outcome
     model: str
+    alias: str
 
 
 Write = Callable[[StreamedAnswer], Awaitable[None]]
@@ -181,7 +185,7 @@ class _Stream:
 
     def _chunk_size(self) -> int:
         try:
-            with self._routes.using(self._question.deployment) as model:
+            with self._routes.using(self._question.deployment, self._question.alias) as model:
                 return model.max_batch_size
         except SightsmithError:
             # Whoever asks about the chunk says it.
@@ -199,7 +203,7 @@ class _Stream:
                 waiting.held.release()
                 self._held.discard(waiting.held)
         return [
-            StreamedAnswer(waiting.id, waiting.index, outcome, answer.model)
+            StreamedAnswer(waiting.id, waiting.index, outcome, answer.model, answer.alias)
             for waiting, outcome in zip(chunk, answer.outcomes, strict=True)
         ]
 
@@ -214,6 +218,7 @@ class _Stream:
                     self._question.wish,
                     None,
                     skip_sampling=self._question.skip_sampling,
+                    alias=self._question.alias,
                 )
             except UnavailableError as error:
                 if error.metadata.get("state") != DeploymentState.STARTING or time.monotonic() >= give_up:

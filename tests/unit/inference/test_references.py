@@ -9,6 +9,7 @@ from grpc import aio
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.objects import Objects, open_object_store
 from sightsmith_inference.references import FoundImage, ImageReference, References
+from sightsmith_inference.settings import InferenceSettings
 
 
 @pytest.fixture
@@ -27,8 +28,10 @@ def places(tmp_path: Path) -> Path:
 async def references(places: Path) -> AsyncIterator[References]:
     """With nobody where labeling should be."""
     channel = aio.insecure_channel("127.0.0.1:1")
-    sources = [f"{places.as_uri()}/{{project}}/", f"{places.as_uri()}/shared"]
-    yield References(Objects(open_object_store(places.as_uri())), channel, sources, max_image_bytes=100)
+    sources = (f"{places.as_uri()}/{{project}}/", f"{places.as_uri()}/shared")
+    settings = InferenceSettings(prediction_sources=sources)
+    objects = Objects(open_object_store(places.as_uri()))
+    yield References(objects, channel, settings.prediction_places_of, max_image_bytes=100)
     await channel.close()
 
 
@@ -92,6 +95,11 @@ async def test_nobody_can_say_whose_it_is(references: References) -> None:
         await references.find("shop", [(ImageReference(sha256="0" * 64), "reference")])
 
 
-def test_a_place_that_is_none(tmp_path: Path) -> None:
+def test_a_place_that_is_none() -> None:
     with pytest.raises(ValueError, match="must look like"):
-        References(Objects(open_object_store(tmp_path.as_uri())), aio.insecure_channel("x:1"), ["ftp://host/"], 1)
+        InferenceSettings(prediction_sources=("ftp://host/",))
+
+
+def test_room_for_every_message() -> None:
+    with pytest.raises(ValueError, match="at least twice max_message_bytes"):
+        InferenceSettings(max_message_bytes=2**20, max_bytes_in_flight=2**21 - 1)

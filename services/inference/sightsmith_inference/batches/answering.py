@@ -93,12 +93,12 @@ class Answerer:
             UnavailableError: if something that is needed was away for too long; so other errors that will pass.
         """
         chunks = [items[begin : begin + self._chunk_images] for begin in range(0, len(items), self._chunk_images)]
-        coming = asyncio.create_task(self._fetch(chunks[0]))
+        coming = asyncio.create_task(self._fetch(request.project, chunks[0]))
         try:
             for number, chunk in enumerate(chunks, 1):
                 images = await coming
                 if number < len(chunks):
-                    coming = asyncio.create_task(self._fetch(chunks[number]))
+                    coming = asyncio.create_task(self._fetch(request.project, chunks[number]))
                 begin = time.monotonic()
                 for answered in await self._answer(request, chunk, images):
                     yield answered
@@ -106,8 +106,8 @@ class Answerer:
         finally:
             coming.cancel()
 
-    async def _fetch(self, items: Sequence[Item]) -> list[bytes | SightsmithError]:
-        return await patiently(lambda: self._fetcher.fetch(items), self._max_outage_seconds)
+    async def _fetch(self, project: str, items: Sequence[Item]) -> list[bytes | SightsmithError]:
+        return await patiently(lambda: self._fetcher.fetch(project, items), self._max_outage_seconds)
 
     async def _answer(
         self, request: BatchRequest, items: Sequence[Item], images: Sequence[bytes | SightsmithError]

@@ -13,7 +13,7 @@ from sightsmith.errors import (
     UnavailableError,
 )
 from sightsmith.objects import Objects
-from sightsmith.places import AllowedPlaces, Place, store_of
+from sightsmith.places import AllowedPlaces, Place, PlacesOf, store_of
 from sightsmith_inference.batches.sources import Item
 
 _TRIES = 3
@@ -23,37 +23,38 @@ _PAUSE_SECONDS = 0.5
 class Fetcher:
     """Reads images."""
 
-    def __init__(self, objects: Objects, places: AllowedPlaces, max_bytes: int, seconds: float) -> None:
+    def __init__(self, objects: Objects, places_of: PlacesOf, max_bytes: int, seconds: float) -> None:
         """Prepares everything; nothing is read yet.
 
         Args:
             objects: where stored images are.
-            places: that clients may have images read from.
+            places_of: gives the places from which images of a project, by its id, may be read.
             max_bytes: of an image.
             seconds: how long the reading of one may take.
         """
         self._objects = objects
-        self._places = places
+        self._places_of = places_of
         self._max_bytes = max_bytes
         self._seconds = seconds
 
-    async def fetch(self, items: Sequence[Item]) -> list[bytes | SightsmithError]:
-        """Reads images beside each other: their bytes, or why there are none.
+    async def fetch(self, project: str, items: Sequence[Item]) -> list[bytes | SightsmithError]:
+        """Reads images for a project beside each other: their bytes, or why there are none.
 
         Raises:
             UnavailableError: if nothing could be reached: then it is the store that is away, and not an image.
         """
-        read = await asyncio.gather(*(self._fetch(item) for item in items))
+        places = self._places_of(project)
+        read = await asyncio.gather(*(self._fetch(places, item) for item in items))
         unreached = [one for one in read if isinstance(one, UnavailableError)]
         if unreached and len(unreached) == len(items):
             raise unreached[0]
         return read
 
-    async def _fetch(self, item: Item) -> bytes | SightsmithError:
+    async def _fetch(self, places: AllowedPlaces, item: Item) -> bytes | SightsmithError:
         for attempt in range(_TRIES):
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await self._read(item)
+                    return await self._read(places, item)
             except TimeoutError:
                 problem: SightsmithError = UnavailableError(f"reading {item.source} took over {self._seconds:g} s")
             except UnavailableError as error:
@@ -63,14 +64,14 @@ class Fetcher:
             await asyncio.sleep(_PAUSE_SECONDS * 2**attempt)
         return problem
 
-    async def _read(self, item: Item) -> bytes:
+    async def _read(self, places: AllowedPlaces, item: Item) -> bytes:
         if item.problem:
             raise InvalidArgumentError.of_field("source", item.problem)
         try:
             if item.key:
                 return await self._objects.get(item.key)
             # Asked for each image: a link inside an allowed folder must not lead out of it.
-            return await self._read_place(self._places.find(item.source))
+            return await self._read_place(places.find(item.source))
         except FileNotFoundError:
             raise NotFoundError(item.source) from None
         except (PermissionDeniedError, UnauthenticatedError, PermissionError):

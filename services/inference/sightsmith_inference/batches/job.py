@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sightsmith.database import utc_now
 from sightsmith.errors import SightsmithError
-from sightsmith.names import BatchPredictionJobName
+from sightsmith.names import BatchPredictionJobName, DeploymentName
 
 
 class JobState(StrEnum):
@@ -80,6 +80,11 @@ class BatchRequest(_Value):
     labels: tuple[str, ...] = ()
     output_prefix: str
     formats: tuple[ResultFormat, ...]
+
+    @property
+    def project(self) -> str:
+        """Id of the project that everything belongs to."""
+        return DeploymentName.parse(self.deployment).project
 
 
 class JobError(_Value):

@@ -72,7 +72,7 @@ class BatchPredictions:
         self._shards = Shards(database, settings.batch_lease_seconds)
         self._queue = ShardQueue(bus, settings.batch_lease_seconds)
         self._finisher = Finisher(objects, settings.output_places, self._steps)
-        sources = Sources(settings, settings.prediction_places, objects, labeling)
+        sources = Sources(settings, settings.prediction_places_of, objects, labeling)
         self._planner = Planner(
             sources, objects, self._steps, settings.batch_shard_images, settings.max_batch_job_images
         )
@@ -87,7 +87,7 @@ class BatchPredictions:
             self._jobs,
             self._deployments,
             self._finisher,
-            self._settings.prediction_places,
+            self._settings.prediction_places_of,
             self._settings.output_places,
         )
         server.add(
@@ -117,7 +117,7 @@ class BatchPredictions:
         # One piece with Triton while the next is decoded, and no more: what is in its queue, calls have to wait for.
         limits = settings.model_copy(update={"max_chunks_in_flight": 2})
         fetcher = Fetcher(
-            self._objects, settings.prediction_places, settings.max_image_bytes, settings.batch_fetch_seconds
+            self._objects, settings.prediction_places_of, settings.max_image_bytes, settings.batch_fetch_seconds
         )
         answerer = Answerer(
             self._make_predictor(limits, self._room, self._decoder, triton),

@@ -10,7 +10,7 @@ from sightsmith.errors import InvalidArgumentError, NotFoundError
 from sightsmith.names import BatchPredictionJobName, DeploymentName, ProjectName
 from sightsmith.output_places import OutputPlaces
 from sightsmith.paging import PageRequest
-from sightsmith.places import AllowedPlaces
+from sightsmith.places import PlacesOf
 from sightsmith.rpc import Context
 from sightsmith.rpc.repeatable_requests import request_id_from_proto
 from sightsmith_inference.batches.convert import job_to_proto, request_of
@@ -30,13 +30,13 @@ class BatchPredictionServicer(services.BatchPredictionServiceServicer):
         jobs: BatchJobs,
         deployments: Deployments,
         finisher: Finisher,
-        sources: AllowedPlaces,
+        places_of: PlacesOf,
         outputs: OutputPlaces,
     ) -> None:
         self._jobs = jobs
         self._deployments = deployments
         self._finisher = finisher
-        self._sources = sources
+        self._places_of = places_of
         self._outputs = outputs
 
     async def CreateBatchPredictionJob(
@@ -103,11 +103,12 @@ class BatchPredictionServicer(services.BatchPredictionServiceServicer):
 
     def _require_allowed(self, wanted: BatchRequest, project: ProjectName) -> None:
         """Whether the places of a job may be read and written; asked again when that is done."""
+        places = self._places_of(project.project)
         for field in ("url", "manifest_url"):
             if url := getattr(wanted, field):
-                self._sources.check(f"batch_prediction_job.{field}", url)
+                places.check(f"batch_prediction_job.{field}", url)
         for number, url in enumerate(wanted.image_urls):
-            self._sources.check(f"batch_prediction_job.image_urls.urls[{number}]", url)
+            places.check(f"batch_prediction_job.image_urls.urls[{number}]", url)
         try:
             self._outputs.find(project.project, wanted.output_prefix)
         except ValueError as error:

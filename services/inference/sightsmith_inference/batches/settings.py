@@ -5,15 +5,13 @@ import os
 from pydantic import Field
 
 from sightsmith.output_places import OutputPlaces
-from sightsmith.places import AllowedPlaces
 from sightsmith.settings import MEBIBYTE, Settings
 
 
 class BatchSettings(Settings):
     """What batch predictions need to know."""
 
-    # Places that clients may have images read from, as `["s3://bucket/folder/"]`, and results written to.
-    prediction_sources: tuple[str, ...] = ()
+    # Places that clients may have results written to, as `["s3://bucket/folder/"]`.
     output_roots: tuple[str, ...] = ()
 
     # Shards that this process answers beside each other; 0 leaves them to other processes.
@@ -43,15 +41,6 @@ class BatchSettings(Settings):
     max_batch_job_images: int = Field(default=10_000_000, ge=1)
     max_batch_manifest_bytes: int = Field(default=4096 * MEBIBYTE, ge=1)
     max_batch_manifest_line_bytes: int = Field(default=MEBIBYTE, ge=1024)
-
-    @property
-    def prediction_places(self) -> AllowedPlaces:
-        """The places that clients may have images read from.
-
-        Raises:
-            ValueError: if one of the URLs is neither of an object store nor of this machine.
-        """
-        return AllowedPlaces(self.prediction_sources, "SIGHTSMITH_PREDICTION_SOURCES")
 
     @property
     def output_places(self) -> OutputPlaces:

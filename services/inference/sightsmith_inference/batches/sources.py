@@ -23,7 +23,7 @@ from sightsmith.api.labeling.v1 import (
 from sightsmith.errors import FailedPreconditionError, ResourceExhaustedError, UnavailableError
 from sightsmith.objects import Objects, image_key
 from sightsmith.output_places import url_of
-from sightsmith.places import AllowedPlaces, Place, store_of
+from sightsmith.places import Place, PlacesOf, store_of
 from sightsmith.rpc.channel import error_of
 from sightsmith_inference.batches.job import BatchRequest
 from sightsmith_inference.batches.settings import BatchSettings
@@ -61,17 +61,17 @@ class Page:
 class Sources:
     """Reads what jobs answer for. Nothing is ever held as a whole, so that a source may have any size."""
 
-    def __init__(self, settings: BatchSettings, places: AllowedPlaces, objects: Objects, labeling: aio.Channel) -> None:
+    def __init__(self, settings: BatchSettings, places_of: PlacesOf, objects: Objects, labeling: aio.Channel) -> None:
         """Prepares everything; nothing is asked yet.
 
         Args:
             settings: the limits.
-            places: that clients may have images read from.
+            places_of: gives the places from which images of a project, by its id, may be read.
             objects: where snapshots are.
             labeling: a channel to the service that knows datasets and snapshots.
         """
         self._settings = settings
-        self._places = places
+        self._places_of = places_of
         self._objects = objects
         self._datasets = labeling_service_pb2_grpc.LabelingServiceStub(labeling)
         self._snapshots = snapshot_service_pb2_grpc.SnapshotServiceStub(labeling)
@@ -89,11 +89,12 @@ class Sources:
             return self._of_dataset(request.dataset)
         if request.snapshot:
             return self._of_snapshot(request.snapshot)
+        places = self._places_of(request.project)
         if request.manifest_url:
-            return self._of_manifest(self._places.check("batch_prediction_job.manifest_url", request.manifest_url))
+            return self._of_manifest(places.check("batch_prediction_job.manifest_url", request.manifest_url))
         if request.image_urls:
             return _of_list(request.image_urls)
-        place = self._places.check("batch_prediction_job.url", request.url)
+        place = places.check("batch_prediction_job.url", request.url)
         return _of_folder(place) if place.is_folder else _of_list([request.url])
 
     async def _of_dataset(self, dataset: str) -> AsyncIterator[Page]:
