@@ -19,7 +19,7 @@ from sightsmith.api.inference.v1.batch_prediction_job_pb2 import (
 from sightsmith.client import Client
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-from tests.integration.inference.conftest import png
+from tests.integration.inference.conftest import ALPHA, png
 from tests.integration.inference.inference_client import InferenceClient, name_of
 from tests.integration.inference.tiny_models import TinyModel
 
@@ -218,3 +218,14 @@ async def test_failed(api: Client, client: InferenceClient, main: str, pictures:
     with pytest.raises(SightsmithError) as raised:
         api.batch_predictions.begin("shop", job_of("nobody", url=f"{pictures.as_uri()}/"))
     assert raised.value.reason == "NOT_FOUND"
+
+
+async def test_the_deployment_is_deleted_meanwhile(api: Client, client: InferenceClient, many: Path) -> None:
+    await client.create("leaving", model=ALPHA)
+    await client.wait_running("leaving", ALPHA)
+    job = await asyncio.to_thread(api.batch_predictions.begin, "shop", job_of("leaving", url=f"{many.as_uri()}/"))
+    await wait_until(api, job.name, lambda job: job.progress.done_shard_count > 0)
+    await client.delete("leaving")
+    with pytest.raises(SightsmithError) as raised:
+        await asyncio.to_thread(api.batch_predictions.wait, job.name)
+    assert (raised.value.reason, raised.value.metadata) == ("NOT_FOUND", {"name": name_of("leaving")})
