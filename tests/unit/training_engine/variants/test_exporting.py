@@ -35,7 +35,7 @@ def job_in(folder: Path, options: TrainingOptions, seconds: float = 600) -> Job:
         options=options,
     )
     decision = TaskDecision("classification", "It was asked for.")
-    return Job(spec, decision, 2, folder, MemoryStore(), time.monotonic() + seconds)
+    return Job(spec, decision, 2, folder, MemoryStore(), time.monotonic() + seconds, [])
 
 
 def exported(folder: Path, model: bytes) -> ExportedVariants:
