@@ -76,7 +76,9 @@ COMMANDS = {
         "validation:split_command",
         "Move labelled images to the dataset for testing, label by label; images that look the same stay together.",
     ),
-    "train": Lazy("training:train_command", "Take a snapshot of a project, unless one says the same, and train a model from it."),
+    "train": Lazy(
+        "training:train_command", "Take a snapshot of a project, unless one says the same, and train a model from it."
+    ),
     "jobs": Lazy("jobs:jobs_app", "List the trainings of a project with how far they are, and watch one again."),
     "cancel": Lazy("training:cancel_command", "Stop a training."),
     "models": Lazy(

@@ -74,14 +74,15 @@ def _now(job: TrainingJob) -> str:
     """What a training does, or what became of it."""
     if job.model or job.HasField("error"):
         return job.model.rpartition("/")[2] or job.error.message
-    return ": ".join(filter(None, (_doing(job), job.progress.activity))) if _is_running(job) else ""
+    return ": ".join(filter(None, (_doing(job), job.progress.activity))) if _is_running(job) else job.progress.activity
 
 
 def _shown(job: TrainingJob) -> dict[str, Any]:
     """How a progress bar shows a training."""
     progress = job.progress
     score = f"best {progress.best_score:.3f}" if progress.HasField("best_score") else ""
-    note = ", ".join(filter(None, (progress.activity, score)))
+    activity = progress.activity if _is_running(job) else ""
+    note = ", ".join(filter(None, (activity, score)))
     return {"description": _doing(job), "completed": _percent(job), "note": note, "left": _seconds_left(job)}
 
 
