@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from sightsmith.api.inference.v1.batch_prediction_job_pb2 import (
     BatchPredictionJob,
     BatchPredictionProgress,
     BatchPredictionResult,
     ImageUrls,
 )
-
 from sightsmith.client import Client
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
