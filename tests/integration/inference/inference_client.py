@@ -169,11 +169,14 @@ class InferenceClient:
 async def _messages(
     options: prediction_service_pb2.StreamPredictRequest.Options, images: Iterable[bytes] | AsyncIterable[bytes]
 ) -> AsyncIterator[prediction_service_pb2.StreamPredictRequest]:
-    yield prediction_service_pb2.StreamPredictRequest(options=options)
     number = 0
     async for image in images if isinstance(images, AsyncIterable) else _each(images):
-        yield prediction_service_pb2.StreamPredictRequest(id=str(number), image=image)
+        # Not in a message of their own: a write to a stream that has ended hides, in gRPC's client, why it has.
+        asked: dict[str, Any] = {} if number else {"options": options}
+        yield prediction_service_pb2.StreamPredictRequest(id=str(number), image=image, **asked)
         number += 1
+    if not number:
+        yield prediction_service_pb2.StreamPredictRequest(options=options)
 
 
 async def _each(images: Iterable[bytes]) -> AsyncIterator[bytes]:
