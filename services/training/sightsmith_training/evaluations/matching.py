@@ -88,7 +88,7 @@ def match_table(rules: Rules, answers: AnswerTable, iou: float = COUNTING_IOU) -
 
 def _labelled_images(answers: AnswerTable, truths: BoxTable, places: Mapping[str, int]) -> list[LabelledImage]:
     ends = np.searchsorted(truths.images, np.arange(len(answers.images)), side="right").tolist()
-    begins = [0, *ends[:-1]]
+    begins = [0, *ends][: len(ends)]
     nothing = np.empty(0, dtype=np.intp)
     true_labels = answers.true_labels if places else [[]] * len(answers.images)
     return [
