@@ -13,13 +13,8 @@ from sightsmith_training.engine.catalogue import IMAGE_SIDE, Backbone
 from sightsmith_training.engine.checkpoint_files import CheckpointFiles
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.probes import join_features
-from sightsmith_training.engine.classification.search import (
-    Found,
-    SearchInput,
-    SearchWish,
-    search,
-    tuning_seconds,
-)
+from sightsmith_training.engine.classification.search import Found, search, tuning_seconds
+from sightsmith_training.engine.classification.search_input import SearchInput, SearchWish
 from sightsmith_training.engine.classifier_candidates import candidate_of, untried_candidate
 from sightsmith_training.engine.classifier_evaluation import (
     Judged,

@@ -7,7 +7,8 @@ import pytest
 
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.input_sizes import SizedBackbone
-from sightsmith_training.engine.classification.search import Found, SearchInput, SearchWish, search
+from sightsmith_training.engine.classification.search import Found, search
+from sightsmith_training.engine.classification.search_input import SearchInput, SearchWish
 from sightsmith_training.engine.classification.tuned_network import to_planes
 
 from .shapes import patches, small_backbone

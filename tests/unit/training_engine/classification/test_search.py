@@ -9,7 +9,8 @@ import torch
 from sightsmith_training.engine.classification.candidates import Trial, choose, with_reasons
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.heads import activate
-from sightsmith_training.engine.classification.search import Found, SearchInput, SearchWish, search
+from sightsmith_training.engine.classification.search import Found, search
+from sightsmith_training.engine.classification.search_input import SearchInput, SearchWish
 from sightsmith_training.engine.classification.tuned_network import to_planes
 
 from .shapes import patches, small_backbone

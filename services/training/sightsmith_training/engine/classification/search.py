@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +17,21 @@ from sightsmith_training.engine.classification.folds import MAX_FOLDS, Fold, pla
 from sightsmith_training.engine.classification.further_folds import judge_leader
 from sightsmith_training.engine.classification.halving import Budget, Standing, halve
 from sightsmith_training.engine.classification.heads import Head
-from sightsmith_training.engine.classification.input_sizes import SizedBackbone, best_alone, is_worth_trying
 from sightsmith_training.engine.classification.learning import learning_points
 from sightsmith_training.engine.classification.mirroring import survives_mirroring
-from sightsmith_training.engine.classification.probes import STRENGTHS, designs, fit_probe, join_features, try_probe
-from sightsmith_training.engine.classification.truth import Activation, Probabilities, Rows, Truth
+from sightsmith_training.engine.classification.probes import fit_probe, join_features
+from sightsmith_training.engine.classification.probing import Advance, try_other_size, try_probes, untried_probes
+from sightsmith_training.engine.classification.search_input import SearchInput, SearchWish
+from sightsmith_training.engine.classification.truth import Probabilities, Rows
 from sightsmith_training.engine.classification.tuning_candidate import (
     RUNGS,
     TuningCandidate,
     TuningGround,
     epoch_seconds,
 )
-from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.evaluation_result import LearningPoint
 from sightsmith_training.engine.heads import Features
-from sightsmith_training.engine.progress import Note, no_note
-from sightsmith_training.engine.samples import Pixels
-from sightsmith_training.engine.specification import DeviceWish, Effort, Preference
+from sightsmith_training.engine.specification import Effort
 
 BUDGET_SECONDS: Mapping[Effort, float] = {"fast": 10.0, "balanced": 285.0, "best": 1785.0}
 """What the efforts stand for, export included; the job has 15 seconds more, to begin and to be published."""
@@ -44,69 +41,7 @@ BODY_RATES = (2e-4, 1e-4, 5e-4)
 
 _SPLITS: Mapping[Effort, int] = {"fast": 0, "balanced": 1, "best": 3}  # To race on.
 _SHARE_OF_RACE = 0.6  # Of the time for fine-tuning, about; then its leader is judged on the other splits.
-_SHARE_FOR_PROBES = 0.4  # Of the time left; the joined backbones come last and are what is left out.
 _TUNING_STRENGTH = 0.3  # Of the head from which fine-tuning starts.
-
-Advance = Callable[[str, float, float | None], None]
-"""Called with what is going on (`probing`, `tuning`, `fitting`), the share of it that is done, the best macro-F1."""
-
-
-@dataclass(frozen=True)
-class SearchInput:
-    """What is searched on. All arrays are of the usable training images, in one order.
-
-    Attributes:
-        features: by backbone, shape [images, features].
-        costs: seconds for one image on an ordinary core, by backbone.
-        pixels: shape [images, side, side, 3].
-        truth: shape [images, labels]; with a softmax one label an image.
-        activation: behind the head.
-        groups: shape [images]; near duplicates have one number. None: there are none.
-    """
-
-    features: Mapping[str, Features]
-    costs: Mapping[str, float]
-    pixels: Pixels
-    truth: Truth
-    activation: Activation
-    groups: npt.NDArray[np.intp] | None = None
-
-
-@dataclass(frozen=True)
-class SearchWish:
-    """How it is searched.
-
-    Attributes:
-        effort: whether, and on how many splits, networks are fine-tuned.
-        preference: what decides between candidates that are about equally good.
-        seed: decides everything random.
-        threads: cores to use.
-        checkpoints: folder in which fine-tunings keep how far they are.
-        load: gives a pretrained backbone by name.
-        trials: where networks are tuned.
-        device: on what.
-        save: called with each file of `checkpoints` after it was written, to keep it elsewhere too.
-        restore: called with a file of `checkpoints` before it is looked for, to bring it back from there.
-        note: called with what is tried, and with its figures.
-        pace: of the machine so far: how long things take, as a multiple of what is expected.
-        embed: gives features of pixels by the name of a backbone; without it, pictures are mirrored whatever they show.
-        other_size: by the name of a backbone, the same for squares of another side.
-    """
-
-    effort: Effort
-    preference: Preference
-    seed: int
-    threads: int
-    checkpoints: Path
-    load: Callable[[str], nn.Module]
-    trials: Trials = field(default_factory=InProcessTrials)
-    device: DeviceWish = "auto"
-    save: Callable[[Path], None] = lambda file: None
-    restore: Callable[[Path], None] = lambda file: None
-    note: Note = no_note
-    pace: float = 1.0
-    embed: Callable[[str, Pixels], Features] | None = None
-    other_size: Mapping[str, SizedBackbone] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -160,8 +95,8 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         advance: called while it goes on.
     """
     folds = _plan(given, wish)
-    probes = _try_probes(given, wish, folds, budget, advance)
-    probed, sized = _try_other_size(given, wish, folds, probes, budget)
+    probes = try_probes(given, wish, folds, budget, advance)
+    probed, sized = try_other_size(given, wish, folds, probes, budget)
     splits, further = _splits(folds, wish)
     standings = _race(given, wish, splits, _by_promise(probes), budget, _part_of_tuning(advance, 0.0, _SHARE_OF_RACE))
     probes += sized
@@ -187,7 +122,7 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         calibration=_calibration_gain(chosen, folds),
         curves=curves,
         learning=_learning_points(probed, wish, folds, probes, budget),
-        untried=_untried_probes(given, probes)
+        untried=untried_probes(given, probes)
         + [each.contender.untried(each.dropped) for each in standings if not each.rungs],
     )
 
@@ -227,76 +162,8 @@ def _plan(given: SearchInput, wish: SearchWish) -> list[Fold]:
     return [fold for fold in folds if fold.repetition == 0] if wish.effort == "fast" else folds
 
 
-def _try_probes(
-    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], budget: Budget, advance: Advance
-) -> list[Trial]:
-    share = _SHARE_FOR_PROBES if _SPLITS[wish.effort] else 1.0
-    allowed = Budget(budget.left * share, budget.now)
-    sets = designs({name: given.costs[name] for name in given.features})
-    whole = sum(map(len, sets))
-    trials: list[Trial] = []
-    done = 0
-    for backbones in sets:
-        if trials and _expected_seconds(trials, backbones) > allowed.left:
-            break
-        best = max((trial.mean for trial in trials), default=None)
-        wish.note(f"probe of {' + '.join(backbones)}", {} if best is None else {"macro_f1_of_best_before": best})
-        trials += try_probe(
-            backbones,
-            given.features,
-            given.truth,
-            given.activation,
-            folds,
-            sum(given.costs[name] for name in backbones),
-            wish.threads,
-            _report_part(advance, done / whole, len(backbones) / whole, best),
-        )
-        done += len(backbones)
-    return trials
-
-
-def _untried_probes(given: SearchInput, trials: Sequence[Trial]) -> list[Untried]:
-    tried = {trial.backbones for trial in trials}
-    return [
-        Untried("probe", backbones, f"probe {' + '.join(backbones)}", {}, "no time was left")
-        for backbones in designs({name: given.costs[name] for name in given.features})
-        if backbones not in tried
-    ]
-
-
-def _try_other_size(
-    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial], budget: Budget
-) -> tuple[SearchInput, list[Trial]]:
-    """Tries the best backbone at its other size, too, if there is time; gives what was searched on then."""
-    before = best_alone(probes)
-    sized = wish.other_size.get(before[0].backbones[0])
-    if sized is None or not is_worth_trying(sized, before, budget.left):
-        return given, []
-    wish.note(f"probe of {sized.name}", {"macro_f1_of_best_before": max(trial.mean for trial in probes)})
-    features = sized.features()
-    if features is None:
-        return given, []
-    wider = replace(
-        given,
-        features={**given.features, sized.name: features},
-        costs={**given.costs, sized.name: sized.cost},
-    )
-    design = (sized.name,)
-    return wider, try_probe(design, wider.features, given.truth, given.activation, folds, sized.cost, wish.threads)
-
-
-def _expected_seconds(trials: Sequence[Trial], backbones: tuple[str, ...]) -> float:
-    """A design takes as long as it has backbones, each as long as those before."""
-    a_backbone = sum(trial.seconds for trial in trials) / sum(len(trial.backbones) / len(STRENGTHS) for trial in trials)
-    return a_backbone * len(backbones)
-
-
 def _with_score(advance: Callable[[float, float | None], None], score: float) -> Callable[[float], None]:
     return lambda share: advance(share, score)
-
-
-def _report_part(advance: Advance, start: float, length: float, best: float | None) -> Callable[[float], None]:
-    return lambda share: advance("probing", start + length * share, best)
 
 
 def _part_of_tuning(advance: Advance, start: float, length: float) -> Callable[[float, float | None], None]:
