@@ -63,10 +63,13 @@ class Heartbeat(Generic[ProgressT]):
     async def _beat(self) -> NoReturn:
         last_success = time.monotonic()
         while True:
+            began = time.monotonic()
             try:
-                await self._tell()
-                last_success = time.monotonic()
-            except UnavailableError as error:
+                # An answer that does not come is no better than a bad one: a network may swallow what it is given.
+                async with asyncio.timeout(max(last_success + self._patience - began, self._interval)):
+                    await self._tell()
+                last_success = began
+            except (UnavailableError, TimeoutError) as error:
                 if time.monotonic() - last_success > self._patience:
                     raise LeaseLostError("it could not be renewed in time") from error
             await asyncio.sleep(self._interval)

@@ -4,14 +4,13 @@ import asyncio
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import select
 
 from sightsmith.database import Database, utc_now
-from sightsmith.errors import UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects
 from sightsmith_training.report_files import StoredReport, StoredReportFile
@@ -46,12 +45,19 @@ class DueOutputs:
         self._outputs = outputs
         self._work_dir = work_dir
         self._patience = timedelta(seconds=patience_seconds)
+        self._news = asyncio.Event()
+
+    def look(self) -> None:
+        """Lets `run` look at once for what is due."""
+        self._news.set()
 
     async def run(self, every_seconds: float) -> None:
         """Writes what is due again and again, until cancelled."""
         while True:
+            self._news.clear()
             await self.write()
-            await asyncio.sleep(every_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), every_seconds)
 
     async def write(self) -> None:
         """Writes everything that is due; what cannot be written stays due, and tells why with its model."""
@@ -73,6 +79,8 @@ class DueOutputs:
         if row is None:
             return
         files = [file for file in map(StoredReportFile.model_validate, row.report_files) if file.is_due]
+        if not files:  # Another worker has written them meanwhile.
+            return
         written = await self._copied(row.project, files)
         async with self._database.transaction() as session:
             now = await session.get(ModelRow, model, with_for_update={"of": ModelRow})
@@ -94,7 +102,9 @@ class DueOutputs:
             for file in report.files
         }
         row.report_files = [
-            told[file["path"]].model_dump() if file["path"] in told else file for file in row.report_files
+            # What another worker has written meanwhile stays as it says.
+            told[file["path"]].model_dump() if file["is_due"] and file["path"] in told else file
+            for file in row.report_files
         ]
         others = [problem for problem in row.report_problems if not problem.startswith(NOT_WRITTEN)]
         ending = "; given up" if is_given_up else "; it is tried again"
@@ -105,5 +115,5 @@ class DueOutputs:
 def _left_for_later() -> Iterator[None]:
     try:
         yield
-    except (UnavailableError, OSError):
+    except Exception:  # Whatever it is: it must end neither the trainings beside it nor the writing of other files.
         _log.warning("result files are written later", exc_info=True)

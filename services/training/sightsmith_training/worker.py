@@ -84,8 +84,7 @@ class Worker(JobWorker[Lease]):
             return outcome
         beat.progress = JobProgress(phase="publishing", percent=99, best_score=outcome.chosen.score_mean)
         await beat.beside(self._publisher.publish(lease, outcome, spec))
-        # Not beside the heartbeat: the job has ended.
-        await self._due_outputs.write()
+        self._due_outputs.look()
         return None
 
     async def _run_engine(self, lease: Lease, spec: TrainingSpec, beat: JobHeartbeat) -> TrainingResult | Failure:

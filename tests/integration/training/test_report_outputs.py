@@ -89,6 +89,22 @@ async def test_a_place_that_stays_out_of_reach_is_given_up(
     assert not taken.exists()
 
 
+async def test_two_workers_may_write_at_the_same_time(
+    client: Client, workshop: Workshop, new_project: NewProject, store: Path
+) -> None:
+    project = new_project()
+    folder = store / "outputs" / project
+    folder.mkdir(parents=True)
+    (folder / "taken").touch()
+    names = [str((await workshop.publish(project, one_label(1), f"taken/{part}")).name) for part in "ab"]
+    (folder / "taken").unlink()
+    await asyncio.gather(*(workshop.due_outputs().write() for _ in range(2)))
+    for name in names:
+        model = client.model(name)
+        assert [bool(file.output_uri) for file in model.report_files] == [True] * 6 + [False]
+        assert not model.report_problems
+
+
 async def test_a_version_that_never_comes_to_be_leaves_no_files(
     database: Database, workshop: Workshop, new_project: NewProject, store: Path
 ) -> None:

@@ -79,3 +79,12 @@ async def test_a_lease_that_could_not_be_renewed_in_time_is_lost() -> None:
     lease = Lease(*[UnavailableError("away")] * 1000)
     with pytest.raises(LeaseLostError):
         await heart(lease, lease_seconds=0.01).beside(asyncio.sleep(60))
+
+
+async def test_a_lease_whose_renewal_is_never_answered_is_lost() -> None:
+    async def swallow(news: str | None) -> None:
+        await asyncio.Event().wait()
+
+    silent = Heartbeat[str](swallow, lambda: None, 0.001, lease_seconds=0.05)
+    with pytest.raises(LeaseLostError):
+        await silent.beside(asyncio.sleep(30))

@@ -36,3 +36,19 @@ def test_labels_that_are_each_others_mirror_images_do_not_survive(activation: st
 def test_of_many_images_some_are_asked_for() -> None:
     features, truth = _pictures(2000, one_sided=False)
     assert survives_mirroring(features, truth, "softmax", 0, lambda rows: features[rows[:600], ::-1])
+
+
+def test_copies_do_not_make_mirror_images_look_worse() -> None:
+    """A probe that has seen a copy knows it again as it is, and not its mirror image."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    features = random.random((60, 128), dtype=np.float32)
+    features[labels == 0] += 0.1
+    copies = np.repeat(np.arange(60), 4)
+    features, truth = features[copies], np.eye(2, dtype=bool)[labels[copies]]
+
+    def mirror(rows: np.ndarray) -> np.ndarray:
+        return features[rows, ::-1]
+
+    assert not survives_mirroring(features, truth, "softmax", 0, mirror)
+    assert survives_mirroring(features, truth, "softmax", 0, mirror, copies)

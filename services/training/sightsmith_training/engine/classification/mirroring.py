@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
 from sightsmith_training.engine.classification.folds import plan_folds
 from sightsmith_training.engine.classification.heads import activate
@@ -17,7 +18,12 @@ _CLEARLY = 2.0  # Standard errors that mirror images must be worse by: one such 
 
 
 def survives_mirroring(
-    features: Features, truth: Truth, activation: Activation, seed: int, embed_mirrored: Callable[[Rows], Features]
+    features: Features,
+    truth: Truth,
+    activation: Activation,
+    seed: int,
+    embed_mirrored: Callable[[Rows], Features],
+    groups: npt.NDArray[np.intp] | None = None,
 ) -> bool:
     """Asks a probe: one that has seen images as they are is to name mirror images of others as well as these.
 
@@ -30,13 +36,15 @@ def survives_mirroring(
         activation: behind the head.
         seed: decides which images are asked for, and how they are divided.
         embed_mirrored: gives features of the mirror images of some of the images, by the same network.
+        groups: shape [images]; near duplicates, which have one number, are never on both sides: to know an image again
+            is to know nothing of its mirror image. None: there are none.
     """
     random = np.random.default_rng(seed)
     rows = np.sort(random.permutation(len(truth))[:_MOST_IMAGES])
     some = truth[rows]
     plain, mirrored = (join_features({"": each}, [""]) for each in (features[rows], embed_mirrored(rows)))
     logits = np.zeros((2, *some.shape))
-    for fold in plan_folds(some, seed):
+    for fold in plan_folds(some, seed, None if groups is None else groups[rows]):
         if fold.repetition == 0:
             head = fit_probe(plain[fold.learn], some[fold.learn], activation, _STRENGTH)
             logits[:, fold.test] = head.logits(plain[fold.test]), head.logits(mirrored[fold.test])

@@ -244,7 +244,8 @@ def _may_mirror(given: SearchInput, wish: SearchWish) -> bool:
     def embed_mirrored(rows: Rows) -> Features:
         return embed(cheapest, given.pixels[rows][:, :, ::-1])
 
-    return survives_mirroring(given.features[cheapest], given.truth, given.activation, wish.seed, embed_mirrored)
+    features = given.features[cheapest]
+    return survives_mirroring(features, given.truth, given.activation, wish.seed, embed_mirrored, given.groups)
 
 
 def _fit_start(given: SearchInput, name: str, rows: Rows) -> Head:
