@@ -146,7 +146,8 @@ def _sampling(share: float | None, below: float | None) -> SamplingPolicy | None
 
 def _wait_until_it_answers(client: Client, project: str, deployment: str, output: Output) -> None:
     """After a restart of the stack, models are loaded for some seconds before they answer."""
-    name = str(DeploymentName(project, deployment))
+    # An alias may follow; it starts with the deployment.
+    name = str(DeploymentName(project, deployment.partition("@")[0]))
     if client.deployment(name).state == Deployment.STATE_STARTING:
         with output.console.status(f"{name} is starting"):
             client.wait_for_deployment(name)

@@ -76,6 +76,8 @@ def finish_training(client: Client, job: TrainingJob, output: Output) -> None:
         raise typer.Exit(130) from None
     for note in job.notes:
         output.console.print(escape(note))
+    if job.left_out_labels:
+        output.console.print(escape(f"left out, with too few images: {', '.join(job.left_out_labels)}"))
     model = client.model(job.model)
     output.result({"training_job": fields_of(job), "model": fields_of(model)}, models_table([model]))
 

@@ -73,7 +73,9 @@ class Job:
 
     @property
     def budget_exceeded(self) -> str:
-        """Tells in plain words that the budget was exceeded; empty as long as it is not."""
+        """Tells in plain words that the budget was exceeded; empty as long as it is not, or `fast` has none."""
+        if self.spec.options.effort == "fast" and not self.spec.options.budget_seconds:
+            return ""  # It does what it does; nobody has promised how long that takes.
         budget, over = budget_seconds(self.spec.options, self.decision.task), -self.seconds_left
         if over <= max(_BEARABLE_SECONDS, _BEARABLE_SHARE * budget):
             return ""

@@ -116,6 +116,7 @@ def test_variants_that_nobody_asked_for_are_left_out_when_the_time_is_up(tmp_pat
 def test_a_budget_that_was_not_kept_is_told(tmp_path: Path) -> None:
     options = TrainingOptions(budget_seconds=300)
     assert [job_in(tmp_path, options, seconds).budget_exceeded for seconds in (20, -14)] == ["", ""]
+    assert not job_in(tmp_path, TrainingOptions(effort="fast"), seconds=-60).budget_exceeded
     late = job_in(tmp_path, options, seconds=-60)
     assert late.budget_exceeded.startswith("The training took 360 s where its budget is 300 s: what")
     interrupted = replace(late, spec=late.spec.model_copy(update={"spent_seconds": 40.0}))
