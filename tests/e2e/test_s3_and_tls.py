@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 from pydantic import SecretStr
-from sightsmith.api.inference.v1.batch_prediction_job_pb2 import BatchPredictionJob, ImageUrls
 
+from sightsmith.api.inference.v1.batch_prediction_job_pb2 import BatchPredictionJob, ImageUrls
 from sightsmith.api.labeling.v1 import dataset_pb2
 from sightsmith.api.training.v1.training_job_pb2 import TrainingJob
 from sightsmith.client import Client, Connection, ImageToUpload, SightsmithError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from sightsmith.api.inference.v1.batch_prediction_job_pb2 import BatchPredictionJob
 
+from sightsmith.api.inference.v1.batch_prediction_job_pb2 import BatchPredictionJob
 from sightsmith.api.labeling.v1.image_pb2 import Image
 from sightsmith.api.labeling.v1.snapshot_pb2 import Snapshot, SnapshotEntry
 from sightsmith.api.training.v1.model_pb2 import Model
