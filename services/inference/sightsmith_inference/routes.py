@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from random import Random
 
@@ -12,7 +12,7 @@ from sightsmith.names import DeploymentName
 from sightsmith_inference.deployment import Deployment
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.models import ServableModel
-from sightsmith_inference.releases import Release, Target
+from sightsmith_inference.releases import Release
 from sightsmith_inference.sampling import OFF, SamplingPolicy
 
 _log = get_logger(__name__)
@@ -96,11 +96,6 @@ class Routes:
             yield model
         finally:
             self._under_way[model.triton_model] -= 1
-
-    def shadows(self, name: DeploymentName) -> Sequence[Target]:
-        """The model versions that see copies of what a deployment's live model sees."""
-        deployment = self.find(name)
-        return deployment.serving.shadows if deployment and deployment.serving else ()
 
     def sampling(self, name: DeploymentName) -> SamplingPolicy:
         """Which predictions of a deployment are kept for review."""
