@@ -54,8 +54,13 @@ integration: ready ## Run the tests against real PostgreSQL, NATS, Triton and ob
 e2e: ready ## Run the main job through every process as a client.
 	$(BIN)/pytest tests/e2e
 
+# The unit tests keep one core busy and the others mostly wait for servers: side by side they take little longer than one.
 test: lint types ## Run everything that must pass: style, types and every test.
-	$(BIN)/pytest tests/unit tests/integration tests/e2e
+	@mkdir -p build
+	@echo 'Unit tests run beside the others; what they say comes at the end and is in build/unit-tests.log.'
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit >build/unit-tests.log 2>&1 & unit=$$!; failed=; \
+	  $(BIN)/pytest tests/integration tests/e2e || failed=yes; \
+	  wait $$unit || failed=yes; cat build/unit-tests.log; test -z "$$failed"
 
 bench: ready ## Measure speed and quality; ONLY=part for one part, DATA_DIR=folder with photos.zip and logos.zip.
 	$(BIN)/python -m tests.perf.bench --data-dir "$(or $(DATA_DIR),../shared/data)" $(if $(ONLY),--only $(ONLY))
