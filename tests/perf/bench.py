@@ -31,6 +31,7 @@ from tests.perf import (
 )
 from tests.perf.archives import LOGOS, PHOTOS, unpacked
 from tests.perf.figures import Measured, as_json, as_table
+from tests.perf.other_servers import comparison
 from tests.perf.progress import PROGRESS
 
 REPORT = Path("bench-report.json")
@@ -45,12 +46,14 @@ class Part:
         alone: measures what needs no images.
         on_images: measures what needs some, given the path of their archive.
         archive: file name of that archive.
+        is_extra: whether it runs only where it is asked for, since it installs what nothing else needs.
     """
 
     name: str
     alone: Callable[[], Measured] | None = None
     on_images: Callable[[Path], Measured] | None = None
     archive: str = PHOTOS
+    is_extra: bool = False
 
 
 def _unpacking(measure: Callable[[Path], Measured]) -> Callable[[Path], Measured]:
@@ -71,6 +74,7 @@ PARTS = (
     Part("training", on_images=_unpacking(training.measure)),
     Part("detection", on_images=detection.measure, archive=LOGOS),
     Part("inference", on_images=_unpacking(inference.measure)),
+    Part("servers", on_images=_unpacking(comparison.measure), is_extra=True),
     Part("demo", on_images=_unpacking(demo.measure)),
 )
 
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = _parse(arguments)
     # Whoever stops the benchmark stops its servers too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    parts = [part for part in PARTS if wanted.only in (None, part.name)]
+    parts = [part for part in PARTS if wanted.only == part.name or not (wanted.only or part.is_extra)]
     the_machine = machine.measure()
     _tell_what_is_left_out(parts, wanted.data_dir)
     measured, broken = _measure_all(parts, wanted.data_dir)
