@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from google.rpc import code_pb2
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,7 +21,7 @@ from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
 from sightsmith.client.packing import pack
 from sightsmith.client.transfers import has_ended, require_success
-from sightsmith.errors import InvalidArgumentError
+from sightsmith.errors import InvalidArgumentError, SightsmithError
 from sightsmith.names import ProjectName
 
 _SHOWN = 20
@@ -118,15 +119,27 @@ def _ensure_target(client: Client, project: str, dataset: str) -> str:
         The full name of the project.
 
     Raises:
-        SightsmithError: if another dataset is not there.
+        SightsmithError: if another dataset is not there; names those that are.
     """
     split = _SPLITS.get(dataset.rpartition("/")[2])
     if dataset and split is None:
-        client.images.dataset(dataset)
+        _require_dataset(client, project, dataset)
     name = client.ensure_project(project).name
     if split is not None and dataset not in (found.name for found in client.datasets(project)):
         client.images.create_dataset(name, dataset.rpartition("/")[2], split)
     return name
+
+
+def _require_dataset(client: Client, project: str, dataset: str) -> None:
+    try:
+        client.images.dataset(dataset)
+    except SightsmithError as error:
+        if error.code == code_pb2.NOT_FOUND:
+            there = [found.name.rpartition("/")[2] for found in client.datasets(project)]
+            error.message += (
+                f": there is {' and '.join(there) or 'none yet'}; an import makes 'train' and 'test' itself"
+            )
+        raise
 
 
 @contextmanager

@@ -150,7 +150,10 @@ def _report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> 
         if found.code in _ADVICE:
             yield f"[cyan]→[/] {_ADVICE[found.code]}"
     if result.trainable:
-        yield "[bold green]The data are sound.[/]"
+        if result.code_counts:
+            yield "[bold yellow]A training can begin, but look first at what was found.[/]"
+        else:
+            yield "[bold green]The data are sound.[/]"
         if result.use_case == ValidationResult.USE_CASE_OBJECT_LOCALIZATION:
             yield "[yellow]But trainings learn from labels of whole images only, as yet: boxes are left out.[/]"
     else:
