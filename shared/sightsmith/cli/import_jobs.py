@@ -26,6 +26,7 @@ from sightsmith.names import ProjectName
 
 _SHOWN = 20
 _SPLITS = {"train": SPLIT_TRAIN, "test": SPLIT_TEST}
+_NO_IMPORTS = "no imports yet; folders of images alone leave none: sightsmith history {} --action images.upload"
 _PREFIX = "ANNOTATION_FORMAT_"
 FORMAT_NAMES = tuple(
     name.removeprefix(_PREFIX).lower().replace("_", "-") for name in formats.AnnotationFormat.keys()[1:]
@@ -96,7 +97,7 @@ def imports_command(
         parent = str(ProjectName(project))
         if job is None:
             jobs = list(client.transfers.import_jobs(parent))
-            output.result({"import_jobs": list_of(jobs)}, _table_of(jobs))
+            output.result({"import_jobs": list_of(jobs)}, _table_of(jobs) if jobs else _NO_IMPORTS.format(project))
             return
         name = f"{parent}/importJobs/{job}"
         found = client.transfers.cancel_import(name) if cancel else client.transfers.import_job(name)

@@ -103,7 +103,7 @@ def wishes(
         BadParameter: if the budget is not a number that can be sent.
     """
     if budget_seconds is not None and not budget_seconds < _MORE_THAN_ANY_SERVER_ALLOWS:
-        raise typer.BadParameter(f"must be a number of seconds, not {budget_seconds:g}", param_hint="--budget")
+        raise typer.BadParameter(f"must be a number of seconds, not {budget_seconds:g}", param_hint="'--budget'")
     job = TrainingJob(
         output_prefix=output_prefix,
         task=_TASKS[task],
