@@ -52,7 +52,7 @@ def start_stack(settings: StackSettings, output: Output) -> Stack:
     with output.console.status("starting") as status:
         try:
             stack.start()
-            stack.wait_ready(_Starts(output.console, status).tell)
+            stack.wait_ready(Starts(output.console, status).tell)
         except BaseException:
             _let_stop_finish()
             stack.stop()
@@ -60,7 +60,7 @@ def start_stack(settings: StackSettings, output: Output) -> Stack:
     return stack
 
 
-class _Starts:
+class Starts:
     """Tells how the processes of a stack start: one line each and, on a terminal, which ones are waited for."""
 
     def __init__(self, console: Console, status: Status) -> None:
@@ -71,14 +71,16 @@ class _Starts:
     def tell(self, process: str, state: str) -> None:
         """Takes note that a process is "starting" or "ready"."""
         now = time.monotonic()
-        begin = self._begins.setdefault(process, now)
         if state == "ready":
-            del self._begins[process]
-            self._console.print(f"{process}: ready after {now - begin:.1f} s", highlight=False)
-        elif not self._console.is_terminal:
-            # Nobody sees a status there, and a log that ends with this line tells what did not come up.
-            self._console.print(f"{process}: starting", highlight=False)
-        self._status.update(f"waiting for {', '.join(self._begins)}")
+            seconds = now - self._begins.pop(process, now)
+            self._console.print(f"{process}: ready after {seconds:.1f} s", highlight=False)
+        elif process not in self._begins:
+            self._begins[process] = now
+            if not self._console.is_terminal:
+                # Nobody sees a status there, and the log is to tell what did not come up.
+                self._console.print(f"{process}: starting", highlight=False)
+        if self._begins:
+            self._status.update(f"waiting for {', '.join(self._begins)}")
 
 
 def _let_stop_finish() -> None:
