@@ -119,7 +119,8 @@ def _wrapping(item: RenderableType) -> RenderableType:
     """Lets tables fold what is too long for them, where rich would cut it."""
     if isinstance(item, Table):
         for column in item.columns:
-            column.overflow = "fold"
+            # What is not to be wrapped are figures: of these, better none than a half.
+            column.overflow = "ellipsis" if column.no_wrap else "fold"
     return item
 
 
