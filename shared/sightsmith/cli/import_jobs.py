@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,7 +136,10 @@ def _require_dataset(client: Client, project: str, dataset: str) -> None:
         client.images.dataset(dataset)
     except SightsmithError as error:
         if error.code == code_pb2.NOT_FOUND:
-            there = [found.name.rpartition("/")[2] for found in client.datasets(project)]
+            there: list[str] = []
+            # That the project is not there either, or cannot be asked, is no reason to tell less.
+            with suppress(SightsmithError):
+                there += (found.name.rpartition("/")[2] for found in client.datasets(project))
             error.message += (
                 f": there is {' and '.join(there) or 'none yet'}; an import makes 'train' and 'test' itself"
             )

@@ -5,6 +5,8 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
+from sightsmith.api.labeling.v1.job_pb2 import JobFinding
+from sightsmith.api.labeling.v1.validation_job_pb2 import ValidationResult
 from sightsmith.api.training.v1.evaluation_pb2 import (
     Advice,
     ConfusionRow,
@@ -16,6 +18,7 @@ from sightsmith.api.training.v1.evaluation_pb2 import (
 from sightsmith.api.training.v1.model_comparison_pb2 import ComparedImage, ModelComparison
 from sightsmith.api.training.v1.model_pb2 import Artifact, EvaluationSummary, Model, Recommendation, Variant
 from sightsmith.cli.evaluation_tables import comparison_tables, evaluation_tables
+from sightsmith.cli.validation import validation_report
 from sightsmith.cli.variant_tables import variant_tables
 from sightsmith.counting import counted
 
@@ -104,3 +107,12 @@ def test_advice_names_the_images_where_they_are_few() -> None:
     words = printed(*evaluation_tables("v1", told(advice=[few, many])))
     assert "projects/shop/datasets/test/images/7" in words
     assert "images/3" not in words
+
+
+def test_data_with_findings_are_not_called_sound() -> None:
+    result = ValidationResult(trainable=True)
+    assert "The data are sound." in printed(*validation_report(result, {}))
+    result.code_counts.add(code="WARNING_DUPLICATE_ACROSS_SPLITS", severity=JobFinding.SEVERITY_WARNING, count=1)
+    told_of_leakage = printed(*validation_report(result, {}))
+    assert "sound" not in told_of_leakage
+    assert "look first at what was found" in told_of_leakage
