@@ -22,8 +22,9 @@ deployments_app = typer.Typer(
 
 NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
-# `canary=v3:5%`; a share may also be written as 0.05.
+# The alias of a deployment's own model.
 _LIVE = "live"
+# `canary=v3:5%`; a share may also be written as 0.05.
 _ALIAS = re.compile(r"(?P<alias>[^=:]+)=(?P<model>[^=:]+?)(:(?P<number>[0-9]+(\.[0-9]+)?)(?P<percent>%?))?")
 
 
