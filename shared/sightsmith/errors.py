@@ -56,6 +56,10 @@ class SightsmithError(Exception):
         self.violations = tuple(violations)
         self.retry_seconds = retry_seconds
 
+    def __str__(self) -> str:
+        # Whoever passes an error on may add to its message.
+        return self.message
+
 
 class InvalidArgumentError(SightsmithError):
     """The request is wrong whatever the state of the system."""

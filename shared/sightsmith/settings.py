@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-MEBIBYTE = 1024 * 1024
-# Both ends of a channel must allow it: gRPC's own limit is 4 MiB.
-MAX_MESSAGE_BYTES = 32 * MEBIBYTE
+from sightsmith.sizes import MAX_MESSAGE_BYTES, MEBIBYTE
+
+__all__ = ["MEBIBYTE", "Settings"]
 
 
 class Settings(BaseSettings):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DeploymentName
 from sightsmith_inference.releases import Release
 from sightsmith_inference.sampling import SamplingPolicy
@@ -76,6 +77,19 @@ class Deployment:
     def serving(self) -> Release | None:
         """What answers now."""
         return self.served if self.state in ANSWERING else None
+
+    def require_hope(self) -> None:
+        """Refuses work for one that answers nobody before somebody does something about it.
+
+        Raises:
+            FailedPreconditionError: if it has failed, or was stopped.
+        """
+        if self.state in HALTED | {DeploymentState.FAILED}:
+            why = f": {self.error.message}" if self.error else ""
+            raise FailedPreconditionError(
+                f"{self.name} does not answer, it is {self.state}{why}",
+                metadata={"state": self.state, "deployment": str(self.name)},
+            )
 
     @property
     def is_coming_back(self) -> bool:

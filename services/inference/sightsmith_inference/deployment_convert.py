@@ -143,7 +143,12 @@ def _shadow_figures(figures: ShadowFigures) -> deployment_pb2.ShadowFigures:
 
 def _release(release: Release) -> deployment_pb2.Release:
     serve_time = _timestamp(release.serve_time) if release.serve_time else None
-    return deployment_pb2.Release(release=release.number, aliases=map(_alias, release.targets), serve_time=serve_time)
+    return deployment_pb2.Release(
+        release=release.number,
+        aliases=map(_alias, release.targets),
+        serve_time=serve_time,
+        gone_models=dict.fromkeys(target.model for target in release.targets if not target.is_staged),
+    )
 
 
 def _timestamp(time: datetime) -> Timestamp:

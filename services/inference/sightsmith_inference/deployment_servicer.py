@@ -18,6 +18,7 @@ from sightsmith_inference.deployment_convert import (
     sampling_of,
 )
 from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.known_models import KnownModels
 from sightsmith_inference.routes import Routes
 
 _CHANGEABLE = ("model", "runtime", "aliases", "sampling")
@@ -29,6 +30,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
     def __init__(
         self,
         deployments: Deployments,
+        models: KnownModels,
         routes: Routes,
         changed: Callable[[], Awaitable[None]],
         keepalive_seconds: float,
@@ -37,11 +39,13 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
 
         Args:
             deployments: where wishes are written down.
+            models: what can be wished for.
             routes: tells of changes, whoever made them.
             changed: called after each change, so that it shows at once.
             keepalive_seconds: how long a watch may be silent.
         """
         self._deployments = deployments
+        self._models = models
         self._routes = routes
         self._changed = changed
         self._keepalive_seconds = keepalive_seconds
@@ -55,6 +59,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         model = model_of(request.deployment.model, project, "deployment.model")
         aliases = aliases_of(request.deployment, project)
         runtime, sampling = runtime_of(request.deployment.runtime), sampling_of(request.deployment)
+        await self._models.require([str(model), *(alias.model for alias in aliases)])
         deployment = await self._deployments.create(name, model, runtime, sampling, aliases)
         await self._changed()
         return deployment_to_proto(deployment)
@@ -87,6 +92,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         aliases = aliases_of(wanted, name.project) if "aliases" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
         sampling = sampling_of(wanted) if "sampling" in fields else None
+        await self._models.require([*([str(model)] if model else []), *(alias.model for alias in aliases or ())])
         deployment = await self._deployments.update(name, model, runtime, sampling, aliases)
         await self._changed()
         return deployment_to_proto(deployment)

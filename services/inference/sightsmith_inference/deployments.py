@@ -16,7 +16,7 @@ from sightsmith.paging import PageRequest
 from sightsmith_inference import stored_deployments as stored
 from sightsmith_inference.deployment import ANSWERING, HALTED, Deployment, DeploymentError, DeploymentState
 from sightsmith_inference.models import RuntimeWish, ServableModel
-from sightsmith_inference.releases import LIVE, ShadowFigures, Target, targets_of
+from sightsmith_inference.releases import LIVE, Release, ShadowFigures, Target, targets_of
 from sightsmith_inference.sampling import OFF, SamplingPolicy
 from sightsmith_inference.stored_releases import add_release, count_shadows, put_into_service, take_out_of_service
 from sightsmith_inference.tables import DeploymentRow, OutboxRow, ReleaseRow
@@ -131,7 +131,7 @@ class Deployments:
 
         Raises:
             NotFoundError: if there is no such deployment, or no such release of it that ever answered.
-            FailedPreconditionError: if nothing answered before.
+            FailedPreconditionError: if nothing answered before, or a model version of it has been deleted since.
         """
         async with self._database.transaction() as session:
             row = await stored.locked(session, name)
@@ -141,6 +141,7 @@ class Deployments:
             chosen = next((release for release in history if number in (0, release.number)), None)
             if chosen is None:
                 raise NotFoundError(f"release {number} of {name}")
+            _require_models(chosen, name)
             await _wish_for(session, row, chosen.targets)
             await session.flush()
             return await stored.get(session, name)
@@ -212,10 +213,16 @@ class Deployments:
         return written
 
     async def fail(self, deployment: Deployment, error: SightsmithError) -> bool:
-        """Gives up on what was to be made ready; what answers, if anything does, goes on."""
+        """Gives up on what was to be made ready; what answers, if anything does, goes on, and is what is wanted again.
+
+        A wish that failed must not come back with the next one, which may say nothing of what was wrong with it.
+        """
         problem = DeploymentError(error.code, error.reason, error.message)
         is_over = deployment.state is DeploymentState.STARTING
-        values: dict[str, object] = {"state": DeploymentState.RUNNING}
+        values: dict[str, object] = {
+            "state": DeploymentState.RUNNING,
+            "wanted_release": DeploymentRow.serving_release,
+        }
         if is_over:
             values = {"state": DeploymentState.FAILED, "serving_release": None}
         async with self._database.transaction() as session:
@@ -250,6 +257,21 @@ async def _wish_for(session: AsyncSession, row: DeploymentRow, targets: Sequence
         await take_out_of_service(session, row.id)
         _change_state(row, state if state in HALTED else DeploymentState.STARTING)
     row.error_code = row.error_reason = row.error_message = None
+
+
+def _require_models(release: Release, name: DeploymentName) -> None:
+    """Refuses a release that cannot be gone back to.
+
+    Raises:
+        FailedPreconditionError: naming the model versions that have been deleted since.
+    """
+    gone = ", ".join(dict.fromkeys(target.model for target in release.targets if not target.is_staged))
+    if gone:
+        raise FailedPreconditionError(
+            f"release {release.number} of {name} cannot come back, for it needs what has been deleted since: {gone}",
+            reason="NOT_FOUND",
+            metadata={"name": gone},
+        )
 
 
 def _change_state(row: DeploymentRow, state: DeploymentState) -> None:

@@ -27,6 +27,7 @@ from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.embedder import Embedder
 from sightsmith_inference.embedding_servicer import EmbeddingServicer
 from sightsmith_inference.image_check import ImageCheck
+from sightsmith_inference.known_models import KnownModels
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
@@ -145,7 +146,7 @@ class Inference:
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(self._deployments, self._routes, self._changed, self._settings.watch_keepalive_seconds),
+            self._deployment_servicer(),
             deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
         )
         server.add(
@@ -160,6 +161,11 @@ class Inference:
         )
         self._batches.add_to(server)
         return server
+
+    def _deployment_servicer(self) -> DeploymentServicer:
+        models = KnownModels(self._models, self._trained_models)
+        keepalive_seconds = self._settings.watch_keepalive_seconds
+        return DeploymentServicer(self._deployments, models, self._routes, self._changed, keepalive_seconds)
 
     def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
         return Predictor(

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, exists, literal, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
-from sightsmith_inference.tables import ModelRow, StagingRequestRow, TritonModelRow
+from sightsmith_inference.tables import DeletedModelRow, ModelRow, StagingRequestRow, TritonModelRow
 from sightsmith_inference.tensors import DETECTOR_OUTPUTS, OutputTensor, vector_output
 
 
@@ -115,6 +115,11 @@ class Models:
         servables = [servable_of(triton_model, model_row) for triton_model, model_row in rows]
         return {servable.runtime: servable for servable in servables}
 
+    async def is_ready(self, model: str) -> bool:
+        """Whether a model version is staged, and was not deleted where it was trained."""
+        async with self._database.transaction() as session:
+            return bool(await session.scalar(select(stands_ready(literal(model)))))
+
     async def add_staged(self, servables: Mapping[Runtime, ServableModel]) -> None:
         """Records that a model version is staged in these formats; knowing it already changes nothing."""
         async with self._database.transaction() as session:
@@ -149,6 +154,14 @@ class Models:
         """Takes a model version off the list of those to be staged."""
         async with self._database.transaction() as session:
             await session.execute(delete(StagingRequestRow).where(StagingRequestRow.model == model))
+
+
+def stands_ready(model: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Whether the model version of a name is staged, and not one that is only to be forgotten."""
+    # Whatever else of these tables the query has that this becomes a part of.
+    is_staged = exists().where(ModelRow.name == model).correlate_except(ModelRow)
+    is_deleted = exists().where(DeletedModelRow.model == model).correlate_except(DeletedModelRow)
+    return is_staged & ~is_deleted
 
 
 async def request_staging(session: AsyncSession, model: str) -> None:

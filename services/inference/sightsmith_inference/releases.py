@@ -49,6 +49,7 @@ class Target:
         share: of the traffic, 0 to 1; of a shadow, the share of the live model's images that it sees too.
         is_shadow: whether it only sees copies of images and answers nobody.
         servable: what runs it; None while it is not in service.
+        is_staged: whether its files stand ready. If not, and it has answered before, it has been deleted since.
         figures: of a shadow.
     """
 
@@ -58,6 +59,7 @@ class Target:
     share: float
     is_shadow: bool = False
     servable: ServableModel | None = None
+    is_staged: bool = False
     figures: ShadowFigures = ShadowFigures()
 
 

@@ -115,6 +115,6 @@ class Routes:
             raise UnavailableError(
                 f"{name} does not answer, it is {deployment.state}{why}",
                 reason="WRONG_STATE",
-                metadata={"state": deployment.state},
+                metadata={"state": deployment.state, "deployment": str(name)},
             )
         return deployment.serving

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sightsmith.errors import NotFoundError
 from sightsmith.names import DeploymentName
 from sightsmith_inference.deployment import Deployment, DeploymentError, DeploymentState
+from sightsmith_inference.models import stands_ready
 from sightsmith_inference.releases import Release
 from sightsmith_inference.sampling import SamplingPolicy
 from sightsmith_inference.stored_releases import releases_of
@@ -42,7 +43,7 @@ async def get(session: AsyncSession, name: DeploymentName) -> Deployment:
 async def fetch(session: AsyncSession, wanted: ColumnElement[bool]) -> Sequence[Deployment]:
     """Deployments in the order of their ids, in one query, so that a deployment and its releases belong together."""
     query = (
-        select(DeploymentRow, ReleaseRow, TargetRow, TritonModelRow, ModelRow)
+        select(DeploymentRow, ReleaseRow, TargetRow, TritonModelRow, ModelRow, stands_ready(TargetRow.model))
         .join(ReleaseRow, ReleaseRow.deployment == DeploymentRow.id)
         .join(TargetRow, (TargetRow.deployment == DeploymentRow.id) & (TargetRow.release == ReleaseRow.number))
         .outerjoin(TritonModelRow, TargetRow.triton_model == TritonModelRow.name)

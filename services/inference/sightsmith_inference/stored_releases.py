@@ -15,7 +15,8 @@ from sightsmith_inference.tables import ModelRow, ReleaseRow, TargetRow, TritonM
 KEPT_RELEASES = 10
 """How many releases that served are kept, to go back to them."""
 
-TargetRows = tuple[ReleaseRow, TargetRow, TritonModelRow | None, ModelRow | None]
+TargetRows = tuple[ReleaseRow, TargetRow, TritonModelRow | None, ModelRow | None, bool]
+"""With whether the target's model version stands ready."""
 
 
 async def add_release(session: AsyncSession, deployment: uuid.UUID, targets: Iterable[Target]) -> int:
@@ -91,7 +92,7 @@ def _release_of(row: ReleaseRow, targets: Iterable[Target]) -> Release:
     return Release(row.number, tuple(in_order), row.serve_time)
 
 
-def _target_of(row: TargetRow, triton_model: TritonModelRow | None, model: ModelRow | None) -> Target:
+def _target_of(row: TargetRow, triton_model: TritonModelRow | None, model: ModelRow | None, is_staged: bool) -> Target:
     return Target(
         alias=row.alias,
         model=row.model,
@@ -99,5 +100,6 @@ def _target_of(row: TargetRow, triton_model: TritonModelRow | None, model: Model
         share=row.share,
         is_shadow=row.is_shadow,
         servable=servable_of(triton_model, model) if triton_model and model else None,
+        is_staged=is_staged,
         figures=ShadowFigures(row.compared, row.disagreed, row.dropped, row.failed, row.seconds),
     )

@@ -132,8 +132,9 @@ def _figures(model: Model, evaluation: Evaluation) -> Iterator[str]:
     ]
     all_labels = (summary.macro_precision, summary.macro_recall, summary.macro_f1, evaluation.image_count)
     rows = (
-        (name, f"{precision:.3f}", f"{recall:.3f}", f"{f1:.3f}", str(images))
-        for name, precision, recall, f1, images in [*labels, ("all labels (macro)", *all_labels)]
+        # Of a label that no image carries nothing can be said.
+        (name, *(f"{share:.3f}" if images else "–" for share in shares), str(images))
+        for name, *shares, images in [*labels, ("all labels (macro)", *all_labels)]
     )
     yield _table(("label", "precision", "recall", "F1", "images"), rows)
     yield from _thresholds(model)

@@ -22,6 +22,8 @@ deployments_app = typer.Typer(
 
 NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
+# The alias of a deployment's own model.
+_LIVE = "live"
 # `canary=v3:5%`; a share may also be written as 0.05.
 _ALIAS = re.compile(r"(?P<alias>[^=:]+)=(?P<model>[^=:]+?)(:(?P<number>[0-9]+(\.[0-9]+)?)(?P<percent>%?))?")
 
@@ -80,7 +82,7 @@ def promote_command(
     """Let the model of an alias take over: it becomes the deployment's own, and the alias is dropped."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        aliases = client.deployment(str(DeploymentName(project, name))).aliases
+        aliases = _aliases_that_answer(client.deployment(str(DeploymentName(project, name))))
         promoted = next((found for found in aliases if found.alias == alias), None)
         if promoted is None:
             raise NotFoundError(f"{DeploymentName(project, name)}@{alias}")
@@ -103,11 +105,16 @@ def rollback_command(
 
 
 @deployments_app.command("stop")
-def stop_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+def stop_command(
+    project: ProjectArgument, name: NameArgument, wait: WaitOption = True, as_json: JsonOption = False
+) -> None:
     """Take a deployment out of service; its name and everything that was set stay."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         deployment = client.serving.stop(project, name)
+        if wait:
+            with output.console.status(f"{deployment.name} is {_state(deployment)}"):
+                deployment = client.serving.wait_until_stopped(project, name)
     output.result(fields_of(deployment), f"{deployment.name} is {_state(deployment)}")
 
 
@@ -127,28 +134,69 @@ def watch_command(project: ProjectArgument, name: NameArgument, as_json: JsonOpt
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         for deployment in client.serving.watch(project, name):
-            output.result(fields_of(deployment), f"{_state(deployment)}: {_answering(deployment.serving_aliases)}")
+            wanted = f", wanted: {_answering(_wanted(deployment))}" if _is_changing(deployment) else ""
+            told = f"{_state(deployment)}: {_answering(deployment.serving_aliases)}{wanted}"
+            output.result(fields_of(deployment), told)
 
 
 @deployments_app.command("delete")
-def delete_command(project: ProjectArgument, name: NameArgument, as_json: JsonOption = False) -> None:
+def delete_command(
+    project: ProjectArgument,
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking, as in scripts.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Take a deployment out of service and forget it."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
+        found = client.deployment(str(DeploymentName(project, name)))
+        if not yes:
+            answers = _answering(found.serving_aliases)
+            typer.confirm(f"Delete {found.name}, behind which {answers} answers?", abort=True, err=True)
         client.serving.delete(project, name)
-    output.result({"deleted": str(DeploymentName(project, name))}, f"{DeploymentName(project, name)} is deleted")
+    output.result({"deleted": found.name}, f"{found.name} is deleted")
 
 
 def deployments_table(deployments: Iterable[Deployment]) -> Table:
-    """Deployments with their states and with what answers."""
-    table = Table()
-    for column in ("deployment", "state", "answers", "error"):
-        table.add_column(column, overflow="fold")
+    """Deployments with their states, with what answers and, where that is something else, with what is wanted."""
+    deployments = list(deployments)
+    tells_wanted = any(map(_is_changing, deployments))
+    table = Table("deployment", "state", "answers", *(["wanted"] if tells_wanted else []), "error")
     for deployment in deployments:
-        answering = _answering(deployment.serving_aliases)
-        name = escape(short_id(deployment.name))
-        table.add_row(name, _state(deployment), answering, f"[red]{escape(deployment.error.message)}[/]")
+        wanted = [_answering(_wanted(deployment)) if _is_changing(deployment) else ""] if tells_wanted else []
+        error = f"[red]{escape(deployment.error.message)}[/]"
+        name, answering = escape(short_id(deployment.name)), _answering(deployment.serving_aliases)
+        table.add_row(name, _state(deployment), answering, *wanted, error)
     return table
+
+
+def _is_changing(deployment: Deployment) -> bool:
+    return deployment.release != deployment.serving_release
+
+
+def _wanted(deployment: Deployment) -> Sequence[Alias]:
+    """What is to answer, in the way of what answers."""
+    taken = sum(alias.share for alias in deployment.aliases if not alias.shadow)
+    return [Alias(alias=_LIVE, model=deployment.model, share=max(1 - taken, 0.0)), *deployment.aliases]
+
+
+def _aliases_that_answer(deployment: Deployment) -> Sequence[Alias]:
+    """The aliases beside `live` behind a name now; those that are wanted, where nothing answers."""
+    if not deployment.serving_aliases:
+        return deployment.aliases
+    # What was wished for to run them, and not what that came to: a recommendation stays one.
+    runtimes = {(alias.alias, alias.model): alias.runtime for alias in deployment.aliases}
+    return [
+        Alias(
+            alias=alias.alias,
+            model=alias.model,
+            share=alias.share,
+            shadow=_is_shadow(alias),
+            runtime=runtimes.get((alias.alias, alias.model), Deployment.RUNTIME_UNSPECIFIED),
+        )
+        for alias in deployment.serving_aliases
+        if alias.alias != _LIVE
+    ]
 
 
 def alias_of(text: str, model_name: Callable[[str], str], *, shadow: bool = False) -> Alias:
@@ -191,7 +239,9 @@ def described(deployment: Deployment) -> Sequence[Table]:
     past = Table("release", "served since", "models")
     for release in deployment.past_releases:
         since = release.serve_time.ToDatetime().isoformat(" ", "seconds")
-        past.add_row(str(release.release), since, _answering(release.aliases))
+        gone = escape(", ".join(map(short_id, release.gone_models)))
+        told = f" [red](deleted: {gone})[/]" if gone else ""
+        past.add_row(str(release.release), since, _answering(release.aliases) + told)
     return [deployments_table([deployment]), *(table for table in (shadows, past) if table.row_count)]
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.api.training.v1 import evaluation_pb2
+from sightsmith.cli.evaluation_tables import figures_of
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
@@ -48,8 +49,7 @@ def metrics_table(title: str, evaluation: evaluation_pb2.Evaluation) -> Table:
     for heading in ("precision", "recall", "F1", "images"):
         table.add_column(heading, justify="right")
     for metrics in evaluation.label_metrics:
-        figures = (f"{metrics.precision:.3f}", f"{metrics.recall:.3f}", f"{metrics.f1:.3f}")
-        table.add_row(escape(metrics.label), *figures, str(metrics.image_count))
+        table.add_row(escape(metrics.label), *figures_of(metrics), str(metrics.image_count))
     table.add_section()
     figures = (f"{summary.macro_precision:.3f}", f"{summary.macro_recall:.3f}", f"{summary.macro_f1:.3f}")
     table.add_row("all labels (macro)", *figures, str(evaluation.image_count), style="bold")

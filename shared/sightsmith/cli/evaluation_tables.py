@@ -26,6 +26,7 @@ _BASES = {
 _OUTCOMES = {Finding.OUTCOME_FALSE_POSITIVE: "wrongly", Finding.OUTCOME_FALSE_NEGATIVE: "missed"}
 _SHOWN_IMAGES = 10
 _SHOWN_CONFUSIONS = 10
+_NAMED_IMAGES = 3
 _NOTHING = "nothing"
 
 
@@ -170,17 +171,25 @@ def _selection(evaluation: Evaluation) -> Iterator[str]:
     yield from (escape(f"  {image.image} {image.problem}") for image in left_out.unusable_images[:_SHOWN_IMAGES])
 
 
+def figures_of(metrics: LabelMetrics) -> list[str]:
+    """Precision, recall and F1 of a label; dashes where no image carries it, of which nothing can be said."""
+    shares = (metrics.precision, metrics.recall, metrics.f1)
+    return [f"{share:.3f}" if metrics.image_count else "–" for share in shares]
+
+
 def _label_cells(metrics: LabelMetrics) -> Iterator[str]:
-    yield from (f"{share:.3f}" for share in (metrics.precision, metrics.recall, metrics.f1))
-    interval = metrics.f1_interval
-    yield f"{interval.lower:.2f}–{interval.upper:.2f}" if metrics.HasField("f1_interval") else ""
+    yield from figures_of(metrics)
+    interval, is_known = metrics.f1_interval, metrics.image_count and metrics.HasField("f1_interval")
+    yield f"{interval.lower:.2f}–{interval.upper:.2f}" if is_known else ""
     yield f"{metrics.threshold:.3f}"
     counts = (metrics.true_positive_count, metrics.false_positive_count, metrics.false_negative_count)
     yield from map(str, (*counts, metrics.image_count))
 
 
 def _advice(piece: Advice) -> str:
-    return f"[bold]→[/] {escape(piece.text)}"
+    """What to do; with the images that it is about, where a few say it all."""
+    images = "" if piece.image_count > _NAMED_IMAGES else "".join(f"\n  {image}" for image in piece.images)
+    return f"[bold]→[/] {escape(piece.text + images)}"
 
 
 def _mistake(finding: Finding) -> str:

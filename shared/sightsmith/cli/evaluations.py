@@ -18,6 +18,7 @@ from sightsmith.cli.output import MOST, JsonOption, Output, fields_of, list_of
 from sightsmith.cli.own_names import own_evaluation, project_id
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name
 from sightsmith.client import Client
+from sightsmith.errors import InvalidArgumentError
 from sightsmith.names import SnapshotName
 
 EvaluationOption = Annotated[
@@ -100,6 +101,8 @@ def compare_command(
         if snapshot is not None:
             judged_by = str(SnapshotName(project_id(on, "--on") if on else project, str(snapshot)))
             names = [newest_on(client, name, judged_by) for name in names]
+        if names[0] == names[1]:
+            raise InvalidArgumentError.of_field("candidate", f"is the baseline itself, {names[0]}")
         comparison = client.evaluations.compare(*names)
     output.result(fields_of(comparison), *comparison_tables(comparison))
 

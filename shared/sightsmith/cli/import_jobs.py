@@ -2,12 +2,13 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from google.rpc import code_pb2
 from rich.markup import escape
 from rich.table import Table
 
@@ -20,11 +21,12 @@ from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.client import Client
 from sightsmith.client.packing import pack
 from sightsmith.client.transfers import has_ended, require_success
-from sightsmith.errors import InvalidArgumentError
+from sightsmith.errors import InvalidArgumentError, SightsmithError
 from sightsmith.names import ProjectName
 
 _SHOWN = 20
 _SPLITS = {"train": SPLIT_TRAIN, "test": SPLIT_TEST}
+_NO_IMPORTS = "no imports yet; folders of images alone leave none: sightsmith history {} --action images.upload"
 _PREFIX = "ANNOTATION_FORMAT_"
 FORMAT_NAMES = tuple(
     name.removeprefix(_PREFIX).lower().replace("_", "-") for name in formats.AnnotationFormat.keys()[1:]
@@ -95,7 +97,7 @@ def imports_command(
         parent = str(ProjectName(project))
         if job is None:
             jobs = list(client.transfers.import_jobs(parent))
-            output.result({"import_jobs": list_of(jobs)}, _table_of(jobs))
+            output.result({"import_jobs": list_of(jobs)}, _table_of(jobs) if jobs else _NO_IMPORTS.format(project))
             return
         name = f"{parent}/importJobs/{job}"
         found = client.transfers.cancel_import(name) if cancel else client.transfers.import_job(name)
@@ -118,15 +120,30 @@ def _ensure_target(client: Client, project: str, dataset: str) -> str:
         The full name of the project.
 
     Raises:
-        SightsmithError: if another dataset is not there.
+        SightsmithError: if another dataset is not there; names those that are.
     """
     split = _SPLITS.get(dataset.rpartition("/")[2])
     if dataset and split is None:
-        client.images.dataset(dataset)
+        _require_dataset(client, project, dataset)
     name = client.ensure_project(project).name
     if split is not None and dataset not in (found.name for found in client.datasets(project)):
         client.images.create_dataset(name, dataset.rpartition("/")[2], split)
     return name
+
+
+def _require_dataset(client: Client, project: str, dataset: str) -> None:
+    try:
+        client.images.dataset(dataset)
+    except SightsmithError as error:
+        if error.code == code_pb2.NOT_FOUND:
+            there: list[str] = []
+            # That the project is not there either, or cannot be asked, is no reason to tell less.
+            with suppress(SightsmithError):
+                there += (found.name.rpartition("/")[2] for found in client.datasets(project))
+            error.message += (
+                f": there is {' and '.join(there) or 'none yet'}; an import makes 'train' and 'test' itself"
+            )
+        raise
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The program `sightsmith`."""
 
-import importlib.metadata
 import os
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +25,8 @@ def common(
 ) -> None:
     """Options that every command has."""
     if version:
+        import importlib.metadata
+
         typer.echo(importlib.metadata.version("sightsmith"))
         raise typer.Exit
     if data_dir is not None:

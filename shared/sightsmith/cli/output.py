@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from pydantic import ValidationError
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
 
+from sightsmith.cli.hints import hint_of, in_options
 from sightsmith.cli.progress import progress_on
 from sightsmith.client import ConnectionNotFoundError, SightsmithError
 from sightsmith.client.labelled_folder import FolderError
@@ -22,6 +23,7 @@ from sightsmith.client.video import VideoError
 from sightsmith.demo.errors import DemoPhotosError
 from sightsmith.stack.errors import StackError
 
+_NO_EDGE = 10_000
 # No list is longer, and no count in the API greater.
 MOST = 2**31 - 1
 SeedOption = Annotated[int, typer.Option(help="Decides everything random.", min=0, max=2**32 - 1)]
@@ -34,8 +36,8 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self._results = Console()
-        self.console = Console(stderr=True, quiet=as_json)
+        self._results = _console()
+        self.console = _console(stderr=True, quiet=as_json)
 
     def result(self, value: Mapping[str, Any], *for_people: RenderableType) -> None:
         """Prints a command's result: the value as JSON, or what people would rather see."""
@@ -43,7 +45,7 @@ class Output:
             typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
             return
         for item in for_people:
-            self._results.print(item)
+            self._results.print(_wrapping(item))
 
     def error(self, message: str, value: Mapping[str, Any] | None = None) -> None:
         """Prints why a command failed."""
@@ -62,7 +64,8 @@ class Output:
         try:
             yield
         except SightsmithError as error:
-            self.error(_text_of(error), _fields_of(error))
+            hint = hint_of(error)
+            self.error(_text_of(error, hint), _fields_of(error, hint))
             raise typer.Exit(1) from error
         except (ConnectionNotFoundError, DemoPhotosError, FolderError, StackError, TimeoutError, VideoError) as error:
             self.error(str(error))
@@ -70,7 +73,10 @@ class Output:
         except OSError as error:
             self.error(_file_problem(error))
             raise typer.Exit(1) from error
-        except ValidationError as error:
+        except ValueError as error:
+            # pydantic's error, which most commands have no other need to import.
+            if not hasattr(error, "errors"):
+                raise
             self.error("; ".join(_setting_problem(problem["loc"], problem["msg"]) for problem in error.errors()))
             raise typer.Exit(2) from error
 
@@ -101,12 +107,31 @@ def list_of(messages: Sequence[Message]) -> list[dict[str, Any]]:
     return [fields_of(message) for message in messages]
 
 
-def _text_of(error: SightsmithError) -> str:
+def _console(**options: Any) -> Console:
+    """A console. Where no terminal is there, nobody sees an edge, and whoever reads on wants whole names."""
+    console = Console(**options)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _NO_EDGE
+    return console
+
+
+def _wrapping(item: RenderableType) -> RenderableType:
+    """Lets tables fold what is too long for them, where rich would cut it."""
+    if isinstance(item, Table):
+        for column in item.columns:
+            # What is not to be wrapped are figures: of these, better none than a half.
+            column.overflow = "ellipsis" if column.no_wrap else "fold"
+    return item
+
+
+def _text_of(error: SightsmithError, hint: str | None) -> str:
     lines = [f"{error.message} [{error.reason}]"]
     lines += [f"  {v.field}: {v.description}" for v in error.violations if v.description not in error.message]
-    return "\n".join(lines)
+    lines += [hint] if hint else []
+    return in_options("\n".join(lines))
 
 
-def _fields_of(error: SightsmithError) -> dict[str, Any]:
+def _fields_of(error: SightsmithError, hint: str | None) -> dict[str, Any]:
     violations = [{"field": v.field, "description": v.description} for v in error.violations]
-    return {"reason": error.reason, "metadata": error.metadata, "violations": violations}
+    told = {"reason": error.reason, "metadata": error.metadata, "violations": violations}
+    return {**told, "hint": hint} if hint else told

@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
 from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictResponse
 from sightsmith.cli.output import MOST, JsonOption, Output, fields_of
-from sightsmith.cli.training import LATEST, ProjectArgument, model_name
+from sightsmith.cli.training import LATEST, ProjectArgument, model_name, short_id
 from sightsmith.cli.videos import predict_video, seconds_of
 from sightsmith.client import Client
 from sightsmith.client.labelled_folder import IMAGE_SUFFIXES, FolderError
+from sightsmith.client.patience import Patience
 from sightsmith.client.video import DEFAULT_LIMITS as _LIMITS
+from sightsmith.counting import counted
+from sightsmith.errors import ResourceExhaustedError, SightsmithError
 from sightsmith.names import DeploymentName
 from sightsmith.rpc.status import from_status
-from sightsmith.settings import MAX_MESSAGE_BYTES, MEBIBYTE
+from sightsmith.sizes import MAX_MESSAGE_BYTES, MEBIBYTE
 
 DEFAULT_DEPLOYMENT = "live"
 
@@ -67,7 +71,11 @@ def predict_command(
     deployment: Annotated[str, typer.Option(help="Which deployment to ask.")] = DEFAULT_DEPLOYMENT,
     min_confidence: Annotated[
         float | None,
-        typer.Option(help="Leave out labels below it, 0 to 1; 0 shows everything. The model's own rule if left out."),
+        typer.Option(
+            help="Leave out labels below it, 0 to 1; 0 shows everything. The model's own rule if left out.",
+            min=0,
+            max=1,
+        ),
     ] = None,
     max_results: Annotated[
         int, typer.Option(help="How many labels or boxes at most; 0 for no limit.", min=0, max=MOST)
@@ -92,6 +100,7 @@ def predict_command(
     if (video is None) == (not files):
         raise typer.BadParameter("give image files and folders, or a video by --video")
     wish: dict[str, Any] = {"min_confidence": min_confidence, "max_results": max_results, "labels": label or ()}
+    wish["patience"] = waiting_aloud(output)
     with output.failing_clearly(), Client.connect() as client:
         images = list(_image_files(files or []))
         _wait_until_it_answers(client, project, deployment, output)
@@ -99,21 +108,40 @@ def predict_command(
             limits = replace(_LIMITS, frames=max_frames, seconds=max_length)
             raise typer.Exit(0 if predict_video(client, project, deployment, video, every, limits, **wish) else 1)
         answers = _answers(client, project, deployment, images, **wish)
-    output.result({"predictions": answers}, predictions_table(answers))
-    if any("error" in answer for answer in answers):
+    output.result({"predictions": answers}, *answers_for_people(answers))
+    problems = list(problems_of(answers))
+    for problem in () if as_json else problems:
+        output.error(problem)
+    if problems:
         raise typer.Exit(1)
 
 
 def _answers(
     client: Client, project: str, deployment: str, files: Sequence[Path], **wish: Any
 ) -> Sequence[dict[str, Any]]:
-    """What is in image files, or why it cannot be told; each is read when its turn comes."""
+    """What is in image files, or why it cannot be told; each is read when its turn comes.
+
+    Raises:
+        SightsmithError: if nothing can be answered.
+    """
     unreadable = {file: problem for file in files if (problem := _problem_of(file))}
     readable = [file for file in files if file not in unreadable]
     images = ((str(number), file.read_bytes()) for number, file in enumerate(readable))
-    found = zip(readable, client.predict_stream(project, deployment, images, **wish), strict=True)
-    answered = {file: _answer(file, result) for file, result in found}
+    answered: dict[Path, dict[str, Any]] = {}
+    try:
+        for file, result in zip(readable, client.predict_stream(project, deployment, images, **wish), strict=True):
+            answered[file] = _answer(file, result)
+    except SightsmithError as error:
+        if not answered:
+            raise
+        # What was answered is not lost for what was not.
+        answered |= {file: _refusal(file, error) for file in readable if file not in answered}
     return [unreadable.get(file) or answered[file] for file in files]
+
+
+def waiting_aloud(output: Output) -> Patience:
+    """Patience that tells people what it waits for."""
+    return Patience(on_wait=lambda error: output.console.print(f"waiting: {escape(error.message)}", soft_wrap=True))
 
 
 def deploy(
@@ -175,22 +203,24 @@ def _problem_of(file: Path) -> dict[str, Any] | None:
         with file.open("rb") as opened:
             size = os.fstat(opened.fileno()).st_size
     except OSError as error:
-        return _refusal(file, "FILE_UNREADABLE", f"cannot be opened: {error.strerror}")
+        return _refusal(file, SightsmithError(f"cannot be opened: {error.strerror}", reason="FILE_UNREADABLE"))
     if size > MAX_MESSAGE_BYTES - MEBIBYTE:
         limit = f"{MAX_MESSAGE_BYTES / MEBIBYTE - 1:.0f} MiB"
-        return _refusal(file, "TOO_LARGE", f"has {size / MEBIBYTE:.1f} MiB; a message holds {limit}")
+        return _refusal(file, ResourceExhaustedError(f"has {size / MEBIBYTE:.1f} MiB; a message holds {limit}"))
     return None
 
 
 def _answer(file: Path, result: StreamPredictResponse) -> dict[str, Any]:
     if result.HasField("error"):
-        error = from_status(result.error)
-        return _refusal(file, error.reason, error.message)
-    return {"file": _shown(file), "labels": [fields_of(prediction) for prediction in result.predictions]}
+        return _refusal(file, from_status(result.error))
+    labels = [fields_of(prediction) for prediction in result.predictions]
+    return {"file": _shown(file), "model": result.model, "alias": result.alias, "labels": labels}
 
 
-def _refusal(file: Path, reason: str, message: str) -> dict[str, Any]:
-    return {"file": _shown(file), "error": {"reason": reason, "message": message}}
+def _refusal(file: Path, error: SightsmithError) -> dict[str, Any]:
+    # The field of the request in which the file was sent says nothing to who has named the file.
+    message = error.violations[0].description if len(error.violations) == 1 else error.message
+    return {"file": _shown(file), "error": {"reason": error.reason, "message": message}}
 
 
 def _shown(file: Path) -> str:
@@ -198,23 +228,51 @@ def _shown(file: Path) -> str:
     return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
+def answers_for_people(answers: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    """Files with what is in them, and who says so: once for all if it is the same one."""
+    answered = [answer for answer in answers if "labels" in answer]
+    if not answered:
+        return
+    models = {_answering(answer) for answer in answered}
+    if len(models) == 1:
+        yield f"answered by {escape(models.pop())}"
+    yield predictions_table(answered)
+
+
+def problems_of(answers: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Why files have no answer; those that have the same reason in one line."""
+    files: dict[str, list[str]] = {}
+    for answer in answers:
+        if "error" in answer:
+            files.setdefault(answer["error"]["message"], []).append(answer["file"])
+    for message, some in files.items():
+        others = f" and {counted(len(some) - 1, 'more file')}" if len(some) > 1 else ""
+        yield f"{some[0]}{others}: {message}"
+
+
 def predictions_table(answers: Sequence[dict[str, Any]]) -> Table:
-    """Files with what is in them; with the places of boxes, if there are any."""
-    table = Table()
-    table.add_column("file", overflow="fold")
-    table.add_column("label", overflow="fold")
+    """Files with what is in them; with the places of boxes, if there are any, and the models, if there are several."""
+    table = Table("file")
+    tells_model = len({_answering(answer) for answer in answers}) > 1
+    if tells_model:
+        table.add_column("answered by")
+    table.add_column("label")
     table.add_column("confidence", justify="right")
-    if any("box" in found for answer in answers for found in answer.get("labels", [])):
+    if any("box" in found for answer in answers for found in answer["labels"]):
         table.add_column("left, top, width, height", justify="right")
     for answer in answers:
-        file = escape(answer["file"])
-        if "error" in answer:
-            table.add_row(file, f"[red]{escape(answer['error']['message'])}[/]")
-        elif not answer["labels"]:
-            table.add_row(file, "[dim]nothing[/]")
-        for index, found in enumerate(answer.get("labels", [])):
-            table.add_row(file if index == 0 else "", *_cells(found))
+        about = [escape(answer["file"]), *([escape(_answering(answer))] if tells_model else [])]
+        if not answer["labels"]:
+            table.add_row(*about, "[dim]nothing[/]")
+        for found in answer["labels"]:
+            table.add_row(*about, *_cells(found))
+            about = [""] * len(about)
     return table
+
+
+def _answering(answer: dict[str, Any]) -> str:
+    """Who answered, such as `v3 (canary)`."""
+    return f"{short_id(answer['model'])} ({answer['alias']})"
 
 
 def _cells(found: dict[str, Any]) -> list[str]:

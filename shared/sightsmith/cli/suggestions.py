@@ -177,16 +177,19 @@ def import_command(
     as_json: JsonOption = False,
 ) -> None:
     """Make suggestions of the results of a batch prediction job."""
-    output, tally, count = Output(as_json), Tally(), 0
+    output, tally, count, brought = Output(as_json), Tally(), 0, 0
     with output.failing_clearly(), Client.connect() as client, file.open("rb") as lines:
         image_of = ImagesBySource(client, project).find
         for batch in batches_of_suggestions(lines, image_of, min_confidence, tally):
             count += len(client.suggestions.bring(project, batch))
-    output.result(
-        {"suggestion_count": count, **vars(tally)},
+            brought += len(batch)
+    told = [
         f"[bold]{count}[/] suggestions for {tally.images} images; {tally.unknown} images are not in the project, "
-        f"{tally.unanswered} were not answered",
-    )
+        f"{tally.unanswered} were not answered"
+    ]
+    if brought > count:
+        told.append(f"{brought - count} are no suggestions: the images carry it already, or it was rejected before")
+    output.result({"suggestion_count": count, "known_count": brought - count, **vars(tally)}, *told)
 
 
 def _follow(client: Client, job: SuggestionJob, output: Output) -> SuggestionJob:

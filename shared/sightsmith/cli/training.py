@@ -91,6 +91,9 @@ def cancel_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         cancelled = client.trainings.cancel(own_name(TrainingJobName, project, job, "job"))
+    if cancelled.state in (TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED):
+        output.error(f"there is nothing to stop: {cancelled.name} is over, it {state_of(cancelled)}")
+        raise typer.Exit(1)
     output.result(fields_of(cancelled), f"{cancelled.name} is {state_of(cancelled)}")
 
 

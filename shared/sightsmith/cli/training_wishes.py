@@ -1,6 +1,5 @@
 """What the user of the command line may wish for in a training."""
 
-import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -49,7 +48,9 @@ EffortOption = Annotated[WishedEffort, typer.Option(help="How much is tried: sec
 BudgetOption = Annotated[
     float | None,
     typer.Option(
-        help="Seconds for the whole training, in place of what the effort stands for.", min=10, max=31_536_000
+        help="Seconds for the whole training, in place of what the effort stands for; a day at most, unless the server "
+        "allows more.",
+        min=10,
     ),
 ]
 PreferOption = Annotated[Preferred, typer.Option(help="What decides between candidates that are about equally good.")]
@@ -76,6 +77,8 @@ LeaveOutRareLabelsOption = Annotated[
     typer.Option("--leave-out-rare-labels", help="Train without the labels that have too few images, and name them."),
 ]
 
+# A hundred years; what is no number compares false with it, too.
+_MORE_THAN_ANY_SERVER_ALLOWS = 100 * 365 * 86_400
 _TASKS = {
     WishedTask.AUTO: Model.TASK_UNSPECIFIED,
     WishedTask.CLASSIFICATION: Model.TASK_CLASSIFICATION,
@@ -97,10 +100,10 @@ def wishes(
     """A training job in which nothing but the wishes is said.
 
     Raises:
-        BadParameter: if the budget is not a number.
+        BadParameter: if the budget is not a number that can be sent.
     """
-    if budget_seconds is not None and math.isnan(budget_seconds):
-        raise typer.BadParameter("must be a number of seconds, not nan", param_hint="--budget")
+    if budget_seconds is not None and not budget_seconds < _MORE_THAN_ANY_SERVER_ALLOWS:
+        raise typer.BadParameter(f"must be a number of seconds, not {budget_seconds:g}", param_hint="'--budget'")
     job = TrainingJob(
         output_prefix=output_prefix,
         task=_TASKS[task],

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from sightsmith.cli.output import JsonOption, Output
@@ -50,12 +52,35 @@ def start_stack(settings: StackSettings, output: Output) -> Stack:
     with output.console.status("starting") as status:
         try:
             stack.start()
-            stack.wait_ready(lambda process, state: status.update(f"{process} is {state}"))
+            stack.wait_ready(Starts(output.console, status).tell)
         except BaseException:
             _let_stop_finish()
             stack.stop()
             raise
     return stack
+
+
+class Starts:
+    """Tells how the processes of a stack start: one line each and, on a terminal, which ones are waited for."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        self._console = console
+        self._status = status
+        self._begins: dict[str, float] = {}
+
+    def tell(self, process: str, state: str) -> None:
+        """Takes note that a process is "starting" or "ready"."""
+        now = time.monotonic()
+        if state == "ready":
+            seconds = now - self._begins.pop(process, now)
+            self._console.print(f"{process}: ready after {seconds:.1f} s", highlight=False)
+        elif process not in self._begins:
+            self._begins[process] = now
+            if not self._console.is_terminal:
+                # Nobody sees a status there, and the log is to tell what did not come up.
+                self._console.print(f"{process}: starting", highlight=False)
+        if self._begins:
+            self._status.update(f"waiting for {', '.join(self._begins)}")
 
 
 def _let_stop_finish() -> None:

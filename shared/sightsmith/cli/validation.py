@@ -80,7 +80,7 @@ def validate_command(
             for found in job.result.code_counts
         }
     every = [finding for some in findings.values() for finding in some]
-    output.result({**fields_of(job), "findings": list_of(every)}, *_report(job.result, findings))
+    output.result({**fields_of(job), "findings": list_of(every)}, *validation_report(job.result, findings))
     if not job.result.trainable:
         raise typer.Exit(1)
 
@@ -142,7 +142,8 @@ def _save(client: Client, job: ValidationJob, folder: Path) -> None:
                 target.writelines(client.validation.file(job.name, file))
 
 
-def _report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> Iterator[Table | str]:
+def validation_report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> Iterator[Table | str]:
+    """What there is to tell of a validation, with examples of findings by their codes."""
     yield _line_table(result)
     if result.code_counts:
         yield _code_table(result, findings)
@@ -150,7 +151,10 @@ def _report(result: ValidationResult, findings: dict[str, list[JobFinding]]) -> 
         if found.code in _ADVICE:
             yield f"[cyan]→[/] {_ADVICE[found.code]}"
     if result.trainable:
-        yield "[bold green]The data are sound.[/]"
+        if result.code_counts:
+            yield "[bold yellow]A training can begin, but look first at what was found.[/]"
+        else:
+            yield "[bold green]The data are sound.[/]"
         if result.use_case == ValidationResult.USE_CASE_OBJECT_LOCALIZATION:
             yield "[yellow]But trainings learn from labels of whole images only, as yet: boxes are left out.[/]"
     else:

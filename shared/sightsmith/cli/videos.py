@@ -80,7 +80,7 @@ def _line(frame: tuple[int, float], answer: StreamPredictResponse) -> dict[str, 
     if answer.HasField("error"):
         error = from_status(answer.error)
         return {**line, "error": {"reason": error.reason, "message": error.message}}
-    return {**line, "labels": _labels(answer), "model": answer.model}
+    return {**line, "labels": _labels(answer), "model": answer.model, "alias": answer.alias}
 
 
 def _labels(answer: StreamPredictResponse) -> Sequence[dict[str, Any]]:

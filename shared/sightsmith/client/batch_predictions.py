@@ -115,7 +115,9 @@ def succeeded(job: BatchPredictionJob) -> BatchPredictionJob:
         SightsmithError: the job's own error, if it failed; reason WRONG_STATE if it was cancelled.
     """
     if job.HasField("error"):
-        raise from_status(job.error)
+        error = from_status(job.error)
+        error.message = f"{job.name} failed: {error.message}"
+        raise error
     if job.state == BatchPredictionJob.STATE_CANCELLED:
         raise SightsmithError(f"{job.name} was cancelled", reason="WRONG_STATE")
     return job

@@ -97,8 +97,14 @@ def _suggestions_of(
             if one["confidence"] >= min_confidence
         ]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        problem = f"is no line of a results.jsonl: {type(error).__name__} {error}"
+        problem = f"is no line of the results.jsonl of a batch prediction job: {_why(error)}"
         raise InvalidArgumentError.of_field(f"line {number}", problem) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it says nothing of {error}"
+    return "it is not JSON" if isinstance(error, ValueError) else "it holds something else"
 
 
 def _pixels(box: Mapping[str, float], size: Mapping[str, int]) -> BoundingBox:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,7 @@ from sightsmith.client.evaluations import Evaluations
 from sightsmith.client.images import Images
 from sightsmith.client.labels import Labels
 from sightsmith.client.models import Models
+from sightsmith.client.patience import Patience
 from sightsmith.client.predictions import NamedImage, stream_predictions
 from sightsmith.client.reports import Reports
 from sightsmith.client.reviews import Reviews
@@ -40,7 +42,7 @@ from sightsmith.client.validation import Validation
 from sightsmith.errors import SightsmithError
 from sightsmith.names import DatasetName, DeploymentName, ProjectName, ServingModelName
 from sightsmith.rpc.status import from_status
-from sightsmith.settings import MEBIBYTE
+from sightsmith.sizes import MEBIBYTE
 
 _DEPLOYMENT_MOVING = (deployment_pb2.Deployment.STATE_STARTING, deployment_pb2.Deployment.STATE_UPDATING)
 _BATCH_IMAGES = 16
@@ -332,8 +334,13 @@ class Client:
         min_confidence: float | None = None,
         max_results: int = 0,
         labels: Sequence[str] = (),
+        patience: Patience | None = None,
     ) -> Iterator[prediction_service_pb2.BatchPredictResponse.Result]:
-        """Asks what is in many images, in batches; one result for each, in order. A bad image has an `error`."""
+        """Asks what is in many images, in batches; one result for each, in order. A bad image has an `error`.
+
+        The arguments are those of `predict_stream`.
+        """
+        patience = patience or Patience()
         for batch in _batches(images):
             request = prediction_service_pb2.BatchPredictRequest(
                 deployment=str(DeploymentName(project, deployment)),
@@ -342,9 +349,13 @@ class Client:
                 max_results=max_results,
                 labels=labels,
             )
-            with calling():
-                answer = self.predictions.BatchPredict(request)
-            yield from answer.results
+            yield from patience.until_answered(partial(self._predict_batch, request)).results
+
+    def _predict_batch(
+        self, request: prediction_service_pb2.BatchPredictRequest
+    ) -> prediction_service_pb2.BatchPredictResponse:
+        with calling():
+            return self.predictions.BatchPredict(request)
 
     def predict_stream(
         self,
@@ -354,6 +365,7 @@ class Client:
         min_confidence: float | None = None,
         max_results: int = 0,
         labels: Sequence[str] = (),
+        patience: Patience | None = None,
     ) -> Iterator[prediction_service_pb2.StreamPredictResponse]:
         """Asks what is in images as they come, any number of them; one answer for each, in order.
 
@@ -367,6 +379,8 @@ class Client:
             min_confidence: labels below it, 0 to 1, are left out; None for the model's own rule, 0 for every label.
             max_results: how many labels at most; 0 for no limit.
             labels: all others are left out; empty for none.
+            patience: with a service that is away: it goes on from the first image that has no answer. A minute after
+                each answer if left out.
         """
         options = prediction_service_pb2.StreamPredictRequest.Options(
             deployment=str(DeploymentName(project, deployment)),
@@ -374,7 +388,7 @@ class Client:
             max_results=max_results,
             labels=labels,
         )
-        return stream_predictions(self.predictions, options, images)
+        return stream_predictions(self.predictions, options, images, patience)
 
     def serving_model(self, project: str, deployment: str) -> prediction_service_pb2.ServingModel:
         """What must be known to ask the model that answers now by way of Triton itself."""

@@ -1,32 +1,32 @@
 """Where the services are and how to be let in."""
 
 import getpass
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
+from sightsmith.stack.data_folder import chosen_data_dir
 from sightsmith.stack.endpoints import find_running_stack
-from sightsmith.stack.settings import StackSettings
 
 
 class ConnectionNotFoundError(Exception):
     """There is no running stack here and no setting that points at one."""
 
 
-class _Environment(BaseSettings):
-    """What the environment says of services that run elsewhere."""
+class Secret(Protocol):
+    """What is not shown by chance, as pydantic's `SecretStr`."""
 
-    model_config = SettingsConfigDict(env_prefix="SIGHTSMITH_", extra="ignore")
+    def get_secret_value(self) -> str: ...
 
-    labeling_target: str | None = None
-    training_target: str | None = None
-    inference_target: str | None = None
-    token: SecretStr | None = None
-    token_file: Path | None = None
-    tls_ca_file: Path | None = None
-    actor: str | None = None
+
+@dataclass(frozen=True)
+class _Token:
+    # Not pydantic's: to import that takes longer than most commands.
+    value: str = field(repr=False)
+
+    def get_secret_value(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Connection:
     labeling: str
     training: str
     inference: str
-    token: SecretStr
+    token: Secret
     ca_file: Path | None = None
     actor: str = ""
 
@@ -51,12 +51,11 @@ class Connection:
         Raises:
             ConnectionNotFoundError: if something is missing and no stack runs here; it says what to do.
         """
-        environment = _Environment()
-        folder = data_dir or StackSettings().data_dir
+        folder = data_dir or chosen_data_dir()
         stack = find_running_stack(folder)
 
         def target(service: str) -> str:
-            given: str | None = getattr(environment, f"{service}_target")
+            given = _setting(f"{service.upper()}_TARGET")
             if given is None and stack is None:
                 raise ConnectionNotFoundError(
                     f"no stack runs in {folder}: start one with 'sightsmith --data-dir {folder} up', or set "
@@ -64,14 +63,22 @@ class Connection:
                 )
             return given or str(getattr(stack, service))
 
+        token, token_file, ca_file = map(_setting, ("TOKEN", "TOKEN_FILE", "TLS_CA_FILE"))
+        actor = os.environ.get("SIGHTSMITH_ACTOR")
+
         return cls(
             labeling=target("labeling"),
             training=target("training"),
             inference=target("inference"),
-            token=environment.token or _read_token(environment.token_file or (stack.token_file if stack else None)),
-            ca_file=environment.tls_ca_file,
-            actor=_user_name() if environment.actor is None else environment.actor,
+            token=_Token(token or _read_token(token_file or (stack.token_file if stack else None))),
+            ca_file=Path(ca_file) if ca_file else None,
+            actor=_user_name() if actor is None else actor,
         )
+
+
+def _setting(name: str) -> str | None:
+    """What the environment says; None if nothing."""
+    return os.environ.get(f"SIGHTSMITH_{name}") or None
 
 
 def _user_name() -> str:
@@ -83,10 +90,10 @@ def _user_name() -> str:
         return ""
 
 
-def _read_token(file: Path | None) -> SecretStr:
+def _read_token(file: str | Path | None) -> str:
     if file is None:
         raise ConnectionNotFoundError("set SIGHTSMITH_TOKEN_FILE to the file that holds the bearer token")
     try:
-        return SecretStr(file.read_text().strip())
+        return Path(file).read_text().strip()
     except OSError as error:
         raise ConnectionNotFoundError(f"the token file {file} cannot be read: {error.strerror}") from error

@@ -60,6 +60,11 @@ class Serving:
         with calling():
             return self._stub.StopDeployment(pb.StopDeploymentRequest(name=_name(project, deployment)))
 
+    def wait_until_stopped(self, project: str, deployment: str) -> deployment_pb2.Deployment:
+        """Waits until a deployment that was stopped holds no model any more, or somebody starts it again."""
+        stopping = deployment_pb2.Deployment.STATE_STOPPING
+        return next(found for found in self.watch(project, deployment) if found.state != stopping)
+
     def start(self, project: str, deployment: str) -> deployment_pb2.Deployment:
         """Puts a deployment into service again."""
         with calling():

@@ -20,7 +20,7 @@ from sightsmith.api.labeling.v1.uploaded_file_pb2 import UploadedFile
 from sightsmith.client.calls import all_pages, calling
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.status import from_status
-from sightsmith.settings import MEBIBYTE
+from sightsmith.sizes import MEBIBYTE
 
 _RECONNECT_SECONDS = 1.0
 _FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)

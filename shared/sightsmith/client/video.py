@@ -1,6 +1,7 @@
 """Frames of a video file, sampled at even times. Needs OpenCV, which the extra `video` brings."""
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,10 @@ def sampled_frames(path: Path, every: float, limits: VideoLimits = DEFAULT_LIMIT
 
 
 def _opencv() -> ModuleType:
+    # What is wrong with a video is told by an error; what OpenCV and its FFmpeg write beside that is noise. They look
+    # when they are imported; whoever sets these hears everything.
+    for name, quiet in (("OPENCV_LOG_LEVEL", "SILENT"), ("OPENCV_FFMPEG_LOGLEVEL", "-8")):
+        os.environ.setdefault(name, quiet)
     try:
         import cv2
     except ImportError:

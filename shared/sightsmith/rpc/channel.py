@@ -9,7 +9,7 @@ from grpc_status import rpc_status
 
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.status import from_status
-from sightsmith.settings import MAX_MESSAGE_BYTES
+from sightsmith.sizes import MAX_MESSAGE_BYTES
 
 # UNAVAILABLE means that the call was not carried out, or may be repeated: each of our creates has an id of its own.
 _RETRIES = json.dumps(

@@ -9,17 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from sightsmith.stack.endpoints import Endpoints, find_running_stack
 from sightsmith.stack.errors import StackError
-from sightsmith.stack.services import SERVICES, Service
-from sightsmith.stack.settings import StackSettings
 
 if TYPE_CHECKING:
+    from sightsmith.stack.services import SERVICES, Service
+    from sightsmith.stack.settings import StackSettings
     from sightsmith.stack.stack import PARTS, Stack
 
+_LATER = {
+    "PARTS": "stack",
+    "SERVICES": "services",
+    "Service": "services",
+    "Stack": "stack",
+    "StackSettings": "settings",
+}
 __all__ = ["PARTS", "SERVICES", "Endpoints", "Service", "Stack", "StackError", "StackSettings", "find_running_stack"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports what starts servers only when it is asked for: a client just looks where a stack runs."""
-    if name not in ("PARTS", "Stack"):
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("sightsmith.stack.stack"), name)
+    return getattr(import_module(f"sightsmith.stack.{_LATER[name]}"), name)

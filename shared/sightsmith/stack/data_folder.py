@@ -22,6 +22,12 @@ def default_data_dir() -> Path:
     return Path("/var/lib/sightsmith") if os.geteuid() == 0 else platformdirs.user_data_path("sightsmith")
 
 
+def chosen_data_dir() -> Path:
+    """The data folder that the environment names (`SIGHTSMITH_DATA_DIR`), or the default: that of `StackSettings`."""
+    named = os.environ.get("SIGHTSMITH_DATA_DIR")
+    return Path(named).expanduser().resolve() if named else default_data_dir()
+
+
 @dataclass(frozen=True)
 class DataFolder:
     """The paths inside a stack's data folder."""

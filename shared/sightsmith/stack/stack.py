@@ -195,7 +195,8 @@ class Stack:
             if waiting and time.monotonic() > deadline:
                 name = next(iter(waiting))
                 seconds = self._settings.start_timeout_seconds
-                raise StackError.of_process(name, f"is not ready after {seconds:g} s", self._folder.log(name))
+                problem = f"is not ready after {seconds:g} s; SIGHTSMITH_START_TIMEOUT_SECONDS allows more"
+                raise StackError.of_process(name, problem, self._folder.log(name))
             time.sleep(_POLL_SECONDS if waiting else 0)
 
     def _is_ready(self, program: Program, starts: set[int]) -> bool:

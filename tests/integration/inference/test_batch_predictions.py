@@ -220,6 +220,17 @@ async def test_failed(api: Client, client: InferenceClient, main: str, pictures:
     assert raised.value.reason == "NOT_FOUND"
 
 
+async def test_nobody_waits_for_a_deployment_that_is_stopped(
+    api: Client, client: InferenceClient, pictures: Path
+) -> None:
+    await client.create("resting", model=ALPHA)
+    await client.stop("resting")
+    with pytest.raises(SightsmithError, match="does not answer, it is STOP") as raised:
+        api.batch_predictions.begin("shop", job_of("resting", url=f"{pictures.as_uri()}/"))
+    await client.delete("resting")
+    assert (raised.value.reason, raised.value.metadata["deployment"]) == ("WRONG_STATE", name_of("resting"))
+
+
 async def test_the_deployment_is_deleted_meanwhile(api: Client, client: InferenceClient, many: Path) -> None:
     await client.create("leaving", model=ALPHA)
     await client.wait_running("leaving", ALPHA)

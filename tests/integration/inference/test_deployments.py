@@ -6,12 +6,14 @@ import pytest
 from nats.js import JetStreamContext
 
 from sightsmith.api.events.v1.event_pb2 import Event
-from sightsmith.api.inference.v1.deployment_pb2 import Deployment
+from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment
 from sightsmith.errors import SightsmithError
 from tests.integration.inference.conftest import ALPHA, BETA, BROKEN
 from tests.integration.inference.inference_client import InferenceClient, name_of, scores_of
 from tests.integration.inference.tiny_models import TinyModel
 from tests.integration.inference.triton_probe import TritonProbe
+
+NOTHING = "projects/shop/models/nothing"
 
 
 async def test_create_again(client: InferenceClient, main: str) -> None:
@@ -29,21 +31,24 @@ async def test_create_with_bad_names(client: InferenceClient, deployment: str, m
     assert [violation.field for violation in raised.value.violations] == [field]
 
 
-async def test_unknown_model_fails_the_deployment(client: InferenceClient, image: bytes) -> None:
-    await client.create("of-nothing", model="projects/shop/models/nothing")
-    failed = await client.wait_for("of-nothing", Deployment.STATE_FAILED)
-    # The table that predictions go by follows the database within a moment.
-    async with asyncio.timeout(10):
-        while (refused := await _refused(client, "of-nothing", image)).metadata == {"state": "STARTING"}:
-            await asyncio.sleep(0.05)
-    await client.delete("of-nothing")
-    assert "projects/shop/models/nothing does not exist" in failed.error.message
-    assert (refused.reason, refused.metadata) == ("WRONG_STATE", {"state": "FAILED"})
+async def test_unknown_models_are_refused_at_the_call(client: InferenceClient, main: str) -> None:
+    before = await client.get(main)
+    for call in (
+        client.create("of-nothing", model=NOTHING),
+        client.update(main, model=NOTHING),
+        client.update(main, aliases=[Alias(alias="canary", model=NOTHING)]),
+    ):
+        with pytest.raises(SightsmithError, match=f"{NOTHING} does not exist") as raised:
+            await call
+        assert raised.value.reason == "NOT_FOUND"
+    assert await client.get(main) == before
+    with pytest.raises(SightsmithError, match="deployments/of-nothing does not exist"):
+        await client.get("of-nothing")
 
 
 async def test_list_in_pages(client: InferenceClient, main: str) -> None:
     for name in ("page-b", "page-a"):
-        await client.create(name, model="projects/shop/models/nothing")
+        await client.create(name, model=BROKEN)
     first = await client.list(page_size=2)
     second = await client.list(page_size=2, page_token=first.next_page_token)
     names = [deployment.name for deployment in (*first.deployments, *second.deployments)]
@@ -96,7 +101,7 @@ async def test_swap_under_load_and_updating_to_a_broken_model(
 
     await client.update(main, model=BROKEN)
     after = await client.wait_running(main, BETA)
-    assert after.model == BROKEN
+    assert (after.model, after.release) == (BETA, after.serving_release)
     assert "load failed" in after.error.message
     assert (await client.predict(main, image)).model == BETA
 
@@ -108,7 +113,12 @@ async def test_swap_under_load_and_updating_to_a_broken_model(
 async def test_broken_model_fails_and_the_server_lives(client: InferenceClient, main: str, image: bytes) -> None:
     await client.create("broken", model=BROKEN)
     failed = await client.wait_for("broken", Deployment.STATE_FAILED)
+    # The table that predictions go by follows the database within a moment.
+    async with asyncio.timeout(10):
+        while (refused := await _refused(client, "broken", image)).metadata["state"] == "STARTING":
+            await asyncio.sleep(0.05)
     await client.delete("broken")
+    assert (refused.reason, refused.metadata) == ("WRONG_STATE", {"state": "FAILED", "deployment": name_of("broken")})
     assert "load failed for model 'shop.broken.onnx" in failed.error.message
     assert (await client.predict(main, image)).predictions
 

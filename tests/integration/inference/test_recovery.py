@@ -7,7 +7,7 @@ import pytest
 from sightsmith.api.inference.v1.prediction_service_pb2 import PredictResponse
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
-from tests.integration.inference.conftest import ALPHA
+from tests.integration.inference.conftest import ALPHA, BROKEN
 from tests.integration.inference.frozen import frozen
 from tests.integration.inference.inference_client import InferenceClient
 
@@ -28,6 +28,7 @@ async def test_triton_killed(stack: Stack, client: InferenceClient, main: str, i
 
 
 async def test_service_killed(stack: Stack, client: InferenceClient, main: str, image: bytes) -> None:
+    await client.update(main, model=BROKEN)
     await asyncio.to_thread(stack.kill, "inference")
     await asyncio.to_thread(stack.wait_ready)
     assert (await client.wait_predicting(main, image)).model == ALPHA
@@ -35,6 +36,12 @@ async def test_service_killed(stack: Stack, client: InferenceClient, main: str, 
     await client.create("after", model=ALPHA)
     await client.wait_running("after", ALPHA)
     await client.delete("after")
+    # It ends what the old one had begun, and refuses it as a whole.
+    refused = await client.wait_running(main, ALPHA)
+    assert (refused.model, refused.release) == (ALPHA, refused.serving_release)
+    assert "load failed" in refused.error.message
+    await client.update(main, model=ALPHA)
+    assert not (await client.wait_running(main, ALPHA)).HasField("error")
 
 
 async def test_database_stops_answering(stack: Stack, client: InferenceClient, main: str, image: bytes) -> None:

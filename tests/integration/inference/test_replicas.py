@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,8 +17,9 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models, Runtime, ServableModel
 from sightsmith_inference.releases import LIVE, ShadowFigures, Target
+from sightsmith_inference.sampling import SamplingPolicy
 from sightsmith_inference.stored_releases import KEPT_RELEASES
-from sightsmith_inference.tables import MIGRATIONS, SCHEMA
+from sightsmith_inference.tables import MIGRATIONS, SCHEMA, DeletedModelRow
 
 MODEL = ModelName("farm", "v1")
 SERVABLE = ServableModel("farm.v1.onnx.0123456789ab", str(MODEL), Runtime.ONNX, ("hen", "cow"), 8, 8)
@@ -86,6 +88,10 @@ async def test_the_life_of_a_deployment(database: Database, deployment: Deployme
     assert (kept.state, _live(kept)) == (DeploymentState.RUNNING, SERVABLE)
     assert kept.error is not None
     assert kept.error.message == "v2 is no good"
+    # The next wish builds on what answers: nobody has to know what was refused before.
+    assert kept.wanted == kept.served
+    sampled = await deployments.update(name, None, None, SamplingPolicy(share=0.5))
+    assert (sampled.state, sampled.wanted.live.model) == (DeploymentState.RUNNING, str(MODEL))
 
     # What comes back after the inference server lost it is the model that served, and what went wrong stays known.
     assert await deployments.lose(kept)
@@ -99,7 +105,7 @@ async def test_the_life_of_a_deployment(database: Database, deployment: Deployme
     failed = await deployments.get(name)
     assert (failed.state, failed.serving, failed.served) == (DeploymentState.FAILED, None, None)
     again = await deployments.start(name)
-    assert (again.state, again.goal.live.model) == (DeploymentState.STARTING, "projects/farm/models/v2")
+    assert (again.state, again.goal.live.model) == (DeploymentState.STARTING, str(MODEL))
 
 
 async def test_the_way_back_leads_to_what_served_before(database: Database, deployment: Deployment) -> None:
@@ -129,6 +135,25 @@ async def test_the_way_back_leads_to_what_served_before(database: Database, depl
     for number in (4, 99):
         with pytest.raises(NotFoundError, match=f"release {number} of"):
             await deployments.roll_back(name, number)
+
+
+async def test_what_was_deleted_is_told_and_not_gone_back_to(database: Database, deployment: Deployment) -> None:
+    deployments, name, passing = Deployments(database), deployment.name, ModelName("farm", "passing")
+    passing_servable = replace(SERVABLE, triton_model="farm.passing.onnx.0123456789ab", model=str(passing))
+    await Models(database).add_staged({Runtime.ONNX: passing_servable})
+    await deployments.succeed(deployment, SERVABLES)
+    for model, servable in ((passing, passing_servable), (MODEL, SERVABLE)):
+        await deployments.succeed(await deployments.update(name, model, None), {LIVE: servable})
+    assert [release.live.is_staged for release in (await deployments.get(name)).history] == [True, True]
+
+    async with database.transaction() as session:
+        session.add(DeletedModelRow(model=str(passing)))
+    history = (await deployments.get(name)).history
+    assert [(release.number, release.live.is_staged) for release in history] == [(2, False), (1, True)]
+    with pytest.raises(FailedPreconditionError, match=f"release 2 of .* deleted since: {passing}"):
+        await deployments.roll_back(name)
+    assert (await deployments.get(name)).state is DeploymentState.RUNNING
+    assert (await deployments.roll_back(name, 1)).wanted.live.model == str(MODEL)
 
 
 async def test_only_so_many_releases_are_kept(database: Database, deployment: Deployment) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import grpc
@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictRequest
+from sightsmith.client import Client
+from sightsmith.client.patience import Patience
 from sightsmith.errors import SightsmithError
 from sightsmith.rpc.channel import error_of
 from sightsmith.rpc.status import from_status
@@ -106,6 +108,25 @@ async def test_triton_killed(stack: Stack, client: InferenceClient, main: str) -
     answers = [answer async for answer in client.stream(main, images())]
     assert [answer.index for answer in answers] == list(range(40))
     assert not any(answer.HasField("error") for answer in answers)
+    await asyncio.to_thread(stack.wait_ready)
+    await client.wait_running(main, ALPHA)
+
+
+async def test_the_client_outlasts_a_killed_service(
+    stack: Stack, api: Client, client: InferenceClient, main: str
+) -> None:
+    def images() -> Iterator[tuple[str, bytes]]:
+        for index in range(40):
+            if index == 20:
+                stack.kill("inference")
+            yield str(index), png(index)
+
+    waits: list[SightsmithError] = []
+    stream = api.predict_stream("shop", main, images(), patience=Patience(60, waits.append))
+    answers = await asyncio.to_thread(list, stream)
+    assert [(answer.id, answer.index) for answer in answers] == [(str(index), index) for index in range(40)]
+    assert not any(answer.HasField("error") for answer in answers)
+    assert waits
     await asyncio.to_thread(stack.wait_ready)
     await client.wait_running(main, ALPHA)
 

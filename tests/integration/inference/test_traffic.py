@@ -85,6 +85,14 @@ async def test_a_release_with_a_broken_alias_is_refused_as_a_whole(client: Infer
     kept = await client.wait_running(shared, ALPHA)
     assert kept.error.message.startswith("alias fresh: ")
     assert [alias.alias for alias in kept.serving_aliases] == ["live", "canary"]
+    # What was refused does not come back with the next change, which does not name it.
+    await client.update(shared, ["aliases"], aliases=[Alias(alias="canary", model=BETA, share=0.25)])
+    changed = await client.wait_running(shared, ALPHA)
+    assert not changed.HasField("error")
+    assert [(alias.alias, alias.model, alias.share) for alias in changed.serving_aliases] == [
+        ("live", ALPHA, 0.75),
+        ("canary", BETA, 0.25),
+    ]
 
 
 async def test_bad_aliases_are_named(client: InferenceClient, shared: str) -> None:

@@ -78,6 +78,7 @@ def test_two_models_are_compared(run: Run, project: str) -> None:
     assert "v2 beside v1, on 60 images" in shown
     assert told["figures"][0]["statement"] in shown.replace("\n", " ")
     assert f"{told['candidate_right_count']} images that only v2 gets right" in shown
+    assert "is the baseline itself" in run("models", "compare", project, "v1", "v1").stderr
     assert "only one is a detector" in run("models", "compare", project, "v1").stderr
 
 

@@ -50,6 +50,9 @@ async def test_a_training_is_watched_again(
     again = await asyncio.to_thread(run, "jobs", "watch", project, f"projects/{project}/trainingJobs/{id_}")
     assert "error: too few images [TOO_FEW]" in again.stderr
     assert "too few images" in (await asyncio.to_thread(run, "jobs", project)).stdout
+    cancelled = await asyncio.to_thread(run, "cancel", project, id_)
+    assert cancelled.exit_code == 1
+    assert f"there is nothing to stop: projects/{project}/trainingJobs/{id_} is over, it failed" in cancelled.stderr
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_a_client_needs_no_server_s_libraries() -> None:
     program = (
         "import sys\n"
         "import sightsmith.cli.datasets, sightsmith.cli.training, sightsmith.cli.serving\n"
-        "print([name for name in ('sqlalchemy', 'structlog', 'psycopg', 'PIL') if name in sys.modules])\n"
+        "print([name for name in ('sqlalchemy', 'structlog', 'psycopg', 'PIL', 'pydantic') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

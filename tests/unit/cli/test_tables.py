@@ -5,10 +5,20 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
-from sightsmith.api.training.v1.evaluation_pb2 import ConfusionRow, DetectionMetrics, Evaluation, Interval, LabelMetrics
+from sightsmith.api.labeling.v1.job_pb2 import JobFinding
+from sightsmith.api.labeling.v1.validation_job_pb2 import ValidationResult
+from sightsmith.api.training.v1.evaluation_pb2 import (
+    Advice,
+    ConfusionRow,
+    DetectionMetrics,
+    Evaluation,
+    Interval,
+    LabelMetrics,
+)
 from sightsmith.api.training.v1.model_comparison_pb2 import ComparedImage, ModelComparison
 from sightsmith.api.training.v1.model_pb2 import Artifact, EvaluationSummary, Model, Recommendation, Variant
 from sightsmith.cli.evaluation_tables import comparison_tables, evaluation_tables
+from sightsmith.cli.validation import validation_report
 from sightsmith.cli.variant_tables import variant_tables
 from sightsmith.counting import counted
 
@@ -26,7 +36,9 @@ def printed(*items: RenderableType) -> str:
 def told(**changes) -> Evaluation:
     interval = Interval(lower=0.512, upper=0.934)
     metrics = [
-        LabelMetrics(label=label, precision=0.75, recall=0.8, f1=0.774, f1_interval=interval, threshold=0.5)
+        LabelMetrics(
+            label=label, precision=0.75, recall=0.8, f1=0.774, f1_interval=interval, threshold=0.5, image_count=6
+        )
         for label in ("golden retriever", "cat")
     ]
     return Evaluation(image_count=12, label_metrics=metrics, **changes)
@@ -79,3 +91,28 @@ def test_one_of_anything_is_not_many() -> None:
 @pytest.mark.parametrize(("count", "words"), [(0, "0 labels"), (1, "1 label"), (2, "2 labels")])
 def test_counting(count: int, words: str) -> None:
     assert counted(count, "label") == words
+
+
+def test_of_a_label_that_no_image_carries_nothing_is_told() -> None:
+    unseen = LabelMetrics(label="owl", f1_interval=Interval(lower=0, upper=1), threshold=0.5, false_positive_count=2)
+    evaluation = told()
+    evaluation.label_metrics.append(unseen)
+    (row,) = [line.split() for line in printed(*evaluation_tables("v1", evaluation)).splitlines() if "owl" in line]
+    assert row == ["owl", "–", "–", "–", "0.500", "0", "2", "0", "0"]
+
+
+def test_advice_names_the_images_where_they_are_few() -> None:
+    few = Advice(text="Look at the labels of 1 image.", images=["projects/shop/datasets/test/images/7"], image_count=1)
+    many = Advice(text="Look at many.", images=[f"images/{number}" for number in range(9)], image_count=9)
+    words = printed(*evaluation_tables("v1", told(advice=[few, many])))
+    assert "projects/shop/datasets/test/images/7" in words
+    assert "images/3" not in words
+
+
+def test_data_with_findings_are_not_called_sound() -> None:
+    result = ValidationResult(trainable=True)
+    assert "The data are sound." in printed(*validation_report(result, {}))
+    result.code_counts.add(code="WARNING_DUPLICATE_ACROSS_SPLITS", severity=JobFinding.SEVERITY_WARNING, count=1)
+    told_of_leakage = printed(*validation_report(result, {}))
+    assert "sound" not in told_of_leakage
+    assert "look first at what was found" in told_of_leakage

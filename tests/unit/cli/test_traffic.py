@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, ServingAlias, ShadowFigures
-from sightsmith.cli.deployments import alias_of, described
+from sightsmith.cli.deployments import alias_of, deployments_table, described
 from sightsmith.errors import SightsmithError
 
 V3 = "projects/shop/models/v3"
@@ -53,3 +53,34 @@ def test_what_answers_and_what_looks_on_is_shown() -> None:
     text = shown.get()
     for part in ("live v2 95%, canary v3 5%, next v4 100% shadow", "3.5%", "2023-11-14 22:13:20", "live v3 100%"):
         assert part in text
+
+
+def test_what_is_wanted_is_told_beside_what_answers_while_they_differ() -> None:
+    serving = [ServingAlias(alias="live", model="projects/shop/models/v2", share=1.0)]
+    deployment = Deployment(
+        name="projects/shop/deployments/live",
+        model="projects/shop/models/v2",
+        aliases=[Alias(alias="canary", model=V3, share=0.25)],
+        serving_aliases=serving,
+        release=2,
+        serving_release=1,
+    )
+    console = Console(width=160)
+    with console.capture() as changing:
+        console.print(deployments_table([deployment]))
+    deployment.serving_release = 2
+    with console.capture() as settled:
+        console.print(deployments_table([deployment]))
+    assert "live v2 75%, canary v3 25%" in changing.get()
+    assert "wanted" not in settled.get()
+
+
+def test_a_release_whose_model_is_deleted_is_marked() -> None:
+    deployment = Deployment(name="projects/shop/deployments/live", serving_release=2, release=2)
+    aliases = [Alias(alias="live", model=V3, share=1.0)]
+    deployment.past_releases.add(release=1, aliases=aliases, gone_models=[V3]).serve_time.FromSeconds(1_700_000_000)
+    console = Console(width=160)
+    with console.capture() as shown:
+        for item in described(deployment):
+            console.print(item)
+    assert "live v3 100% (deleted: v3)" in shown.get()

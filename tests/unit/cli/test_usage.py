@@ -42,6 +42,7 @@ COUNTING = (
         *((f"{command} 99999999999999999999", "Invalid value for '--") for command in COUNTING),
         ("train shop --budget nan", "'--budget'"),
         ("train shop --budget 1e99", "'--budget'"),
+        ("predict shop photo.jpg --min-confidence 3", "'--min-confidence'"),
         ("label-next shop --deployment live", "--deployment needs --by uncertainty"),
     ],
 )

@@ -74,6 +74,12 @@ def test_labels_with_few_judged_images_are_named() -> None:
     metrics = [LabelMetrics(label=label, image_count=count) for label, count in (("few", 9), ("many", 10))]
     found = page(evaluation=Evaluation(label_metrics=metrics))
     assert "say little: few (9)." in found
+    assert "| few | 0.000 | 0.000 | 0.000 | 9 |" in found
+
+
+def test_of_labels_without_judged_images_no_figures_are_told() -> None:
+    found = page(evaluation=Evaluation(label_metrics=[LabelMetrics(label="unseen")]))
+    assert "| unseen | – | – | – | 0 |" in found
 
 
 def test_the_contract_of_the_files_is_that_of_the_task() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from google.rpc import code_pb2
 
-from sightsmith.errors import FailedPreconditionError, SightsmithError, UnavailableError
+from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.images import ImageLimits, upright_size
 from sightsmith.names import DeploymentName
 from sightsmith_inference.batches.fetching import Fetcher
@@ -16,14 +16,12 @@ from sightsmith_inference.batches.metered_triton import MeteredTriton
 from sightsmith_inference.batches.patience import patiently, will_pass
 from sightsmith_inference.batches.result_lines import Answered
 from sightsmith_inference.batches.sources import Item
-from sightsmith_inference.deployment import DeploymentState
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.predictor import Outcome, Predictor
 from sightsmith_inference.ranking import Prediction, Wish
 
 _UNSERVABLE = "MODEL_NOT_SERVABLE"
 _UNSERVABLE_TRIES = 3
-_HOPELESS = (DeploymentState.FAILED, DeploymentState.STOPPING, DeploymentState.STOPPED)
 
 
 @dataclass(frozen=True)
@@ -177,11 +175,7 @@ class _Hope:
             deployment = await self._deployments.get(self._name)
         except UnavailableError:
             return
-        if deployment.state in _HOPELESS:
-            why = f": {deployment.error.message}" if deployment.error else ""
-            raise FailedPreconditionError(
-                f"{self._name} is {deployment.state}{why}", metadata={"state": deployment.state}
-            )
+        deployment.require_hope()
 
 
 def _wanted(outcome: Outcome, request: BatchRequest) -> Outcome:

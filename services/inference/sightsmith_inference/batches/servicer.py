@@ -47,7 +47,7 @@ class BatchPredictionServicer(services.BatchPredictionServiceServicer):
         wanted = request_of(request.batch_prediction_job, project)
         request_id = request_id_from_proto(request.request_id)
         await asyncio.to_thread(self._require_allowed, wanted, project)
-        await self._deployments.get(DeploymentName.parse(wanted.deployment))
+        (await self._deployments.get(DeploymentName.parse(wanted.deployment))).require_hope()
         return job_to_proto(await self._jobs.create(project, wanted, request_id))
 
     async def GetBatchPredictionJob(

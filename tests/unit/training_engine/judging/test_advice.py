@@ -48,6 +48,8 @@ def test_figures_of_few_images_are_not_to_be_trusted() -> None:
         "The figures come from 20 images only: a macro-F1 of 0.91 may as well be 0.78 or 0.97"
     )
     assert advice.labels == ("label 2",)
+    (perfect_by_chance,) = given_advice(matches, "FEW_TEST_IMAGES", Interval(1.0, 0.72, 1.0, "wilson"))
+    assert "a macro-F1 of 1.00 may as well be 0.72. Label" in perfect_by_chance.text
 
 
 def test_who_learned_from_composed_scenes_is_told_what_would_teach_more() -> None:
@@ -179,6 +181,8 @@ def test_a_higher_threshold_is_advised_where_it_costs_little() -> None:
     raised = replace(matches, thresholds=np.array([0.61, 0.5, 0.5]))
     assert raised.counts.total(axis=0).precision[0] == 1
     assert not given_advice(raised, "RAISE_THRESHOLD")
+    # Three images would say the same, and nothing of the next three.
+    assert not given_advice(classifier([(0, 0, 0.9, 3), (1, 0, 0.6, 3), (1, 1, 0.9, 20)]), "RAISE_THRESHOLD")
 
 
 def test_a_lower_threshold_is_advised_where_it_costs_little() -> None:

@@ -199,7 +199,9 @@ def test_images_without_anything_and_labels_without_images(tmp_path: Path) -> No
     page = Page(written(tmp_path, report_of(matches)))
     assert page.words.count("nothing labelled, nothing predicted") == 1
     assert "never there" in page.words
-    assert "–" in page.words
+    # Of a label that no image carries there are no figures, average precision included, and no pictures.
+    assert page.words.count("–") == 4
+    assert len(page.all("details")) == 1
 
 
 def test_of_very_many_labels_the_most_confused_are_in_the_matrix(tmp_path: Path) -> None:

@@ -167,10 +167,11 @@ def _few_test_images(findings: _Findings) -> Iterator[Advice]:
     if headline.upper - headline.lower <= _WIDE_INTERVAL:
         return
     images = (findings.matches.counts.positives > 0).sum(axis=0)
+    value, lower, upper = (f"{figure:.2f}" for figure in (headline.value, headline.lower, headline.upper))
     few = findings.names(*np.flatnonzero(images < _FEW_IMAGES).tolist())
     text = (
         f"The figures come from {counted(len(findings.matches.images), 'image')} only: a {findings.figure} of "
-        f"{headline.value:.2f} may as well be {headline.lower:.2f} or {headline.upper:.2f}. Label more test images."
+        f"{value} may as well be {' or '.join(end for end in (lower, upper) if end != value)}. Label more test images."
     )
     yield Advice("FEW_TEST_IMAGES", text, few)
 
@@ -334,7 +335,9 @@ def _labels_to_split(findings: _Findings) -> Iterator[Advice]:
 
 def _thresholds_to_raise(findings: _Findings) -> Iterator[Advice]:
     now, changes = findings.counts, []
-    for label in np.flatnonzero((now.precision > 0) & (now.precision < _GOOD)).tolist():
+    for label in np.flatnonzero(
+        (now.positives >= _FEW_IMAGES) & (now.precision > 0) & (now.precision < _GOOD)
+    ).tolist():
         threshold = float(findings.matches.thresholds[label])
         higher = _STEPS[threshold < _STEPS]
         then = findings.rankings[label].at(higher)
@@ -345,7 +348,7 @@ def _thresholds_to_raise(findings: _Findings) -> Iterator[Advice]:
 
 def _thresholds_to_lower(findings: _Findings) -> Iterator[Advice]:
     now, changes = findings.counts, []
-    for label in np.flatnonzero((now.positives > 0) & (now.recall < _GOOD)).tolist():
+    for label in np.flatnonzero((now.positives >= _FEW_IMAGES) & (now.recall < _GOOD)).tolist():
         threshold = float(findings.matches.thresholds[label])
         lower = _STEPS[threshold > _STEPS][::-1]
         then = findings.rankings[label].at(lower)

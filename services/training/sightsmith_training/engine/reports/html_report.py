@@ -57,6 +57,11 @@ class _Label:
         return self.figures.true_positives + self.figures.false_negatives
 
     @property
+    def is_judged(self) -> bool:
+        """Whether there is anything of it to find; if not, its figures are no figures."""
+        return self.boxes > 0
+
+    @property
     def says_little(self) -> bool:
         return self.figures.images < _FEW_IMAGES
 
@@ -119,7 +124,10 @@ def _content(report: Report, thumbnail: Thumbnail, most_thumbnails: int) -> dict
 
 def _labels(report: Report) -> list[_Label]:
     columns = zip(report.evaluation.per_label, report.matches.rankings, strict=True)
-    return sorted((_Label(*column) for column in columns), key=lambda label: (-label.figures.f1, label.figures.label))
+    return sorted(
+        (_Label(*column) for column in columns),
+        key=lambda label: (not label.is_judged, -label.figures.f1, label.figures.label),
+    )
 
 
 def _advice(report: Report, shown: Sequence[int]) -> list[tuple[str, list[tuple[str, str]]]]:
