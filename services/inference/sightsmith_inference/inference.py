@@ -24,6 +24,8 @@ from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deleted_models import DeletedModels, on_model_deleted
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.drift_references import DriftReferences
+from sightsmith_inference.drifting import Drifting
 from sightsmith_inference.embedder import Embedder
 from sightsmith_inference.embedding_servicer import EmbeddingServicer
 from sightsmith_inference.image_check import ImageCheck
@@ -31,6 +33,7 @@ from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
+from sightsmith_inference.proposals import Proposals
 from sightsmith_inference.reconciler import Reconciler
 from sightsmith_inference.recorded_answers import RecordedAnswers
 from sightsmith_inference.references import References
@@ -66,7 +69,7 @@ class Inference:
         self._triton = Triton(settings.triton_target)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
-        self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting)
+        self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting, settings.sample_keep_days)
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
@@ -88,8 +91,12 @@ class Inference:
         )
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
-        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
+        self._shadowing = Shadowing(
+            settings, self._deployments, self._routes, self._room, self._decoder, self._triton, self._sampler
+        )
         self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
+        references = DriftReferences(settings, objects, self._training, self._labeling)
+        self._drifting = Drifting(settings, references, self._embedder, self._sampler, self._room)
         self._batches = BatchPredictions(
             settings,
             self._database,
@@ -124,6 +131,7 @@ class Inference:
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
                 self._shadowing.run(),
+                self._drifting.run(),
                 *self._batches.work(),
             )
         finally:
@@ -145,7 +153,13 @@ class Inference:
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(self._deployments, self._routes, self._changed, self._settings.watch_keepalive_seconds),
+            DeploymentServicer(
+                self._deployments,
+                Proposals(self._database, self._deployments),
+                self._routes,
+                self._changed,
+                self._settings.watch_keepalive_seconds,
+            ),
             deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
         )
         server.add(
@@ -171,6 +185,7 @@ class Inference:
             triton,
             self._sampler,
             self._shadowing,
+            self._drifting,
             self._reconciler.wake,
         )
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, ServingAlias
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.production import figures_command
 from sightsmith.cli.training import ProjectArgument, model_name, short_id
 from sightsmith.client import Client
 from sightsmith.errors import InvalidArgumentError, NotFoundError
@@ -19,6 +20,8 @@ from sightsmith.names import DeploymentName
 deployments_app = typer.Typer(
     help="Share the traffic of deployments among model versions, roll back, stop and start.", no_args_is_help=True
 )
+
+deployments_app.command("figures")(figures_command)
 
 NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
