@@ -77,7 +77,7 @@ class Proposals:
     async def _write(self, name: DeploymentName, proposal: Proposal | None) -> Deployment:
         async with self._database.transaction() as session:
             row = await stored.locked(session, name)
-            row.proposal = proposal and TypeAdapter(Proposal).dump_python(proposal, mode="json")
+            row.proposal = TypeAdapter(Proposal).dump_python(proposal, mode="json") if proposal else None
             row.revision += 1
             await session.flush()
             return await stored.get(session, name)

@@ -44,7 +44,7 @@ class InferenceSettings(BatchSettings):
     sample_keep_days: float = Field(default=30.0, gt=0, le=3650)
     # An image has drifted if it is farther from what a model learned from than this share of those images is from
     # each other.
-    drift_quantile: float = Field(default=0.99, gt=0, lt=1)
+    drift_quantile: float = Field(default=0.95, gt=0, lt=1)
     # How many of the images that a model learned from are remembered for that: 5 KB each, as a rule.
     max_drift_references: int = Field(default=2000, ge=2)
     # Images that wait to be looked at for drift; further ones are dropped and counted.

@@ -164,7 +164,7 @@ def sampling_of(*, days: float | None = None, **wanted: float | None) -> Samplin
         days: for how long samples are kept.
         wanted: fields of the policy.
     """
-    said = {name: value for name, value in wanted.items() if value is not None}
+    said: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     if not said and days is None:
         return None
     policy = SamplingPolicy(**said)

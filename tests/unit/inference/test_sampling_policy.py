@@ -83,7 +83,7 @@ def test_how_near_a_score_is_to_its_threshold(
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, math.nan, math.inf])
 def test_a_policy_of_no_fractions_is_refused(value: float) -> None:
-    violations = SamplingPolicy(*[value] * 7, keep_days=0).violations()
+    violations = SamplingPolicy(*[value] * 7).violations()
     assert [violation.field.removeprefix("deployment.sampling.") for violation in violations] == [
         "share",
         "below_confidence",
