@@ -9,7 +9,7 @@ import numpy as np
 from sightsmith.api.events.v1.event_pb2 import PredictionSampled
 from sightsmith.errors import FieldViolation
 from sightsmith_inference.findings import Findings
-from sightsmith_inference.models import ServableModel
+from sightsmith_inference.models import ServableModel, Task
 
 Reason = PredictionSampled.Reason
 _LONGEST_KEEP_DAYS = 3650
@@ -112,10 +112,11 @@ OFF = SamplingPolicy()
 def margin_of(found: Findings, model: ServableModel) -> float:
     """How near a score of an image is to its label's threshold, 0 to 1; infinite if there is nothing to compare.
 
-    Where a model that gives an image one label has no thresholds, its two surest labels are compared.
+    Of a model that gives an image one label, only the surest one counts; where it has no thresholds, the two surest are
+    compared.
     """
     confidences = found.confidences
     if model.thresholds is not None and len(confidences):
-        thresholds = np.take(np.array(model.thresholds), found.labels)
-        return float(np.abs(confidences - thresholds).min())
+        margins = np.abs(confidences - np.take(np.array(model.thresholds), found.labels))
+        return float(margins[0] if model.task is Task.CLASSIFICATION else margins.min())
     return float(confidences[0] - confidences[1]) if len(confidences) > 1 else math.inf

@@ -62,21 +62,20 @@ def test_the_probability_is_how_often_it_is_picked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "confidences", "labels", "margin"),
+    ("task", "thresholds", "confidences", "labels", "margin"),
     [
-        (None, [0.6, 0.35], [1, 0], 0.25),
-        (None, [0.6], [1], math.inf),
-        ((0.3, 0.9), [0.6, 0.35], [1, 0], 0.05),
-        ((0.3, 0.9), [], [], math.inf),
-        ((0.3, 0.9), [0.88], [1], 0.02),
+        (Task.CLASSIFICATION, None, [0.6, 0.35], [1, 0], 0.25),
+        (Task.CLASSIFICATION, None, [0.6], [1], math.inf),
+        (Task.CLASSIFICATION, (0.3, 0.9), [0.6, 0.35], [1, 0], 0.3),
+        (Task.MULTI_LABEL_CLASSIFICATION, (0.3, 0.9), [0.6, 0.35], [1, 0], 0.05),
+        (Task.DETECTION, (0.3, 0.9), [], [], math.inf),
+        (Task.DETECTION, (0.3, 0.9), [0.88, 0.1], [1, 1], 0.02),
     ],
 )
 def test_how_near_a_score_is_to_its_threshold(
-    thresholds: tuple[float, ...] | None, confidences: list[float], labels: list[int], margin: float
+    task: Task, thresholds: tuple[float, ...] | None, confidences: list[float], labels: list[int], margin: float
 ) -> None:
-    model = ServableModel(
-        "m", "projects/shop/models/v1", Runtime.ONNX, ("a", "b"), 8, 4, Task.CLASSIFICATION, thresholds
-    )
+    model = ServableModel("m", "projects/shop/models/v1", Runtime.ONNX, ("a", "b"), 8, 4, task, thresholds)
     found = Findings(np.array(confidences, np.float32), np.array(labels, np.int64))
     assert margin_of(found, model) == pytest.approx(margin, abs=1e-6)
 
