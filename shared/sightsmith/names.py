@@ -200,6 +200,29 @@ class BackboneName(ResourceName):
 
 
 @dataclass(frozen=True)
+class RetrainingName(ResourceName):
+    """`projects/{project}/retrainings/{retraining}`."""
+
+    pattern: ClassVar[str] = "projects/{project}/retrainings/{retraining}"
+    project: str
+    retraining: str
+
+
+@dataclass(frozen=True)
+class RetrainingPolicyName(ResourceName):
+    """`projects/{project}/deployments/{deployment}/retrainingPolicy`."""
+
+    pattern: ClassVar[str] = "projects/{project}/deployments/{deployment}/retrainingPolicy"
+    project: str
+    deployment: str
+
+    @property
+    def of_deployment(self) -> "DeploymentName":
+        """The deployment that it is about."""
+        return DeploymentName(self.project, self.deployment)
+
+
+@dataclass(frozen=True)
 class ServingModelName(ResourceName):
     """`projects/{project}/deployments/{deployment}/servingModel`."""
 

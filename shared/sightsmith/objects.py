@@ -50,6 +50,11 @@ def thumbnail_key(sha256: str) -> str:
     return f"thumbnails/{sha256[:2]}/{sha256}.jpg"
 
 
+def sample_key(project: str, prediction_id: str) -> str:
+    """Key of the image of a sampled prediction: no other one's, so that it can be deleted when its time has come."""
+    return f"samples/{project}/{prediction_id}"
+
+
 class Objects:
     """Reading and writing whole objects. Every method raises UnavailableError while the store is out of reach."""
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DeploymentName
 from sightsmith_inference.releases import Release
-from sightsmith_inference.sampling import SamplingPolicy
+from sightsmith_inference.sampling_policy import SamplingPolicy
 
 
 class DeploymentState(StrEnum):
@@ -43,6 +43,21 @@ class DeploymentError:
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A model version that is proposed in place of a deployment's own.
+
+    Attributes:
+        model: `projects/{project}/models/{model}`.
+        statement: why, in plain words.
+        create_time: when it was proposed.
+    """
+
+    model: str
+    statement: str
+    create_time: datetime
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A deployment.
 
@@ -58,6 +73,7 @@ class Deployment:
         error: why the last start or update failed.
         create_time: when it was created.
         update_time: when its state last changed.
+        proposal: what is proposed in place of its own model.
     """
 
     id: uuid.UUID
@@ -72,6 +88,7 @@ class Deployment:
     error: DeploymentError | None
     create_time: datetime
     update_time: datetime
+    proposal: Proposal | None = None
 
     @property
     def serving(self) -> Release | None:

@@ -7,13 +7,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 
 from sightsmith.api.inference.v1 import deployment_pb2
+from sightsmith.database import utc_now
 from sightsmith.errors import FieldViolation, InvalidArgumentError, SightsmithError
 from sightsmith.names import ModelName, check_id
 from sightsmith.rpc.status import to_status
-from sightsmith_inference.deployment import Deployment, DeploymentError
+from sightsmith_inference.deployment import Deployment, DeploymentError, Proposal
 from sightsmith_inference.models import RECOMMENDED, Runtime, RuntimeWish
 from sightsmith_inference.releases import Release, ShadowFigures, Target, violations_of
-from sightsmith_inference.sampling import SamplingPolicy
+from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 
 _RUNTIMES = {
     Runtime.ONNX: deployment_pb2.Deployment.RUNTIME_ONNX,
@@ -21,6 +22,8 @@ _RUNTIMES = {
     Runtime.ONNX_INT8: deployment_pb2.Deployment.RUNTIME_ONNX_INT8,
     Runtime.ONNX_FP16: deployment_pb2.Deployment.RUNTIME_ONNX_FP16,
 }
+_DAY_SECONDS = 86400
+_LONGEST_STATEMENT = 1000
 _FROM_PROTO = {value: runtime for runtime, value in _RUNTIMES.items()}
 
 
@@ -51,10 +54,11 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
         serving_release=serving.number if serving else 0,
         past_releases=map(_release, deployment.history),
         revision=deployment.revision,
-        sampling=deployment_pb2.SamplingPolicy(**vars(deployment.sampling)) if deployment.sampling.is_on else None,
+        sampling=_sampling_to_proto(deployment.sampling) if deployment.sampling.is_on else None,
         error=_status_of(deployment.error) if deployment.error else None,
         create_time=_timestamp(deployment.create_time),
         update_time=_timestamp(deployment.update_time),
+        proposal=_proposal_to_proto(deployment.proposal) if deployment.proposal else None,
     )
 
 
@@ -89,9 +93,43 @@ def sampling_of(deployment: deployment_pb2.Deployment) -> SamplingPolicy:
     Raises:
         InvalidArgumentError: naming the fields that are wrong.
     """
-    policy = SamplingPolicy(deployment.sampling.share, deployment.sampling.below_confidence)
+    wanted = deployment.sampling
+    shares = {field.name: value for field, value in wanted.ListFields() if field.name != "keep_duration"}
+    keep = wanted.keep_duration
+    policy = SamplingPolicy(**shares, keep_days=(keep.seconds + keep.nanos / 1e9) / _DAY_SECONDS)
     _raise_if(policy.violations())
     return policy
+
+
+def _sampling_to_proto(policy: SamplingPolicy) -> deployment_pb2.SamplingPolicy:
+    """What differs from what holds anyway."""
+    told = {name: value for name, value in vars(policy).items() if value != getattr(OFF, name)}
+    keep_days = told.pop("keep_days", None)
+    message = deployment_pb2.SamplingPolicy(**told)
+    if keep_days is not None:
+        message.keep_duration.FromMilliseconds(round(keep_days * _DAY_SECONDS * 1000))
+    return message
+
+
+def proposal_of(message: deployment_pb2.Proposal, project: str) -> tuple[Proposal, float]:
+    """What is proposed, and the share of traffic that it gets at once.
+
+    Raises:
+        InvalidArgumentError: naming the field that is wrong.
+    """
+    model = str(model_of(message.model, project, "proposal.model"))
+    if len(message.statement) > _LONGEST_STATEMENT:
+        raise InvalidArgumentError.of_field("proposal.statement", f"must have at most {_LONGEST_STATEMENT} characters")
+    if not 0 <= message.canary_share <= 1:
+        rule = f"must be from 0 to 1, not {message.canary_share}"
+        raise InvalidArgumentError.of_field("proposal.canary_share", rule)
+    return Proposal(model, message.statement, utc_now()), message.canary_share
+
+
+def _proposal_to_proto(proposal: Proposal) -> deployment_pb2.Proposal:
+    return deployment_pb2.Proposal(
+        model=proposal.model, statement=proposal.statement, create_time=_timestamp(proposal.create_time)
+    )
 
 
 def _status_of(error: DeploymentError) -> status_pb2.Status:

@@ -14,11 +14,13 @@ from sightsmith_inference.deployment_convert import (
     aliases_of,
     deployment_to_proto,
     model_of,
+    proposal_of,
     runtime_of,
     sampling_of,
 )
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.known_models import KnownModels
+from sightsmith_inference.proposals import Proposals
 from sightsmith_inference.routes import Routes
 
 _CHANGEABLE = ("model", "runtime", "aliases", "sampling")
@@ -31,6 +33,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         self,
         deployments: Deployments,
         models: KnownModels,
+        proposals: Proposals,
         routes: Routes,
         changed: Callable[[], Awaitable[None]],
         keepalive_seconds: float,
@@ -40,12 +43,14 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         Args:
             deployments: where wishes are written down.
             models: what can be wished for.
+            proposals: of other models.
             routes: tells of changes, whoever made them.
             changed: called after each change, so that it shows at once.
             keepalive_seconds: how long a watch may be silent.
         """
         self._deployments = deployments
         self._models = models
+        self._proposals = proposals
         self._routes = routes
         self._changed = changed
         self._keepalive_seconds = keepalive_seconds
@@ -104,6 +109,32 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         if request.release < 0:
             raise InvalidArgumentError.of_field("release", f"must not be negative, not {request.release}")
         deployment = await self._deployments.roll_back(DeploymentName.parse(request.name), request.release)
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def ProposeModel(
+        self, request: deployment_service_pb2.ProposeModelRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Proposes a model version."""
+        name = DeploymentName.parse(request.name)
+        proposal, canary_share = proposal_of(request.proposal, name.project)
+        deployment = await self._proposals.propose(name, proposal, canary_share)
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def AcceptProposal(
+        self, request: deployment_service_pb2.AcceptProposalRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Puts the proposed model behind the name."""
+        deployment = await self._proposals.accept(DeploymentName.parse(request.name), request.model)
+        await self._changed()
+        return deployment_to_proto(deployment)
+
+    async def DismissProposal(
+        self, request: deployment_service_pb2.DismissProposalRequest, context: Context
+    ) -> deployment_pb2.Deployment:
+        """Forgets the proposed model."""
+        deployment = await self._proposals.dismiss(DeploymentName.parse(request.name))
         await self._changed()
         return deployment_to_proto(deployment)
 

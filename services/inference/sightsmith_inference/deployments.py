@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +18,7 @@ from sightsmith_inference import stored_deployments as stored
 from sightsmith_inference.deployment import ANSWERING, HALTED, Deployment, DeploymentError, DeploymentState
 from sightsmith_inference.models import RuntimeWish, ServableModel
 from sightsmith_inference.releases import LIVE, Release, ShadowFigures, Target, targets_of
-from sightsmith_inference.sampling import OFF, SamplingPolicy
+from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 from sightsmith_inference.stored_releases import add_release, count_shadows, put_into_service, take_out_of_service
 from sightsmith_inference.tables import DeploymentRow, OutboxRow, ReleaseRow
 
@@ -53,8 +54,7 @@ class Deployments:
             project=name.project,
             deployment_id=name.deployment,
             state=DeploymentState.STARTING,
-            sampled_share=sampling.share,
-            sampled_below_confidence=sampling.below_confidence,
+            sampling=asdict(sampling),
         )
         try:
             async with self._database.transaction() as session:
@@ -112,13 +112,16 @@ class Deployments:
         async with self._database.transaction() as session:
             row = await stored.locked(session, name)
             if sampling is not None:
-                row.sampled_share, row.sampled_below_confidence = sampling.share, sampling.below_confidence
+                row.sampling = asdict(sampling)
                 row.revision += 1
             if model or runtime or aliases is not None or sampling is None:
                 now = (await stored.get(session, name)).wanted
                 others = now.others if aliases is None else aliases
                 wish = targets_of(str(model or now.live.model), runtime or now.live.runtime, others)
                 await _wish_for(session, row, wish)
+            if model:
+                # Whatever was proposed was proposed in place of another one.
+                row.proposal = None
             await session.flush()
             return await stored.get(session, name)
 

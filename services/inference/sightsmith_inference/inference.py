@@ -24,6 +24,8 @@ from sightsmith_inference.decoding import Decoder
 from sightsmith_inference.deleted_models import DeletedModels, on_model_deleted
 from sightsmith_inference.deployment_servicer import DeploymentServicer
 from sightsmith_inference.deployments import Deployments
+from sightsmith_inference.drift_references import DriftReferences
+from sightsmith_inference.drifting import Drifting
 from sightsmith_inference.embedder import Embedder
 from sightsmith_inference.embedding_servicer import EmbeddingServicer
 from sightsmith_inference.image_check import ImageCheck
@@ -32,6 +34,7 @@ from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
+from sightsmith_inference.proposals import Proposals
 from sightsmith_inference.reconciler import Reconciler
 from sightsmith_inference.recorded_answers import RecordedAnswers
 from sightsmith_inference.references import References
@@ -67,7 +70,7 @@ class Inference:
         self._triton = Triton(settings.triton_target)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
-        self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting)
+        self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting, settings.sample_keep_days)
         self._models = Models(self._database)
         self._deployments = Deployments(self._database)
         self._routes = Routes(self._deployments)
@@ -89,8 +92,12 @@ class Inference:
         )
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
-        self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
+        self._shadowing = Shadowing(
+            settings, self._deployments, self._routes, self._room, self._decoder, self._triton, self._sampler
+        )
         self._embedder = Embedder(settings, self._backbones, objects, self._room, self._decoder, self._triton)
+        references = DriftReferences(settings, objects, self._training, self._labeling)
+        self._drifting = Drifting(settings, references, self._embedder, self._sampler, self._room)
         self._batches = BatchPredictions(
             settings,
             self._database,
@@ -125,6 +132,7 @@ class Inference:
                 self._bus.on_hint(_BACKBONE_PUBLISHED, self._backbones.look_for_new),
                 self._sampler.run(),
                 self._shadowing.run(),
+                self._drifting.run(),
                 *self._batches.work(),
             )
         finally:
@@ -165,7 +173,8 @@ class Inference:
     def _deployment_servicer(self) -> DeploymentServicer:
         models = KnownModels(self._models, self._trained_models)
         keepalive_seconds = self._settings.watch_keepalive_seconds
-        return DeploymentServicer(self._deployments, models, self._routes, self._changed, keepalive_seconds)
+        proposals = Proposals(self._database, self._deployments)
+        return DeploymentServicer(self._deployments, models, proposals, self._routes, self._changed, keepalive_seconds)
 
     def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
         return Predictor(
@@ -177,6 +186,7 @@ class Inference:
             triton,
             self._sampler,
             self._shadowing,
+            self._drifting,
             self._reconciler.wake,
         )
 

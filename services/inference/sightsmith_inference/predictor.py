@@ -21,6 +21,7 @@ from sightsmith.errors import (
 )
 from sightsmith.names import DeploymentName
 from sightsmith_inference.decoding import Decoder
+from sightsmith_inference.drifting import Drifting
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import Processor, ServableModel
@@ -29,7 +30,8 @@ from sightsmith_inference.references import FoundImage, ImageReference, Referenc
 from sightsmith_inference.releases import LIVE
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
-from sightsmith_inference.sampling import OFF, Sampler, SamplingPolicy
+from sightsmith_inference.sampling import Sampler
+from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.tensors import Outputs, Pixels
@@ -80,6 +82,7 @@ class Predictor:
         triton: Triton,
         sampler: Sampler,
         shadowing: Shadowing,
+        drifting: Drifting,
         on_trouble: Callable[[], None],
     ) -> None:
         """Prepares the data path.
@@ -93,6 +96,7 @@ class Predictor:
             triton: runs the models.
             sampler: keeps predictions for review, where a deployment asks for it.
             shadowing: shows copies to model versions that answer nobody.
+            drifting: compares images with those that a model learned from, where a deployment asks for it.
             on_trouble: told when Triton does not answer, as when it was restarted and has lost its models.
         """
         self._settings = settings
@@ -103,6 +107,7 @@ class Predictor:
         self._triton = triton
         self._sampler = sampler
         self._shadowing = shadowing
+        self._drifting = drifting
         self._on_trouble = on_trouble
         # A GPU takes all images at once; cores each take some, and should end together.
         self._workers = settings.decode_threads if settings.triton_processor is Processor.CPU else 1
@@ -269,8 +274,9 @@ class Predictor:
             findings = await self._infer(model, np.stack([pixels for _, pixels in readable]), deadline)
             encoded = [data for data, _ in readable]
             self._sampler.offer(policy, deployment, model, encoded, findings)
+            self._drifting.offer(policy, deployment, model, encoded, findings)
             if alias == LIVE:
-                self._shadowing.offer(deployment, model, encoded, findings)
+                self._shadowing.offer(policy, deployment, model, encoded, findings)
         found = iter(findings)
         return [image if isinstance(image, SightsmithError) else choose(next(found), model, wish) for image in decoded]
 

@@ -13,7 +13,7 @@ from sightsmith_inference.deployment import Deployment
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.releases import Release
-from sightsmith_inference.sampling import OFF, SamplingPolicy
+from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 
 _log = get_logger(__name__)
 

@@ -1,75 +1,37 @@
-"""Which predictions are kept for the review queue, and keeping them beside the data path, not on it."""
+"""Keeping predictions for the review queue beside the data path, not on it."""
 
 import asyncio
 import hashlib
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 
 from prometheus_client import Counter
 
 from sightsmith.api.events.v1.event_pb2 import PredictionSampled
-from sightsmith.database import Database
-from sightsmith.errors import FieldViolation, UnavailableError
+from sightsmith.database import Database, utc_now
+from sightsmith.errors import UnavailableError
 from sightsmith.events.outbox import tell
 from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName
-from sightsmith.objects import Objects, image_key
+from sightsmith.objects import Objects, sample_key
 from sightsmith_inference.findings import Findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.ranking import Wish, choose
+from sightsmith_inference.sampling_policy import Pick, SamplingPolicy, margin_of
 from sightsmith_inference.tables import OutboxRow
 
 # What a reviewer looks at; the rest of a thousand labels only makes events large.
 _LABELS = Wish(min_confidence=0.0, max_results=10)
+# What the model answers by its own rule, whatever the caller asked for.
+_OWN_RULE = Wish()
 _TOGETHER = 32
 _RETRY_SECONDS = 1.0
 _samples = Counter("sightsmith_inference_sampled_predictions_total", "Predictions picked for review.", ["outcome"])
+_reasons = Counter("sightsmith_inference_kept_predictions_total", "Predictions kept for review, by why.", ["reason"])
 _log = get_logger(__name__)
-
-Reason = PredictionSampled.Reason
-
-
-@dataclass(frozen=True)
-class SamplingPolicy:
-    """Which predictions of a deployment are kept; none by default.
-
-    Attributes:
-        share: of all predictions, 0 to 1, picked by chance.
-        below_confidence: predictions whose best score is below are all picked; 0 to 1.
-    """
-
-    share: float = 0.0
-    below_confidence: float = 0.0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it can pick anything."""
-        return self.share > 0 or self.below_confidence > 0
-
-    def violations(self) -> list[FieldViolation]:
-        """What is wrong with it."""
-        # Not a number compares false with everything, and so is found too.
-        return [
-            FieldViolation(f"deployment.sampling.{name}", f"must be from 0 to 1, not {value}")
-            for name, value in vars(self).items()
-            if not 0 <= value <= 1
-        ]
-
-    def reason_for(self, best: float, chance: float) -> "Reason.ValueType | None":
-        """Why a prediction is picked; None if it is not.
-
-        Args:
-            best: its best score, 0 to 1.
-            chance: a random number of at least 0 and below 1.
-        """
-        if best < self.below_confidence:
-            return PredictionSampled.REASON_LOW_CONFIDENCE
-        return PredictionSampled.REASON_RANDOM if chance < self.share else None
-
-
-OFF = SamplingPolicy()
 
 
 @dataclass(frozen=True)
@@ -85,10 +47,19 @@ class Sampler:
     process ends: a sample may be lost, a prediction is never late because of one.
     """
 
-    def __init__(self, database: Database, objects: Objects, max_waiting_bytes: int) -> None:
+    def __init__(self, database: Database, objects: Objects, max_waiting_bytes: int, keep_days: float) -> None:
+        """Prepares it.
+
+        Args:
+            database: where samples are told of.
+            objects: where their images are put.
+            max_waiting_bytes: of images that wait to be stored.
+            keep_days: for how long samples of policies that do not say are kept.
+        """
         self._database = database
         self._objects = objects
         self._max_waiting_bytes = max_waiting_bytes
+        self._keep_days = keep_days
         self._waiting_bytes = 0
         self._waiting: asyncio.Queue[_Sample] = asyncio.Queue()
         self._random = Random()  # noqa: S311 - nothing secret hangs on it
@@ -110,17 +81,38 @@ class Sampler:
             images: the encoded images.
             findings: what it said of each of them.
         """
-        if not policy.is_on:
+        if not policy.picks_by_answer:
             return
         for image, found in zip(images, findings, strict=True):
-            reason = policy.reason_for(found.best, self._random.random())
-            if reason is None:
-                continue
-            if self._waiting_bytes + len(image) > self._max_waiting_bytes:
-                _samples.labels("dropped").inc()
-                continue
-            self._waiting_bytes += len(image)
-            self._waiting.put_nowait(_Sample(image, _fact(deployment, model, found, reason)))
+            pick = policy.pick(found.best, margin_of(found, model), self._random.random)
+            if pick is not None:
+                self.keep(policy, deployment, model, image, found, pick)
+
+    def keep(
+        self,
+        policy: SamplingPolicy,
+        deployment: DeploymentName,
+        model: ServableModel,
+        image: bytes,
+        found: Findings,
+        pick: Pick,
+    ) -> None:
+        """Takes a prediction that was picked, if there is room. Returns at once.
+
+        Args:
+            policy: says for how long it is kept.
+            deployment: who answered.
+            model: what answered.
+            image: the encoded image.
+            found: what it said of the image.
+            pick: why it was picked.
+        """
+        if self._waiting_bytes + len(image) > self._max_waiting_bytes:
+            _samples.labels("dropped").inc()
+            return
+        self._waiting_bytes += len(image)
+        keep_for = timedelta(days=policy.keep_days or self._keep_days)
+        self._waiting.put_nowait(_Sample(image, _fact(deployment, model, found, pick, keep_for)))
 
     async def run(self) -> None:
         """Stores what was picked, until cancelled."""
@@ -141,25 +133,36 @@ class Sampler:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _keep(self, batch: Sequence[_Sample]) -> None:
-        """Stores the images once, under their hashes; only then tells of them."""
+        """Stores the images, each in a file of its own that can go when its time has come; only then tells of them."""
         hashes = await asyncio.to_thread(lambda: [hashlib.sha256(sample.image).hexdigest() for sample in batch])
-        images = {sha256: sample.image for sha256, sample in zip(hashes, batch, strict=True)}
-        await asyncio.gather(*(self._objects.put_once(image_key(sha256), image) for sha256, image in images.items()))
+        await asyncio.gather(*(self._objects.put_once(sample.fact.image_key, sample.image) for sample in batch))
         async with self._database.transaction() as session:
             for sha256, sample in zip(hashes, batch, strict=True):
                 sample.fact.image_sha256 = sha256
                 tell(session, OutboxRow, sample.fact)
-        _samples.labels("kept").inc(len(batch))
+        for sample in batch:
+            _samples.labels("kept").inc()
+            _reasons.labels(PredictionSampled.Reason.Name(sample.fact.reason).removeprefix("REASON_").lower()).inc()
 
 
 def _fact(
-    deployment: DeploymentName, model: ServableModel, findings: Findings, reason: "Reason.ValueType"
+    deployment: DeploymentName, model: ServableModel, findings: Findings, pick: Pick, keep_for: timedelta
 ) -> PredictionSampled:
-    labels = choose(findings.of_whole_image(), model, _LABELS)
-    return PredictionSampled(
-        prediction_id=str(uuid.uuid4()),
+    whole = findings.of_whole_image()
+    answered = {found.label: found for found in choose(whole, model, _OWN_RULE)}
+    told = answered | {found.label: found for found in choose(whole, model, _LABELS)}
+    prediction_id = str(uuid.uuid4())
+    fact = PredictionSampled(
+        prediction_id=prediction_id,
         deployment=str(deployment),
         model=model.model,
-        labels=[PredictionSampled.Label(label=found.label, confidence=found.confidence) for found in labels],
-        reason=reason,
+        labels=[
+            PredictionSampled.Label(label=label, confidence=found.confidence, answered=label in answered)
+            for label, found in sorted(told.items(), key=lambda item: -item[1].confidence)
+        ],
+        reason=pick.reason,
+        image_key=sample_key(deployment.project, prediction_id),
+        inclusion_probability=pick.probability,
     )
+    fact.expire_time.FromDatetime(utc_now() + keep_for)
+    return fact

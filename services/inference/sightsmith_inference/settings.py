@@ -40,6 +40,15 @@ class InferenceSettings(BatchSettings):
 
     # Predictions that were picked for review and wait to be stored; further ones are dropped and counted.
     max_sampled_bytes_waiting: int = Field(default=64 * MEBIBYTE, ge=0)
+    # For how long samples are kept where the deployment's policy does not say.
+    sample_keep_days: float = Field(default=30.0, gt=0, le=3650)
+    # An image has drifted if it is farther from what a model learned from than this share of those images is from
+    # each other.
+    drift_quantile: float = Field(default=0.95, gt=0, lt=1)
+    # How many of the images that a model learned from are remembered for that: 5 KB each, as a rule.
+    max_drift_references: int = Field(default=2000, ge=2)
+    # Images that wait to be looked at for drift; further ones are dropped and counted.
+    max_drift_bytes_waiting: int = Field(default=16 * MEBIBYTE, ge=0)
 
     # Copies of images that wait for shadows; further ones are dropped and counted.
     max_shadow_bytes_waiting: int = Field(default=16 * MEBIBYTE, ge=0)

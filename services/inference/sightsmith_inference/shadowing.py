@@ -10,6 +10,7 @@ from random import Random
 
 from prometheus_client import Counter, Histogram
 
+from sightsmith.api.events.v1.event_pb2 import PredictionSampled
 from sightsmith.errors import SightsmithError, UnavailableError
 from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName
@@ -21,6 +22,8 @@ from sightsmith_inference.ranking import Wish, choose
 from sightsmith_inference.releases import ShadowFigures, Target
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
+from sightsmith_inference.sampling import Sampler
+from sightsmith_inference.sampling_policy import Pick, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.triton import Triton
 
@@ -42,7 +45,9 @@ class _Copy:
     key: tuple[uuid.UUID, int, str]
     target: Target
     image: bytes
-    labels: Sequence[str]
+    policy: SamplingPolicy
+    model: ServableModel
+    found: Findings
 
 
 class Shadowing:
@@ -59,6 +64,7 @@ class Shadowing:
         room: Room,
         decoder: Decoder,
         triton: Triton,
+        sampler: Sampler,
     ) -> None:
         self._settings = settings
         self._deployments = deployments
@@ -66,17 +72,27 @@ class Shadowing:
         self._room = room
         self._decoder = decoder
         self._triton = triton
+        self._sampler = sampler
         self._waiting: asyncio.Queue[_Copy] = asyncio.Queue()
         self._waiting_bytes = 0
         self._random = Random()  # noqa: S311 - nothing secret hangs on it
         self._counted: defaultdict[tuple[uuid.UUID, int, str], ShadowFigures] = defaultdict(ShadowFigures)
 
     def offer(
-        self, name: DeploymentName, model: ServableModel, images: Sequence[bytes], findings: Sequence[Findings]
+        self,
+        policy: SamplingPolicy,
+        name: DeploymentName,
+        model: ServableModel,
+        images: Sequence[bytes],
+        findings: Sequence[Findings],
     ) -> None:
         """Copies images that the live model has answered, as its shadows ask for. Returns at once.
 
+        Where disagreement is sampled, the other aliases see copies too: of what they answer themselves, nobody knows
+        what the live model would say.
+
         Args:
+            policy: whether disagreement is sampled.
             name: who answered.
             model: what answered.
             images: the encoded images.
@@ -85,11 +101,12 @@ class Shadowing:
         deployment = self._routes.find(name)
         if deployment is None or deployment.serving is None:
             return
-        for target in deployment.serving.shadows:
-            key = (deployment.id, deployment.serving.number, target.alias)
+        serving = deployment.serving
+        for target in serving.others if policy.disagreement_share else serving.shadows:
+            key = (deployment.id, serving.number, target.alias)
             for image, found in zip(images, findings, strict=True):
                 if self._random.random() < target.share:
-                    self._enqueue(_Copy(name, key, target, image, _labels_of(found, model)))
+                    self._enqueue(_Copy(name, key, target, image, policy, model, found))
 
     async def run(self) -> None:
         """Works on the copies, and writes down how the shadows did, until cancelled."""
@@ -125,7 +142,10 @@ class Shadowing:
             outputs = await self._triton.infer(model, pixels[None], self._settings.triton_timeout_seconds)
             seconds = time.perf_counter() - started
         (found,) = read_findings(model, outputs)
-        disagrees = _labels_of(found, model) != copy.labels
+        disagrees = _labels_of(found, model) != _labels_of(copy.found, copy.model)
+        if disagrees and self._random.random() < copy.policy.disagreement_share:
+            pick = Pick(PredictionSampled.REASON_DISAGREEMENT)
+            self._sampler.keep(copy.policy, copy.deployment, copy.model, copy.image, copy.found, pick)
         _seconds.labels(str(copy.deployment), copy.target.alias).observe(seconds)
         outcome = "disagreed" if disagrees else "agreed"
         self._count(copy, outcome, ShadowFigures(compared=1, disagreed=int(disagrees), seconds=seconds))

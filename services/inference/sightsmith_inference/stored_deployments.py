@@ -3,17 +3,20 @@
 from collections.abc import Sequence
 from itertools import groupby
 
+from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.errors import NotFoundError
 from sightsmith.names import DeploymentName
-from sightsmith_inference.deployment import Deployment, DeploymentError, DeploymentState
+from sightsmith_inference.deployment import Deployment, DeploymentError, DeploymentState, Proposal
 from sightsmith_inference.models import stands_ready
 from sightsmith_inference.releases import Release
-from sightsmith_inference.sampling import SamplingPolicy
+from sightsmith_inference.sampling_policy import SamplingPolicy
 from sightsmith_inference.stored_releases import releases_of
 from sightsmith_inference.tables import DeploymentRow, ModelRow, ReleaseRow, TargetRow, TritonModelRow
+
+_PROPOSAL = TypeAdapter[Proposal | None](Proposal | None)
 
 
 async def locked(session: AsyncSession, name: DeploymentName) -> DeploymentRow:
@@ -73,10 +76,11 @@ def _deployment_of(row: DeploymentRow, releases: Sequence[Release]) -> Deploymen
         wanted=by_number[row.wanted_release],
         served=served,
         history=_history(releases, served),
-        sampling=SamplingPolicy(row.sampled_share, row.sampled_below_confidence),
+        sampling=SamplingPolicy(**row.sampling),
         error=_error_of(row),
         create_time=row.create_time,
         update_time=row.update_time,
+        proposal=_PROPOSAL.validate_python(row.proposal),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
@@ -97,8 +98,6 @@ class DeploymentRow(Base):
         CheckConstraint(
             "state NOT IN ('RUNNING', 'UPDATING') OR serving_release IS NOT NULL", name="serving_when_it_answers"
         ),
-        CheckConstraint("sampled_share BETWEEN 0 AND 1", name="sampled_share"),
-        CheckConstraint("sampled_below_confidence BETWEEN 0 AND 1", name="sampled_below_confidence"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -112,9 +111,10 @@ class DeploymentRow(Base):
     wanted_release: Mapped[int] = mapped_column(default=1)
     # While STARTING: what served before the inference server lost it or it was stopped, and is to come back.
     serving_release: Mapped[int | None]
-    # Which predictions are kept for review.
-    sampled_share: Mapped[float] = mapped_column(server_default="0", default=0.0)
-    sampled_below_confidence: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    # Which predictions are kept for review: a `SamplingPolicy`, of which what is missing is as it is by default.
+    sampling: Mapped[dict[str, float]] = mapped_column(JSONB, server_default="{}", default=dict)
+    # A model version in place of its own: `Proposal`.
+    proposal: Mapped[dict[str, Any] | None]
     error_code: Mapped[int | None]
     error_reason: Mapped[str | None]
     error_message: Mapped[str | None]

@@ -72,9 +72,17 @@ class Intake:
             return await self._objects.get(thumbnail_key(sha256))
         except FileNotFoundError:
             data = await self._objects.get(image_key(sha256))
-        thumbnail = await self._run(intake_process.thumbnail_of, data)
+        thumbnail = await self.shrunk(data)
         await self._objects.put_once(thumbnail_key(sha256), thumbnail)
         return thumbnail
+
+    async def shrunk(self, data: bytes) -> bytes:
+        """The small picture of an image, a JPEG, which is stored nowhere.
+
+        Raises:
+            ImageError: if it is not an image that is taken.
+        """
+        return await self._run(intake_process.thumbnail_of, data)
 
     def close(self) -> None:
         """Lets go of the processes."""

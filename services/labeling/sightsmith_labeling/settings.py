@@ -115,6 +115,8 @@ class LabelingSettings(Settings):
     review_claim_seconds: float = Field(default=3600.0, gt=0)
     review_item_days: float = Field(default=30.0, gt=0)
     max_compared_review_items: int = Field(default=10_000, ge=1)
+    # How many items, the newest, the precision of a deployment is estimated from.
+    max_estimated_review_items: int = Field(default=100_000, ge=1)
 
     @cached_property
     def import_places(self) -> AllowedPlaces:

@@ -7,11 +7,13 @@ from sightsmith.api.training.v1 import (
     evaluation_service_pb2_grpc,
     model_service_pb2_grpc,
     report_service_pb2_grpc,
+    retraining_service_pb2_grpc,
     training_service_pb2_grpc,
 )
 from sightsmith.database import Database, migrate
 from sightsmith.errors import UnavailableError
 from sightsmith.events.bus import EventBus
+from sightsmith.events.consumer import EventConsumer
 from sightsmith.events.outbox import OutboxRelay
 from sightsmith.logs import get_logger
 from sightsmith.objects import Objects, open_object_store
@@ -33,9 +35,12 @@ from sightsmith_training.model_files import ModelFiles
 from sightsmith_training.model_servicer import ModelParts, ModelServicer
 from sightsmith_training.models import Models
 from sightsmith_training.report_servicer import ReportServicer
+from sightsmith_training.retraining.retrainings import CONSUMER, SUBJECT, Retrainings, on_review_item_settled
+from sightsmith_training.retraining.servicer import RetrainingServicer
+from sightsmith_training.retraining.work import RetrainingWork
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import Snapshots
-from sightsmith_training.tables import MIGRATIONS, SCHEMA, Outbox
+from sightsmith_training.tables import MIGRATIONS, SCHEMA, HandledEventRow, Outbox
 from sightsmith_training.training_servicer import TrainingServicer
 
 _log = get_logger(__name__)
@@ -91,6 +96,13 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             ReportServicer(parts.files, EvaluatedImageDrawing(database, objects, labeling, settings.image_limits)),
             "sightsmith.api.training.v1.ReportService",
         )
+        retrainings = Retrainings(database)
+        work = RetrainingWork(retrainings, snapshots, jobs, parts.evaluations, labeling, inference)
+        server.add(
+            retraining_service_pb2_grpc.add_RetrainingServiceServicer_to_server,
+            RetrainingServicer(retrainings, work),
+            "sightsmith.api.training.v1.RetrainingService",
+        )
         await server.start()
         await run_beside(
             stop,
@@ -98,6 +110,8 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
             OutboxRelay(database, Outbox, bus).run(),
             *(_look_for_lost_workers(kind, settings.poll_seconds) for kind in leases),
             discarded.run(settings.discard_seconds),
+            EventConsumer(bus, database, HandledEventRow, CONSUMER, SUBJECT, on_review_item_settled).run(),
+            work.run(settings.poll_seconds),
         )
         await server.stop()
     await database.close()

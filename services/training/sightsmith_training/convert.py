@@ -41,7 +41,7 @@ def job_message(job: TrainingJob) -> training_job_pb2.TrainingJob:
         state=training_job_pb2.TrainingJob.State.Value(f"STATE_{job.state}"),
         progress=_progress(job.progress) if job.progress else None,
         model=job.model or "",
-        error=_status(job.error) if job.error else None,
+        error=status_message(job.error) if job.error else None,
         attempt=job.attempt,
         revision=job.revision,
         create_time=_timestamp(job.create_time),
@@ -76,7 +76,7 @@ def evaluation_job_message(job: EvaluationJob) -> evaluation_job_pb2.EvaluationJ
         state=evaluation_job_pb2.EvaluationJob.State.Value(f"STATE_{job.state}"),
         progress=_evaluation_progress(job.progress) if job.progress else None,
         evaluation=job.evaluation or "",
-        error=_status(job.error) if job.error else None,
+        error=status_message(job.error) if job.error else None,
         attempt=job.attempt,
         revision=job.revision,
         create_time=_timestamp(job.create_time),
@@ -188,7 +188,7 @@ def _evaluation_progress(progress: JobProgress) -> evaluation_job_pb2.Evaluation
     )
 
 
-def _status(error: JobError) -> status_pb2.Status:
+def status_message(error: JobError) -> status_pb2.Status:
     violations = [FieldViolation(field, description) for field, description in error.violations]
     return to_status(
         SightsmithError(error.message, reason=error.reason, metadata=error.metadata, violations=violations)

@@ -5,11 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, and_, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, and_, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
-from sightsmith.events.tables import OutboxColumns
+from sightsmith.events.tables import HandledEventColumns, OutboxColumns
 
 SCHEMA = "training"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -246,3 +246,61 @@ class EvaluatedImageRow(Base):
     true_positives: Mapped[list[str]]
     false_positives: Mapped[list[str]]
     false_negatives: Mapped[list[str]]
+
+
+class RetrainingRow(Base):
+    """A retraining of a deployment's model as it stands now."""
+
+    __tablename__ = "retrainings"
+    __table_args__ = (
+        UniqueConstraint("project", "request_id"),
+        CheckConstraint("state IN ('PREPARING', 'TRAINING', 'PROPOSED', 'NOT_BETTER', 'FAILED')", name="state"),
+        Index("ix_retrainings_open", "sequence", postgresql_where=text("end_time IS NULL")),
+        Index("ix_retrainings_project_sequence", "project", "sequence"),
+    )
+
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    project: Mapped[str]
+    # Of its snapshot and its job, too: whoever goes on where another one stopped takes no second one.
+    request_id: Mapped[uuid.UUID] = mapped_column(default=uuid.uuid4)
+    deployment: Mapped[str]
+    baseline: Mapped[str]
+    effort: Mapped[str]
+    only_if_better: Mapped[bool]
+    canary_share: Mapped[float] = mapped_column(default=0.0)
+    corrections: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(default="PREPARING")
+    snapshot: Mapped[str | None]
+    training_job: Mapped[str | None]
+    model: Mapped[str | None]
+    # `ComparedFigure` and `JobError`.
+    comparison: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    create_time: Mapped[datetime] = mapped_column(default=utc_now)
+    end_time: Mapped[datetime | None]
+
+
+class RetrainingPolicyRow(Base):
+    """When a deployment's model is trained anew by itself."""
+
+    __tablename__ = "retraining_policies"
+
+    deployment: Mapped[str] = mapped_column(primary_key=True)
+    min_corrections: Mapped[int]
+    canary_share: Mapped[float]
+    effort: Mapped[str]
+
+
+class CorrectionsRow(Base):
+    """How many answers of a model behind a deployment's name were corrected since its last retraining."""
+
+    __tablename__ = "corrections"
+
+    deployment: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    update_time: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class HandledEventRow(HandledEventColumns, Base):
+    """Events that were handled."""

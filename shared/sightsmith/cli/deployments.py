@@ -11,6 +11,8 @@ from rich.table import Table
 
 from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, ServingAlias
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
+from sightsmith.cli.production import figures_command
+from sightsmith.cli.retraining import accept_command, dismiss_command, policy_command, retrainings_command
 from sightsmith.cli.training import ProjectArgument, model_name, short_id
 from sightsmith.client import Client
 from sightsmith.errors import InvalidArgumentError, NotFoundError
@@ -19,6 +21,12 @@ from sightsmith.names import DeploymentName
 deployments_app = typer.Typer(
     help="Share the traffic of deployments among model versions, roll back, stop and start.", no_args_is_help=True
 )
+
+deployments_app.command("figures")(figures_command)
+deployments_app.command("accept")(accept_command)
+deployments_app.command("dismiss")(dismiss_command)
+deployments_app.command("retrainings")(retrainings_command)
+deployments_app.command("retraining-policy")(policy_command)
 
 NameArgument = Annotated[str, typer.Argument(help="Id of the deployment, such as live.")]
 WaitOption = Annotated[bool, typer.Option(help="Wait until it is so.")]
@@ -242,7 +250,10 @@ def described(deployment: Deployment) -> Sequence[Table]:
         gone = escape(", ".join(map(short_id, release.gone_models)))
         told = f" [red](deleted: {gone})[/]" if gone else ""
         past.add_row(str(release.release), since, _answering(release.aliases) + told)
-    return [deployments_table([deployment]), *(table for table in (shadows, past) if table.row_count)]
+    proposed = Table("proposed", "why")
+    if deployment.HasField("proposal"):
+        proposed.add_row(short_id(deployment.proposal.model), escape(deployment.proposal.statement))
+    return [deployments_table([deployment]), *(table for table in (proposed, shadows, past) if table.row_count)]
 
 
 def _answering(aliases: Iterable[ServingAlias | Alias]) -> str:

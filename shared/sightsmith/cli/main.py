@@ -80,6 +80,10 @@ COMMANDS = {
     "train": Lazy(
         "training:train_command", "Take a snapshot of a project, unless one says the same, and train a model from it."
     ),
+    "retrain": Lazy(
+        "retraining:retrain_command",
+        "Train a deployment's model anew on what is labelled by now, corrections included, and propose the new one.",
+    ),
     "jobs": Lazy("jobs:jobs_app", "List the trainings of a project with how far they are, and watch one again."),
     "cancel": Lazy("training:cancel_command", "Stop a training."),
     "models": Lazy(

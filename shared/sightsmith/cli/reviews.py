@@ -55,6 +55,17 @@ class State(StrEnum):
     DISPUTED = "disputed"
 
 
+class Reason(StrEnum):
+    """Why a prediction is to be looked at."""
+
+    RANDOM = "random"
+    LOW_CONFIDENCE = "low-confidence"
+    NEAR_THRESHOLD = "near-threshold"
+    DISAGREEMENT = "disagreement"
+    DRIFT = "drift"
+    REQUESTED = "requested"
+
+
 @review_app.command("list")
 def list_command(
     project: ProjectArgument,
@@ -109,13 +120,18 @@ def claim_command(
     project: ProjectArgument,
     count: Annotated[int, typer.Option(help="How many at most.", min=1, max=100)] = 10,
     reviewer: ReviewerOption = "",
+    reason: Annotated[
+        list[Reason] | None,
+        typer.Option(help="Only what is in the queue for it; may be repeated, and the first goes first."),
+    ] = None,
     save_to: Annotated[Path | None, typer.Option(help="Folder to put the images into, named by item.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take the oldest items that need a reviewer; they are kept for you for a while."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        items = client.reviews.claim(project, count, reviewer)
+        reasons = [ReviewItem.Reason.Value(f"REASON_{one.name}") for one in reason or ()]
+        items = client.reviews.claim(project, count, reviewer, reasons)
         if save_to is not None:
             _save(client, items, save_to)
     output.result({"review_items": list_of(items)}, _table(items))

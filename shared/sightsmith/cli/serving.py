@@ -28,6 +28,7 @@ from sightsmith.rpc.status import from_status
 from sightsmith.sizes import MAX_MESSAGE_BYTES, MEBIBYTE
 
 DEFAULT_DEPLOYMENT = "live"
+_DAY_SECONDS = 86400
 
 
 class Runtime(StrEnum):
@@ -53,12 +54,31 @@ def deploy_command(
     sample_below: Annotated[
         float | None, typer.Option(help="Predictions below this confidence, 0 to 1, go into the review queue.")
     ] = None,
+    sample_near: Annotated[
+        float | None, typer.Option(help="Predictions with a score so near to its threshold go there, 0 to 1.")
+    ] = None,
+    sample_disagreement: Annotated[
+        float | None, typer.Option(help="Share of the images on which other aliases disagree that goes there.")
+    ] = None,
+    sample_drift: Annotated[
+        float | None, typer.Option(help="Share that is looked at for images unlike those that the model knows.")
+    ] = None,
+    sample_days: Annotated[
+        float | None, typer.Option(help="For how many days samples are kept; as the server is set to if left out.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model into service, or another one behind the same name without a gap."""
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
-        sampling = _sampling(sample_share, sample_below)
+        sampling = sampling_of(
+            share=sample_share,
+            below_confidence=sample_below,
+            threshold_margin=sample_near,
+            disagreement_share=sample_disagreement,
+            drift_share=sample_drift,
+            days=sample_days,
+        )
         deployment = deploy(client, project, name, model_name(client, project, model), output, runtime, sampling)
     output.result(fields_of(deployment), f"{deployment.name} serves {deployment.serving_model}")
 
@@ -165,11 +185,20 @@ def _runtime(runtime: Runtime) -> Deployment.Runtime.ValueType:
     return Deployment.Runtime.Value(f"RUNTIME_{runtime.name}")
 
 
-def _sampling(share: float | None, below: float | None) -> SamplingPolicy | None:
-    """The policy that options ask for; None if they say nothing, which leaves it as it is."""
-    if share is None and below is None:
+def sampling_of(*, days: float | None = None, **wanted: float | None) -> SamplingPolicy | None:
+    """The policy that options ask for; None if they say nothing, which leaves it as it is.
+
+    Args:
+        days: for how long samples are kept.
+        wanted: fields of the policy.
+    """
+    said: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    if not said and days is None:
         return None
-    return SamplingPolicy(share=share or 0.0, below_confidence=below or 0.0)
+    policy = SamplingPolicy(**said)
+    if days is not None:
+        policy.keep_duration.FromSeconds(round(days * _DAY_SECONDS))
+    return policy
 
 
 def _wait_until_it_answers(client: Client, project: str, deployment: str, output: Output) -> None:

@@ -30,6 +30,7 @@ from sightsmith.client.models import Models
 from sightsmith.client.patience import Patience
 from sightsmith.client.predictions import NamedImage, stream_predictions
 from sightsmith.client.reports import Reports
+from sightsmith.client.retrainings import Retrainings
 from sightsmith.client.reviews import Reviews
 from sightsmith.client.serving import Serving
 from sightsmith.client.similarity import Similarity
@@ -59,6 +60,7 @@ class Client:
         trainings: what makes models.
         models: the model versions.
         serving: who answers under the names of deployments.
+        retrainings: of the models of deployments.
         evaluations: how good they are.
         reports: files and pictures that tell of it.
         snapshots: what is labelled, fixed at one moment.
@@ -87,6 +89,7 @@ class Client:
         self.training = TrainingServiceStub(self._channels[connection.training])
         self.trainings = Trainings(self._channels[connection.training])
         self.models = Models(self._channels[connection.training])
+        self.retrainings = Retrainings(self._channels[connection.training])
         self.evaluations = Evaluations(self._channels[connection.training])
         self.evaluation_jobs = EvaluationJobs(self._channels[connection.training])
         self.reports = Reports(self._channels[connection.training])

@@ -8,7 +8,7 @@ import grpc
 from sightsmith.api.labeling.v1 import review_item_pb2, review_service_pb2
 from sightsmith.api.labeling.v1.review_service_pb2_grpc import ReviewServiceStub
 from sightsmith.client.calls import all_pages, calling
-from sightsmith.names import ProjectName, ReviewPolicyName
+from sightsmith.names import DeploymentName, ProjectName, ReviewPolicyName
 
 
 class Reviews:
@@ -66,10 +66,19 @@ class Reviews:
             request = review_service_pb2.DownloadReviewThumbnailRequest(name=name)
             return self.stub.DownloadReviewThumbnail(request).jpeg
 
-    def claim(self, project: str, count: int = 0, reviewer: str = "") -> Sequence[review_item_pb2.ReviewItem]:
-        """Takes the oldest items that need a reviewer, for a while; 10 if `count` is 0, 100 at most."""
+    def claim(
+        self,
+        project: str,
+        count: int = 0,
+        reviewer: str = "",
+        reasons: Sequence[review_item_pb2.ReviewItem.Reason.ValueType] = (),
+    ) -> Sequence[review_item_pb2.ReviewItem]:
+        """Takes the oldest items that need a reviewer, for a while; 10 if `count` is 0, 100 at most.
+
+        With `reasons`, only items that are in the queue for these are taken, those of the first reason first.
+        """
         request = review_service_pb2.ClaimReviewItemsRequest(
-            parent=str(ProjectName(project)), reviewer=reviewer, count=count
+            parent=str(ProjectName(project)), reviewer=reviewer, count=count, reasons=reasons
         )
         with calling():
             return self.stub.ClaimReviewItems(request).review_items
@@ -108,6 +117,24 @@ class Reviews:
             request.created_after.FromDatetime(created_after)
         with calling():
             return self.stub.GetAgreement(request)
+
+    def precision(
+        self, project: str, deployment: str, model: str = "", created_after: datetime | None = None
+    ) -> review_service_pb2.PrecisionEstimate:
+        """How often the answers of a deployment are right, estimated from what was reviewed of its samples.
+
+        Args:
+            project: id of the project.
+            deployment: id of the deployment.
+            model: only answers of this one, `projects/{project}/models/{model}`; of all if empty.
+            created_after: only predictions that came into the queue after this moment (with its zone).
+        """
+        name = str(DeploymentName(project, deployment))
+        request = review_service_pb2.EstimatePrecisionRequest(deployment=name, model=model)
+        if created_after is not None:
+            request.created_after.FromDatetime(created_after)
+        with calling():
+            return self.stub.EstimatePrecision(request)
 
     def required_reviews(self, project: str) -> int:
         """How many people must agree."""

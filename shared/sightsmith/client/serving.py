@@ -55,6 +55,16 @@ class Serving:
         with calling():
             return self._stub.RollbackDeployment(request)
 
+    def accept(self, project: str, deployment: str, model: str = "") -> deployment_pb2.Deployment:
+        """Puts the proposed model behind the name; with `model` only if that is the one that is proposed."""
+        with calling():
+            return self._stub.AcceptProposal(pb.AcceptProposalRequest(name=_name(project, deployment), model=model))
+
+    def dismiss(self, project: str, deployment: str) -> deployment_pb2.Deployment:
+        """Forgets the proposed model; a canary of it gets no more traffic."""
+        with calling():
+            return self._stub.DismissProposal(pb.DismissProposalRequest(name=_name(project, deployment)))
+
     def stop(self, project: str, deployment: str) -> deployment_pb2.Deployment:
         """Takes a deployment out of service; everything that was set is kept."""
         with calling():

@@ -57,6 +57,20 @@ class InferenceClient:
         request.update_mask.paths.extend(mask)
         return await self._call(self._deployments.UpdateDeployment, request)
 
+    async def propose(self, deployment: str, **fields: Any) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.ProposeModelRequest(
+            name=name_of(deployment), proposal=deployment_pb2.Proposal(**fields)
+        )
+        return await self._call(self._deployments.ProposeModel, request)
+
+    async def accept(self, deployment: str, model: str = "") -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.AcceptProposalRequest(name=name_of(deployment), model=model)
+        return await self._call(self._deployments.AcceptProposal, request)
+
+    async def dismiss(self, deployment: str) -> deployment_pb2.Deployment:
+        request = deployment_service_pb2.DismissProposalRequest(name=name_of(deployment))
+        return await self._call(self._deployments.DismissProposal, request)
+
     async def delete(self, deployment: str) -> None:
         request = deployment_service_pb2.DeleteDeploymentRequest(name=name_of(deployment))
         await self._call(self._deployments.DeleteDeployment, request)

@@ -3,17 +3,23 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
+from sqlalchemy import func, select
 
 from sightsmith.api.events.v1.event_pb2 import Event, PredictionSampled
-from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
+from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, SamplingPolicy
 from sightsmith.api.training.v1.model_pb2 import Model
+from sightsmith.database import Database, utc_now
 from sightsmith.errors import SightsmithError
 from sightsmith.stack import Stack
+from sightsmith_inference.tables import Base
 from tests.integration.inference.conftest import ALPHA, PutModel, png
 from tests.integration.inference.inference_client import InferenceClient, name_of
 from tests.integration.inference.tiny_detector import LABELS, detector_onnx
@@ -54,19 +60,35 @@ async def deployment(client: InferenceClient) -> AsyncIterator[str]:
     await client.delete(name)
 
 
-def stored(stack: Stack, image: bytes) -> Path:
-    sha256 = hashlib.sha256(image).hexdigest()
-    return Path(stack.endpoints.object_store_url.removeprefix("file://")) / f"images/{sha256[:2]}/{sha256}"
+def store(stack: Stack) -> Path:
+    return Path(stack.endpoints.object_store_url.removeprefix("file://"))
+
+
+def files_of(stack: Stack) -> set[Path]:
+    return {path for path in store(stack).rglob("*") if path.is_file()}
+
+
+async def rows_of(stack: Stack) -> dict[str, int]:
+    """How many rows each table of the service has."""
+    counts = {}
+    database = Database(stack.endpoints.database_url)
+    async with database.transaction() as session:
+        for table in Base.metadata.sorted_tables:
+            counts[table.name] = await session.scalar(select(func.count()).select_from(table)) or 0
+    await database.close()
+    return counts
 
 
 async def test_nothing_is_kept_unless_asked_for(
     client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled
 ) -> None:
-    image = png(1001)
-    for _ in range(3):
-        await client.predict(deployment, image)
+    files, rows = files_of(stack), await rows_of(stack)
+    for seed in range(1001, 1004):
+        await client.predict(deployment, png(seed))
     await sampled.assert_quiet(2.0)
-    assert not stored(stack, image).exists()
+    assert files_of(stack) == files
+    # What was told before has gone out meanwhile.
+    assert await rows_of(stack) == {**rows, "outbox": 0}
     assert not (await client.get(deployment)).HasField("sampling")
 
 
@@ -81,7 +103,11 @@ async def test_everything_is_kept_of_a_share_of_one(
     image = png(1002)
     response = await client.predict(deployment, image)
     told = await sampled.next()
-    assert stored(stack, image).read_bytes() == image
+    assert (store(stack) / told.image_key).read_bytes() == image
+    assert told.image_key == f"samples/shop/{told.prediction_id}"
+    assert told.inclusion_probability == 1
+    kept_for = told.expire_time.ToDatetime(UTC) - utc_now()
+    assert timedelta(days=29.9) < kept_for < timedelta(days=30.1)
     assert told.image_sha256 == hashlib.sha256(image).hexdigest()
     assert (told.deployment, told.model) == (name_of(deployment), ALPHA)
     assert told.reason == PredictionSampled.REASON_RANDOM
@@ -89,6 +115,7 @@ async def test_everything_is_kept_of_a_share_of_one(
     # Every label, though the caller had asked for the best one alone.
     assert {label.label: label.confidence for label in told.labels} == pytest.approx(alpha.scores(image), abs=1e-5)
     assert told.labels[0].label == response.predictions[0].label
+    assert [label.answered for label in told.labels] == [True, *[False] * (len(told.labels) - 1)]
 
 
 async def test_of_a_detector_the_labels_are_kept_once(
@@ -128,13 +155,67 @@ async def test_a_client_may_ask_without_being_sampled(
     client: InferenceClient, stack: Stack, deployment: str, sampled: Sampled
 ) -> None:
     await client.update(deployment, ["sampling"], sampling=SamplingPolicy(share=1, below_confidence=1))
-    images = [png(1035), png(1036)]
+    images, files = [png(1035), png(1036)], files_of(stack)
     answer = await client.predict_batch(deployment, images, skip_sampling=True)
     assert all(result.predictions for result in answer.results)
     await sampled.assert_quiet(1.5)
-    assert not any(stored(stack, image).exists() for image in images)
+    assert files_of(stack) == files
     await client.predict_batch(deployment, images)
     assert {(await sampled.next()).image_sha256 for _ in images} == {hashlib.sha256(one).hexdigest() for one in images}
+
+
+async def test_what_is_near_a_threshold_is_kept_for_so_long(
+    client: InferenceClient, deployment: str, sampled: Sampled, alpha: TinyModel
+) -> None:
+    images = [png(seed) for seed in range(1060, 1072)]
+    scores = [sorted(alpha.scores(image).values(), reverse=True) for image in images]
+    margins = [best - second for best, second, *_ in scores]
+    near = sorted(margins)[4]
+    policy = SamplingPolicy(threshold_margin=near, keep_duration=Duration(seconds=7200))
+    assert (await client.update(deployment, ["sampling"], sampling=policy)).sampling == policy
+    await client.predict_batch(deployment, images)
+    told = [await sampled.next() for margin in margins if margin < near]
+    assert {one.image_sha256 for one in told} == {
+        hashlib.sha256(image).hexdigest() for image, margin in zip(images, margins, strict=True) if margin < near
+    }
+    assert {one.reason for one in told} == {PredictionSampled.REASON_NEAR_THRESHOLD}
+    # Of predictions that could not have been picked, nothing can be told.
+    assert {one.inclusion_probability for one in told} == {0}
+    kept_for = told[0].expire_time.ToDatetime(UTC) - utc_now()
+    assert timedelta(hours=1.9) < kept_for <= timedelta(hours=2)
+    await sampled.assert_quiet(0.5)
+
+
+async def test_what_aliases_disagree_on_is_kept(
+    client: InferenceClient, put_model: PutModel, deployment: str, sampled: Sampled
+) -> None:
+    images, contrary = [png(seed) for seed in range(8)], "projects/shop/models/sampled-contrary"
+    put_model(contrary, {"onnx": TinyModel.of_seed(15).onnx})
+    other = Alias(alias="canary", model=contrary, share=0.5)
+    await client.update(deployment, ["sampling"], sampling=SamplingPolicy(disagreement_share=1))
+    await client.update(deployment, ["aliases"], aliases=[other])
+    await client.wait_predicting(f"{deployment}@canary", images[0])
+    answers = [
+        [(await client.predict(f"{deployment}@{alias}", image)).predictions[0].label for image in images]
+        for alias in ("canary", "live")
+    ]
+    differing = {
+        hashlib.sha256(image).hexdigest()
+        for image, one, another in zip(images, *answers, strict=True)
+        if one != another
+    }
+    assert differing
+    # Half of the images of live are shown to the other one, by chance: asked again and again, all are.
+    told: dict[str, PredictionSampled] = {}
+    async with asyncio.timeout(30):
+        while told.keys() != differing:
+            await client.predict_batch(f"{deployment}@live", images)
+            with suppress(NatsTimeoutError):
+                while True:
+                    one = await sampled.next(0.5)
+                    told[one.image_sha256] = one
+    assert {one.reason for one in told.values()} == {PredictionSampled.REASON_DISAGREEMENT}
+    assert {one.model for one in told.values()} == {ALPHA}
 
 
 async def test_a_policy_ends(client: InferenceClient, deployment: str, sampled: Sampled) -> None:

@@ -56,8 +56,10 @@ class ReviewClient:
             if not token:
                 return found
 
-    async def claim(self, reviewer: str, count: int = 0) -> list[ReviewItem]:
-        request = pb.ClaimReviewItemsRequest(parent=self.project, reviewer=reviewer, count=count)
+    async def claim(
+        self, reviewer: str, count: int = 0, reasons: Sequence[ReviewItem.Reason.ValueType] = ()
+    ) -> list[ReviewItem]:
+        request = pb.ClaimReviewItemsRequest(parent=self.project, reviewer=reviewer, count=count, reasons=reasons)
         return list((await self.stub.ClaimReviewItems(request, metadata=self.metadata)).review_items)
 
     async def assign(self, reviewer: str, *names: str) -> list[ReviewItem]:
@@ -86,6 +88,10 @@ class ReviewClient:
 
     async def agreement(self) -> pb.Agreement:
         return await self.stub.GetAgreement(pb.GetAgreementRequest(parent=self.project), metadata=self.metadata)
+
+    async def precision(self, deployment: str, model: str = "") -> pb.PrecisionEstimate:
+        request = pb.EstimatePrecisionRequest(deployment=f"{self.project}/deployments/{deployment}", model=model)
+        return await self.stub.EstimatePrecision(request, metadata=self.metadata)
 
     async def image(self, name: str) -> Image:
         return await self._client.stub.GetImage(GetImageRequest(name=name), metadata=self.metadata)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import uuid
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import grpc
 import nats
@@ -17,8 +18,9 @@ from sightsmith.api.labeling.v1 import review_service_pb2 as pb
 from sightsmith.api.labeling.v1.annotation_pb2 import Annotation, BoundingBox
 from sightsmith.api.labeling.v1.dataset_pb2 import SPLIT_TEST
 from sightsmith.api.labeling.v1.review_item_pb2 import ReviewItem
+from sightsmith.database import utc_now
 from sightsmith.events.facts import event_of, subject_of
-from sightsmith.objects import Objects, image_key, open_object_store
+from sightsmith.objects import Objects, open_object_store, sample_key
 from sightsmith.stack import Endpoints
 
 from .labeling_client import Failure, LabelingClient, Sample
@@ -119,15 +121,19 @@ async def test_sampled_predictions_come_into_the_queue_once(
 ) -> None:
     data = jpeg(7)
     sha256 = hashlib.sha256(data).hexdigest()
-    await Objects(open_object_store(servers.object_store_url)).put_once(image_key(sha256), data)
+    prediction_id = str(uuid.uuid4())
+    key = sample_key(queue.project.removeprefix("projects/"), prediction_id)
+    await Objects(open_object_store(servers.object_store_url)).put_once(key, data)
     sampled = PredictionSampled(
-        prediction_id=str(uuid.uuid4()),
+        prediction_id=prediction_id,
+        image_key=key,
         deployment=f"{queue.project}/deployments/live",
         model=f"{queue.project}/models/v1",
         image_sha256=sha256,
         labels=[PredictionSampled.Label(label="cat", confidence=0.4)],
         reason=PredictionSampled.REASON_LOW_CONFIDENCE,
     )
+    sampled.expire_time.FromDatetime(utc_now() + timedelta(days=1))
     of_nobody = PredictionSampled(deployment="projects/nobody-there/deployments/live", image_sha256=sha256)
     # Told once and again, as other events, of which only the first one counts.
     for fact in (of_nobody, sampled, sampled):
@@ -149,8 +155,12 @@ async def test_sampled_predictions_come_into_the_queue_once(
 
 async def test_an_image_that_is_gone_can_only_be_dismissed(queue: ReviewClient, jetstream: JetStreamContext) -> None:
     sampled = PredictionSampled(
-        prediction_id=str(uuid.uuid4()), deployment=f"{queue.project}/deployments/live", image_sha256="0" * 64
+        prediction_id=str(uuid.uuid4()),
+        deployment=f"{queue.project}/deployments/live",
+        image_sha256="0" * 64,
+        image_key="samples/gone/1",
     )
+    sampled.expire_time.FromDatetime(utc_now() + timedelta(days=1))
     event = event_of(sampled)
     await jetstream.publish(subject_of(event), event.SerializeToString())
     async with asyncio.timeout(15):

@@ -36,6 +36,7 @@ class Neighbours(
         self.projects: set[str] = set()
         self.snapshots: dict[str, Snapshot] = {}
         self.deployments: list[Deployment] = []
+        self.proposed: list[deployments_api.ProposeModelRequest] = []
         self.inference_is_away = False
         self.target = ""
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -63,6 +64,10 @@ class Neighbours(
         return deployments_api.ListDeploymentsResponse(
             deployments=found[begin : begin + _PAGE_SIZE], next_page_token=token
         )
+
+    async def ProposeModel(self, request: deployments_api.ProposeModelRequest, context: _Context) -> Deployment:
+        self.proposed.append(request)
+        return Deployment(name=request.name, proposal=request.proposal)
 
     def start(self, settings: Settings) -> None:
         self._settings = settings

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +14,7 @@ from sightsmith.names import ProjectName, ReviewItemName
 from sightsmith_labeling import changes
 from sightsmith_labeling.projects import require_project
 from sightsmith_labeling.review.deciding import outcome
-from sightsmith_labeling.review.item import ReviewItem, ReviewState, Verdict
+from sightsmith_labeling.review.item import Reason, ReviewItem, ReviewState, Verdict
 from sightsmith_labeling.review.items import lock_items, with_reviews
 from sightsmith_labeling.review.policies import ReviewPolicies
 from sightsmith_labeling.review.tables import ReviewItemRow, ReviewRow
@@ -34,8 +35,16 @@ class Assignments:
         self._policies = policies
         self._claim_duration = timedelta(seconds=claim_seconds)
 
-    async def claim(self, project: ProjectName, reviewer: str, count: int) -> Sequence[ReviewItem]:
+    async def claim(
+        self, project: ProjectName, reviewer: str, count: int, reasons: Sequence[Reason] = ()
+    ) -> Sequence[ReviewItem]:
         """Gives a person the oldest items that need one more reviewer, for a while.
+
+        Args:
+            project: whose queue.
+            reviewer: the person.
+            count: how many at most.
+            reasons: only items for these, those of the first one first; none for all.
 
         Raises:
             NotFoundError: if the project does not exist.
@@ -43,7 +52,7 @@ class Assignments:
         async with self._database.transaction() as session:
             await require_project(session, project)
             required = await self._policies.required_reviews(session, project.project)
-            rows = await _lock_free(session, project, reviewer, required, count)
+            rows = await _lock_free(session, project, reviewer, required, count, reasons)
             await _assign(session, rows, reviewer, self._claim_duration)
             return await with_reviews(session, rows)
 
@@ -97,7 +106,7 @@ def require_unsettled(row: ReviewItemRow) -> None:
 
 
 async def _lock_free(
-    session: AsyncSession, project: ProjectName, reviewer: str, required: int, count: int
+    session: AsyncSession, project: ProjectName, reviewer: str, required: int, count: int, reasons: Sequence[Reason]
 ) -> Sequence[ReviewItemRow]:
     free = _is_free(reviewer, required)
     open_items = select(ReviewItemRow).where(
@@ -105,10 +114,15 @@ async def _lock_free(
         ReviewItemRow.state.in_([ReviewState.PENDING.value, ReviewState.IN_REVIEW.value]),
         free,
     )
+    order: list[ColumnElement[Any]] = [ReviewItemRow.key.expression]
+    if reasons:
+        ranks = {reason.value: rank for rank, reason in enumerate(reasons)}
+        open_items = open_items.where(ReviewItemRow.reason.in_(ranks))
+        order.insert(0, case(ranks, value=ReviewItemRow.reason))
     taken: list[ReviewItemRow] = []
     while len(taken) < count:
         others = ReviewItemRow.key.not_in([row.key for row in taken])
-        oldest = open_items.where(others).order_by(ReviewItemRow.key).limit(count - len(taken))
+        oldest = open_items.where(others).order_by(*order).limit(count - len(taken))
         locked = (await session.scalars(oldest.with_for_update(skip_locked=True))).all()
         if not locked:
             break

@@ -20,6 +20,7 @@ from sightsmith_labeling.review.item import (
     Verdict,
 )
 from sightsmith_labeling.review.items import ReviewFilter
+from sightsmith_labeling.review.precision import PrecisionEstimate
 from sightsmith_labeling.suggestions.convert import box_from_proto, box_to_proto
 
 _MOST_ITEMS = 1000
@@ -40,16 +41,21 @@ def item_to_proto(item: ReviewItem) -> review_item_pb2.ReviewItem:
         deployment=prediction.deployment,
         model=prediction.model,
         predictions=[
-            _Item.Prediction(label=seen.label, confidence=seen.confidence, box=box_to_proto(seen.box))
+            _Item.Prediction(
+                label=seen.label, confidence=seen.confidence, box=box_to_proto(seen.box), answered=seen.answered
+            )
             for seen in prediction.predictions
         ],
-        reason=_Item.Reason.Value(f"REASON_{prediction.reason.name}"),
+        reason=reason_to_proto(prediction.reason),
         state=_Item.State.Value(f"STATE_{item.state.name}"),
         reviews=map(_review_to_proto, item.reviews),
         image=item.image or "",
         decider=item.decider,
         create_time=timestamp(item.create_time),
+        corrected=item.corrected,
     )
+    if item.expire_time is not None:
+        message.expire_time.FromDatetime(item.expire_time)
     if item.decide_time is not None:
         message.decide_time.FromDatetime(item.decide_time)
     return message
@@ -96,19 +102,39 @@ def filter_from_proto(message: review_service_pb2.ListReviewItemsRequest.Filter)
         InvalidArgumentError: if a state or a reason is none that is known here; a newer client may know more.
     """
     states = {_Item.State.Value(f"STATE_{state.name}"): state for state in ReviewState}
-    reasons = {_Item.Reason.Value(f"REASON_{reason.name}"): reason for reason in Reason}
     for state in message.states:
         if state not in states:
             raise InvalidArgumentError.of_field("filter.states", f"there is none of number {state}")
-    if message.reason and message.reason not in reasons:
-        raise InvalidArgumentError.of_field("filter.reason", f"there is none of number {message.reason}")
+    reason = _reason_from_proto(message.reason, "filter.reason") if message.reason else None
     return ReviewFilter(
         states=[states[state] for state in message.states],
         reviewer=message.reviewer,
         deployment=message.deployment,
         model=message.model,
-        reason=reasons.get(message.reason),
+        reason=reason,
     )
+
+
+def reasons_from_proto(reasons: Iterable[review_item_pb2.ReviewItem.Reason.ValueType]) -> Sequence[Reason]:
+    """Reads which reasons are meant, each once.
+
+    Raises:
+        InvalidArgumentError: if one is none that is known here; a newer client may know more.
+    """
+    found = [_reason_from_proto(reason, f"reasons[{index}]") for index, reason in enumerate(reasons)]
+    return list(dict.fromkeys(found))
+
+
+def _reason_from_proto(value: review_item_pb2.ReviewItem.Reason.ValueType, field: str) -> Reason:
+    for reason in Reason:
+        if value == reason_to_proto(reason):
+            return reason
+    raise InvalidArgumentError.of_field(field, f"there is none of number {value}")
+
+
+def reason_to_proto(reason: Reason) -> review_item_pb2.ReviewItem.Reason.ValueType:
+    """Why a prediction is looked at, as a client sees it."""
+    return _Item.Reason.Value(f"REASON_{reason.name}")
 
 
 def items_from_proto(names: Sequence[str], parent: str) -> Sequence[ReviewItemName]:
@@ -151,7 +177,9 @@ def claim_count_from_proto(count: int) -> int:
     return count or _CLAIMED_BY_DEFAULT
 
 
-def created_after_from_proto(request: review_service_pb2.GetAgreementRequest) -> datetime | None:
+def created_after_from_proto(
+    request: review_service_pb2.GetAgreementRequest | review_service_pb2.EstimatePrecisionRequest,
+) -> datetime | None:
     """Reads from when on items count; None for all.
 
     Raises:
@@ -174,6 +202,28 @@ def agreement_to_proto(agreement: Agreement) -> review_service_pb2.Agreement:
         fleiss_kappa=agreement.fleiss_kappa,
         pairs=list(_pairs_to_proto(agreement.pairs)),
     )
+
+
+def estimate_to_proto(estimate: PrecisionEstimate) -> review_service_pb2.PrecisionEstimate:
+    """How often answers are right, as a client sees it."""
+    message = review_service_pb2.PrecisionEstimate(
+        strata=[
+            review_service_pb2.PrecisionEstimate.Stratum(
+                reason=reason_to_proto(stratum.reason),
+                sampled_count=stratum.sampled,
+                reviewed_count=stratum.reviewed,
+                corrected_count=stratum.corrected,
+                estimated_prediction_count=stratum.population,
+            )
+            for stratum in estimate.strata
+        ],
+        covered_share=estimate.covered,
+    )
+    if estimate.precision is not None:
+        message.precision = estimate.precision.value
+        message.lower_bound, message.upper_bound = estimate.precision.lower, estimate.precision.upper
+        message.effective_count = estimate.precision.effective_count
+    return message
 
 
 def _pairs_to_proto(pairs: Iterable[PairAgreement]) -> Iterable[review_service_pb2.Agreement.Pair]:

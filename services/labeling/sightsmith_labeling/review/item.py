@@ -28,11 +28,18 @@ class ReviewState(StrEnum):
         return self in (ReviewState.ACCEPTED, ReviewState.REJECTED)
 
 
+OPEN_STATES = tuple(state.value for state in ReviewState if not state.is_settled)
+"""In which an item waits for people, as they are stored."""
+
+
 class Reason(StrEnum):
     """Why a prediction is to be looked at."""
 
     RANDOM = "random"
     LOW_CONFIDENCE = "low_confidence"
+    NEAR_THRESHOLD = "near_threshold"
+    DISAGREEMENT = "disagreement"
+    DRIFT = "drift"
     REQUESTED = "requested"
 
 
@@ -83,11 +90,31 @@ class Review:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a model saw: a label, how sure it was (0 to 1), and where; None for the whole image."""
+    """What a model saw: a label, how sure it was (0 to 1), and where; None for the whole image.
+
+    Attributes:
+        answered: whether it answered with it, by its own thresholds.
+    """
 
     label: str
     confidence: float
     box: Box | None = None
+    answered: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How a prediction came to be sampled.
+
+    Attributes:
+        image_key: of its image in the object store, which is nobody else's.
+        expire_time: when it is to be deleted with its image.
+        weight: for how many predictions it stands; 0 if that is not known.
+    """
+
+    image_key: str
+    expire_time: datetime
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -112,14 +139,18 @@ class ReviewItem:
     """A prediction that people look at.
 
     Attributes:
-        sha256: of the image's bytes, which lie in the object store.
+        sha256: of the image's bytes.
+        image_key: of the image in the object store.
         reviews: in the order of assignment.
         image: name of the image that it became or was already; None before it is accepted.
         decider: who settled it; empty before.
+        expire_time: when it is deleted, settled or not; None for when nobody settles it.
+        corrected: whether people saw other labels than the model answered with; None if that cannot be told.
     """
 
     name: ReviewItemName
     sha256: str
+    image_key: str
     prediction: Prediction
     state: ReviewState
     reviews: Sequence[Review]
@@ -127,6 +158,8 @@ class ReviewItem:
     decider: str
     decide_time: datetime | None
     create_time: datetime
+    expire_time: datetime | None = None
+    corrected: bool | None = None
 
 
 def to_item(row: ReviewItemRow, reviews: Iterable[ReviewRow]) -> ReviewItem:
@@ -134,11 +167,15 @@ def to_item(row: ReviewItemRow, reviews: Iterable[ReviewRow]) -> ReviewItem:
     return ReviewItem(
         name=ReviewItemName(row.project, str(row.key)),
         sha256=row.sha256,
+        image_key=row.image_key,
         prediction=Prediction(
             prediction_id=row.prediction_id,
             deployment=row.deployment,
             model=row.model,
-            predictions=[Seen(seen["label"], seen["confidence"], _box_of(seen)) for seen in row.predictions],
+            predictions=[
+                Seen(seen["label"], seen["confidence"], _box_of(seen), seen.get("answered", False))
+                for seen in row.predictions
+            ],
             reason=Reason(row.reason),
         ),
         state=ReviewState(row.state),
@@ -147,6 +184,8 @@ def to_item(row: ReviewItemRow, reviews: Iterable[ReviewRow]) -> ReviewItem:
         decider=row.decider,
         decide_time=row.decide_time,
         create_time=row.create_time,
+        expire_time=row.expire_time,
+        corrected=is_corrected(row),
     )
 
 
@@ -168,3 +207,15 @@ def stored_label(label: str, box: Box | None) -> dict[str, Any]:
 
 def _box_of(content: dict[str, Any]) -> Box | None:
     return Box(*content["box"]) if "box" in content else None
+
+
+def answered_labels(predictions: Iterable[dict[str, Any]]) -> frozenset[str]:
+    """The labels that a model answered with, by the stored form of what it saw."""
+    return frozenset(seen["label"] for seen in predictions if seen.get("answered"))
+
+
+def is_corrected(row: ReviewItemRow) -> bool | None:
+    """Whether people saw other labels than a model answered with; None if that cannot be told."""
+    if row.true_labels is None or row.expire_time is None:
+        return None
+    return answered_labels(row.predictions) != frozenset(row.true_labels)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,11 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sightsmith.database import Database
 from sightsmith.errors import AlreadyExistsError, NotFoundError
 from sightsmith.names import ProjectName, ReviewItemName
+from sightsmith.objects import image_key
 from sightsmith.paging import PageRequest, page_of
 from sightsmith_labeling.constraints import violated_constraint
 from sightsmith_labeling.numbered_ids import number_of_id
 from sightsmith_labeling.projects import require_project
-from sightsmith_labeling.review.item import Prediction, Reason, ReviewItem, ReviewState, stored_label, to_item
+from sightsmith_labeling.review.item import (
+    OPEN_STATES,
+    Prediction,
+    Reason,
+    ReviewItem,
+    ReviewState,
+    Sample,
+    Seen,
+    stored_label,
+    to_item,
+)
 from sightsmith_labeling.review.tables import ReviewItemRow, ReviewRow
 
 
@@ -100,15 +111,35 @@ class ReviewItems:
         return AlreadyExistsError(f"the prediction is in the queue already: {there}", metadata={"name": there})
 
 
-async def add(session: AsyncSession, project: str, sha256: str, prediction: Prediction) -> bool:
-    """Puts a prediction into the queue of a project that is there, and returns whether it was news."""
+async def add_sample(session: AsyncSession, project: str, sha256: str, prediction: Prediction, sample: Sample) -> bool:
+    """Puts a sampled prediction into the queue of a project that is there.
+
+    An image that waits there from the same model is not put there again: the item stands for more predictions then.
+
+    Returns:
+        Whether the sample's file is the image of an item, now or already; if not, nobody needs it.
+    """
     added = (
         insert(ReviewItemRow)
-        .values(**_values(project, sha256, prediction))
+        .values(**_values(project, sha256, prediction, sample))
         .on_conflict_do_nothing()
         .returning(ReviewItemRow.key)
     )
-    return await session.scalar(added) is not None
+    if await session.scalar(added) is not None:
+        return True
+    its_own = select(ReviewItemRow.key).where(
+        ReviewItemRow.project == project, ReviewItemRow.prediction_id == prediction.prediction_id
+    )
+    if await session.scalar(its_own) is not None:
+        return True
+    same = (
+        ReviewItemRow.project == project,
+        ReviewItemRow.sha256 == sha256,
+        ReviewItemRow.model == prediction.model,
+        ReviewItemRow.state.in_(OPEN_STATES),
+    )
+    await session.execute(update(ReviewItemRow).where(*same).values(weight=ReviewItemRow.weight + sample.weight))
+    return False
 
 
 async def lock_items(session: AsyncSession, names: Sequence[ReviewItemName]) -> Sequence[ReviewItemRow]:
@@ -169,15 +200,21 @@ def _matching(project: ProjectName, wanted: ReviewFilter) -> Select[ReviewItemRo
     return query
 
 
-def _values(project: str, sha256: str, prediction: Prediction) -> dict[str, object]:
+def _values(project: str, sha256: str, prediction: Prediction, sample: Sample | None = None) -> dict[str, object]:
     return {
         "project": project,
         "sha256": sha256,
         "prediction_id": prediction.prediction_id or str(uuid.uuid4()),
         "deployment": prediction.deployment,
         "model": prediction.model,
-        "predictions": [
-            {**stored_label(seen.label, seen.box), "confidence": seen.confidence} for seen in prediction.predictions
-        ],
+        "predictions": list(map(_stored_seen, prediction.predictions)),
         "reason": prediction.reason.value,
+        "image_key": sample.image_key if sample else image_key(sha256),
+        "expire_time": sample.expire_time if sample else None,
+        "weight": sample.weight if sample else 0.0,
     }
+
+
+def _stored_seen(seen: Seen) -> dict[str, object]:
+    stored = {**stored_label(seen.label, seen.box), "confidence": seen.confidence}
+    return {**stored, "answered": True} if seen.answered else stored

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from sightsmith.errors import FailedPreconditionError, FieldViolation, InvalidArgumentError
 from sightsmith.images import ImageError
 from sightsmith.names import ProjectName, ReviewItemName
-from sightsmith.objects import Objects, image_key
+from sightsmith.objects import Objects
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import NewAnnotation
 from sightsmith_labeling.intake import Intake
@@ -55,7 +55,7 @@ class RequestedReviews:
         """
         item = await self._items.get(name)
         try:
-            async with aclosing(self._objects.chunks(image_key(item.sha256))) as chunks:
+            async with aclosing(self._objects.chunks(item.image_key)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except FileNotFoundError as error:
@@ -70,6 +70,9 @@ class RequestedReviews:
         """
         item = await self._items.get(name)
         try:
+            if item.expire_time is not None:
+                # Whatever was made of it would outlive it.
+                return await self._intake.shrunk(await self._objects.get(item.image_key))
             return await self._intake.thumbnail(item.sha256)
         except FileNotFoundError as error:
             raise gone(item) from error

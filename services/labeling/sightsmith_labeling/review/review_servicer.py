@@ -7,7 +7,7 @@ from sightsmith.api.labeling.v1 import review_item_pb2
 from sightsmith.api.labeling.v1 import review_service_pb2 as pb
 from sightsmith.api.labeling.v1.review_service_pb2_grpc import ReviewServiceServicer
 from sightsmith.database import Database
-from sightsmith.names import ProjectName, ReviewItemName, ReviewPolicyName
+from sightsmith.names import DeploymentName, ModelName, ProjectName, ReviewItemName, ReviewPolicyName
 from sightsmith.objects import Objects
 from sightsmith.paging import PageRequest
 from sightsmith.rpc import Context
@@ -20,14 +20,17 @@ from sightsmith_labeling.review.convert import (
     answer_from_proto,
     claim_count_from_proto,
     created_after_from_proto,
+    estimate_to_proto,
     filter_from_proto,
     item_to_proto,
     items_from_proto,
     prediction_from_proto,
+    reasons_from_proto,
     reviewer_from_proto,
 )
 from sightsmith_labeling.review.items import ReviewItems
 from sightsmith_labeling.review.policies import ReviewPolicies
+from sightsmith_labeling.review.production import Production
 from sightsmith_labeling.review.requested import RequestedReviews
 from sightsmith_labeling.review.reviewing import Reviewing
 from sightsmith_labeling.settings import LabelingSettings
@@ -44,6 +47,7 @@ def review_servicer(
         Assignments(database, policies, settings.review_claim_seconds),
         Reviewing(database, objects, intake, policies, Quotas.of(settings)),
         Comparisons(database, settings.max_compared_review_items),
+        Production(database, settings.max_estimated_review_items),
         policies,
     )
 
@@ -58,6 +62,7 @@ class ReviewServicer(ReviewServiceServicer):
         assignments: Assignments,
         reviewing: Reviewing,
         comparisons: Comparisons,
+        production: Production,
         policies: ReviewPolicies,
     ) -> None:
         self._items = items
@@ -65,6 +70,7 @@ class ReviewServicer(ReviewServiceServicer):
         self._assignments = assignments
         self._reviewing = reviewing
         self._comparisons = comparisons
+        self._production = production
         self._policies = policies
 
     async def CreateReviewItem(
@@ -106,7 +112,8 @@ class ReviewServicer(ReviewServiceServicer):
         self, request: pb.ClaimReviewItemsRequest, context: Context
     ) -> pb.ClaimReviewItemsResponse:
         project, reviewer = ProjectName.parse(request.parent, "parent"), reviewer_from_proto(request.reviewer)
-        items = await self._assignments.claim(project, reviewer, claim_count_from_proto(request.count))
+        count, reasons = claim_count_from_proto(request.count), reasons_from_proto(request.reasons)
+        items = await self._assignments.claim(project, reviewer, count, reasons)
         return pb.ClaimReviewItemsResponse(review_items=map(item_to_proto, items))
 
     async def ReleaseReviewItems(
@@ -129,6 +136,11 @@ class ReviewServicer(ReviewServiceServicer):
     async def GetAgreement(self, request: pb.GetAgreementRequest, context: Context) -> pb.Agreement:
         project, after = ProjectName.parse(request.parent, "parent"), created_after_from_proto(request)
         return agreement_to_proto(await self._comparisons.agreement(project, after))
+
+    async def EstimatePrecision(self, request: pb.EstimatePrecisionRequest, context: Context) -> pb.PrecisionEstimate:
+        deployment, after = DeploymentName.parse(request.deployment, "deployment"), created_after_from_proto(request)
+        model = str(ModelName.parse(request.model, "model")) if request.model else ""
+        return estimate_to_proto(await self._production.precision(deployment, model, after))
 
     async def GetReviewPolicy(
         self, request: pb.GetReviewPolicyRequest, context: Context

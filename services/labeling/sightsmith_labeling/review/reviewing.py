@@ -6,11 +6,13 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.actor import current_actor
+from sightsmith.api.events.v1.event_pb2 import ReviewItemSettled
 from sightsmith.database import Database, utc_now
 from sightsmith.errors import AbortedError, FailedPreconditionError, FieldViolation, InvalidArgumentError
+from sightsmith.events.outbox import tell
 from sightsmith.images import ImageError
 from sightsmith.names import ProjectName, ReviewItemName
-from sightsmith.objects import Objects, image_key
+from sightsmith.objects import Objects
 from sightsmith_labeling import changes
 from sightsmith_labeling.annotation_rules import annotation_violations
 from sightsmith_labeling.annotations import NewAnnotation
@@ -20,11 +22,12 @@ from sightsmith_labeling.quotas import Quotas
 from sightsmith_labeling.review.acceptance import become_labelled_image
 from sightsmith_labeling.review.assigning import require_unsettled
 from sightsmith_labeling.review.deciding import outcome
-from sightsmith_labeling.review.item import Answer, ReviewItem, ReviewState, Verdict, stored_label
+from sightsmith_labeling.review.item import Answer, ReviewItem, ReviewState, Verdict, is_corrected, stored_label
 from sightsmith_labeling.review.items import ReviewItems, lock_items, with_reviews
 from sightsmith_labeling.review.policies import ReviewPolicies
 from sightsmith_labeling.review.requested import gone
 from sightsmith_labeling.review.tables import ReviewItemRow, ReviewRow
+from sightsmith_labeling.tables import Outbox
 
 _MAX_COMMENT_LENGTH = 1000
 
@@ -91,7 +94,7 @@ class Reviewing:
             return None
         prediction = item.prediction
         try:
-            data = await self._objects.get(image_key(item.sha256))
+            data = await self._objects.get(item.image_key)
         except FileNotFoundError as error:
             raise gone(item) from error
         origin = prediction.deployment or prediction.model or str(ProjectName(item.name.project))
@@ -118,11 +121,17 @@ class Reviewing:
     ) -> None:
         name, project = ReviewItemName(row.project, str(row.key)), ProjectName(row.project)
         row.state, row.decider, row.decide_time = ReviewState.REJECTED.value, decider, utc_now()
+        row.true_labels = sorted({label for label, _ in answer.labels})
         if answer.verdict is Verdict.LABELLED:
             if kept is None:
                 raise AbortedError(f"{name} was reviewed meanwhile; try again", metadata={"name": str(name)})
             image = await become_labelled_image(session, project, kept, answer.labels, decider, self._quotas)
             row.state, row.image = ReviewState.ACCEPTED.value, str(image)
+        if (corrected := is_corrected(row)) is not None:
+            fact = ReviewItemSettled(
+                review_item=str(name), deployment=row.deployment, model=row.model, corrected=corrected
+            )
+            tell(session, Outbox, fact)
         labels = [stored_label(*content) for content in answer.labels]
         changes.record(
             session, row.project, name, f"review.{row.state}", image=row.image, labels=labels, decider=decider

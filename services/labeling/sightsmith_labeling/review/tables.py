@@ -29,7 +29,11 @@ class ReviewItemRow(Base):
     __tablename__ = "review_items"
     __table_args__ = (
         UniqueConstraint("project", "prediction_id"),
-        CheckConstraint("reason IN ('random', 'low_confidence', 'requested')", name="reason"),
+        CheckConstraint(
+            "reason IN ('random', 'low_confidence', 'near_threshold', 'disagreement', 'drift', 'requested')",
+            name="reason",
+        ),
+        CheckConstraint("weight >= 0", name="weight"),
         CheckConstraint("state IN ('pending', 'in_review', 'accepted', 'rejected', 'disputed')", name="state"),
         Index(None, "project", "key"),
         Index("ix_review_items_sha256", "sha256"),
@@ -37,18 +41,28 @@ class ReviewItemRow(Base):
         Index("uq_review_items_open", "project", "sha256", "model", unique=True, postgresql_where=_OPEN),
         Index("ix_review_items_open", "project", "key", postgresql_where=_OPEN),
         Index("ix_review_items_undecided", "create_time", postgresql_where=_OPEN),
+        Index("ix_review_items_expire_time", "expire_time"),
+        Index("ix_review_items_deployment", "project", "deployment", "key"),
     )
 
     key: Mapped[Key]
     project: Mapped[OrderedText] = mapped_column(ForeignKey(ProjectRow.id, ondelete="CASCADE"))
     sha256: Mapped[OrderedText]
+    # In the object store; of a sample, a file of its own.
+    image_key: Mapped[str]
     prediction_id: Mapped[OrderedText]
     deployment: Mapped[OrderedText]
     model: Mapped[OrderedText]
-    # `label`, `confidence`, and `box` where there is one.
+    # `label`, `confidence`, `box` where there is one, and `answered` where the model did so.
     predictions: Mapped[list[dict[str, Any]]]
     reason: Mapped[str]
     state: Mapped[str] = mapped_column(default="pending")
+    # For how many predictions it stands; 0 if that is not known.
+    weight: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    # When it goes, whatever its state; null for when nobody settles it.
+    expire_time: Mapped[datetime | None]
+    # What people saw in the image, once it is settled: labels without boxes, each once.
+    true_labels: Mapped[list[str] | None]
     # The name of the image that it became.
     image: Mapped[str | None]
     decider: Mapped[str] = mapped_column(default="")

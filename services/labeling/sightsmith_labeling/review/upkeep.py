@@ -1,33 +1,33 @@
-"""What time does to the review queue: claims run out, and what nobody decides goes."""
+"""What time does to the review queue: claims run out, samples go, and what nobody decides."""
 
 import asyncio
 from datetime import timedelta
 
 from prometheus_client import Counter
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 
 from sightsmith.database import Database
 from sightsmith.errors import UnavailableError
 from sightsmith.logs import get_logger
-from sightsmith_labeling.review.item import ReviewState, Verdict
+from sightsmith_labeling.jobs.tables import DiscardedFileRow
+from sightsmith_labeling.review.item import OPEN_STATES, ReviewState, Verdict
 from sightsmith_labeling.review.tables import ReviewItemRow, ReviewRow
 
 _INTERVAL_SECONDS = 60.0
 _TOGETHER = 1000
-_OPEN = (ReviewState.PENDING.value, ReviewState.IN_REVIEW.value, ReviewState.DISPUTED.value)
-_expired = Counter("sightsmith_labeling_review_items_expired_total", "Review items that nobody decided in time.")
+_expired = Counter("sightsmith_labeling_review_items_expired_total", "Review items whose time was up.")
 _log = get_logger(__name__)
 
 
 class ReviewUpkeep:
-    """Gives back claims that have run out, and removes items that nobody has decided for a long time."""
+    """Gives back claims that have run out, and removes samples whose time is up and what nobody decides for long."""
 
     def __init__(self, database: Database, keep_days: float, interval_seconds: float = _INTERVAL_SECONDS) -> None:
         """Prepares everything.
 
         Args:
             database: where the items are.
-            keep_days: for how long an item waits for its decision.
+            keep_days: for how long an item that a client has brought waits for its decision.
             interval_seconds: how often to look.
         """
         self._database = database
@@ -46,9 +46,9 @@ class ReviewUpkeep:
     async def tidy(self) -> None:
         """Looks once."""
         await self._give_claims_back()
-        while removed := await self._remove_undecided():
+        while removed := await self._remove_expired():
             _expired.inc(removed)
-            _log.info("review items that nobody decided are removed", items=removed)
+            _log.info("review items whose time is up are removed", items=removed)
 
     async def _give_claims_back(self) -> None:
         run_out = select(ReviewRow.item).where(ReviewRow.submit_time.is_(None), ReviewRow.expire_time < func.now())
@@ -62,17 +62,24 @@ class ReviewUpkeep:
             idle = (ReviewItemRow.state == ReviewState.IN_REVIEW.value) & ReviewItemRow.key.in_(keys) & ~matters
             await session.execute(update(ReviewItemRow).where(idle).values(state=ReviewState.PENDING.value))
 
-    async def _remove_undecided(self) -> int:
+    async def _remove_expired(self) -> int:
+        undecided = (
+            ReviewItemRow.expire_time.is_(None)
+            & ReviewItemRow.state.in_(OPEN_STATES)
+            & (ReviewItemRow.create_time < func.now() - self._keep_for)
+        )
         old = (
-            select(ReviewItemRow.key)
-            .where(ReviewItemRow.state.in_(_OPEN), ReviewItemRow.create_time < func.now() - self._keep_for)
+            select(ReviewItemRow)
+            .where(or_(undecided, ReviewItemRow.expire_time < func.now()))
             .limit(_TOGETHER)
             .with_for_update(skip_locked=True)
         )
         async with self._database.transaction() as session:
-            keys = (await session.scalars(old)).all()
-            await session.execute(delete(ReviewItemRow).where(ReviewItemRow.key.in_(keys)))
-        return len(keys)
+            rows = (await session.scalars(old)).all()
+            # A sample's file is nobody else's; what clients brought may be an image of a dataset by now.
+            session.add_all(DiscardedFileRow(key=row.image_key) for row in rows if row.expire_time is not None)
+            await session.execute(delete(ReviewItemRow).where(ReviewItemRow.key.in_([row.key for row in rows])))
+        return len(rows)
 
 
 # What keeps an item in review: somebody has it, or has said something of it.
