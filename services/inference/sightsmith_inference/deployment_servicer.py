@@ -13,14 +13,16 @@ from sightsmith.rpc import Context
 from sightsmith_inference.deployment_convert import (
     aliases_of,
     deployment_to_proto,
+    is_tuned,
     model_of,
+    replicas_of,
     runtime_of,
     sampling_of,
 )
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.routes import Routes
 
-_CHANGEABLE = ("model", "runtime", "aliases", "sampling")
+_CHANGEABLE = ("model", "runtime", "aliases", "sampling", "replicas", "tuning")
 
 
 class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
@@ -32,6 +34,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         routes: Routes,
         changed: Callable[[], Awaitable[None]],
         keepalive_seconds: float,
+        max_replicas: int,
     ) -> None:
         """Makes the servicer.
 
@@ -40,11 +43,13 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
             routes: tells of changes, whoever made them.
             changed: called after each change, so that it shows at once.
             keepalive_seconds: how long a watch may be silent.
+            max_replicas: how many replicas a deployment may have.
         """
         self._deployments = deployments
         self._routes = routes
         self._changed = changed
         self._keepalive_seconds = keepalive_seconds
+        self._max_replicas = max_replicas
 
     async def CreateDeployment(
         self, request: deployment_service_pb2.CreateDeploymentRequest, context: Context
@@ -55,7 +60,10 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         model = model_of(request.deployment.model, project, "deployment.model")
         aliases = aliases_of(request.deployment, project)
         runtime, sampling = runtime_of(request.deployment.runtime), sampling_of(request.deployment)
-        deployment = await self._deployments.create(name, model, runtime, sampling, aliases)
+        replicas = replicas_of(request.deployment, self._max_replicas)
+        deployment = await self._deployments.create(
+            name, model, runtime, sampling, aliases, replicas, is_tuned=is_tuned(request.deployment)
+        )
         await self._changed()
         return deployment_to_proto(deployment)
 
@@ -87,7 +95,9 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         aliases = aliases_of(wanted, name.project) if "aliases" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
         sampling = sampling_of(wanted) if "sampling" in fields else None
-        deployment = await self._deployments.update(name, model, runtime, sampling, aliases)
+        replicas = replicas_of(wanted, self._max_replicas) if "replicas" in fields else None
+        tuned = is_tuned(wanted) if "tuning" in fields else None
+        deployment = await self._deployments.update(name, model, runtime, sampling, aliases, replicas, is_tuned=tuned)
         await self._changed()
         return deployment_to_proto(deployment)
 

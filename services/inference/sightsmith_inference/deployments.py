@@ -17,6 +17,7 @@ from sightsmith_inference import stored_deployments as stored
 from sightsmith_inference.deployment import ANSWERING, HALTED, Deployment, DeploymentError, DeploymentState
 from sightsmith_inference.models import RuntimeWish, ServableModel
 from sightsmith_inference.releases import LIVE, ShadowFigures, Target, targets_of
+from sightsmith_inference.replicas import ONE_REPLICA, ReplicaRange
 from sightsmith_inference.sampling import OFF, SamplingPolicy
 from sightsmith_inference.stored_releases import add_release, count_shadows, put_into_service, take_out_of_service
 from sightsmith_inference.tables import DeploymentRow, OutboxRow, ReleaseRow
@@ -35,6 +36,9 @@ class Deployments:
         runtime: RuntimeWish,
         sampling: SamplingPolicy = OFF,
         aliases: Sequence[Target] = (),
+        replicas: ReplicaRange = ONE_REPLICA,
+        *,
+        is_tuned: bool = False,
     ) -> Deployment:
         """Creates a deployment that is to be started.
 
@@ -44,6 +48,8 @@ class Deployments:
             runtime: what is to run that.
             sampling: which predictions are kept for review.
             aliases: the model versions beside it.
+            replicas: how many replicas are wanted.
+            is_tuned: whether its models are to be set up as is measured to be fastest.
 
         Raises:
             AlreadyExistsError: if there is one of that name.
@@ -55,7 +61,10 @@ class Deployments:
             state=DeploymentState.STARTING,
             sampled_share=sampling.share,
             sampled_below_confidence=sampling.below_confidence,
+            replicas=replicas.min,
+            is_tuned=is_tuned,
         )
+        _set_range(row, replicas)
         try:
             async with self._database.transaction() as session:
                 session.add(row)
@@ -101,8 +110,11 @@ class Deployments:
         runtime: RuntimeWish | None,
         sampling: SamplingPolicy | None = None,
         aliases: Sequence[Target] | None = None,
+        replicas: ReplicaRange | None = None,
+        *,
+        is_tuned: bool | None = None,
     ) -> Deployment:
-        """Wishes for another model, runtime, sampling or other aliases; None leaves one as it is.
+        """Wishes for another model, runtime, sampling, other aliases, replicas or set-ups; None leaves one as it is.
 
         What answers goes on meanwhile, and what is new takes over as a whole.
 
@@ -113,8 +125,13 @@ class Deployments:
             row = await stored.locked(session, name)
             if sampling is not None:
                 row.sampled_share, row.sampled_below_confidence = sampling.share, sampling.below_confidence
-                row.revision += 1
-            if model or runtime or aliases is not None or sampling is None:
+            if replicas is not None:
+                _set_range(row, replicas)
+            if is_tuned is not None:
+                row.is_tuned = is_tuned
+            row.revision += 1
+            is_about_models = model or runtime or aliases is not None
+            if is_about_models or (sampling is None and replicas is None and is_tuned is None):
                 now = (await stored.get(session, name)).wanted
                 others = now.others if aliases is None else aliases
                 wish = targets_of(str(model or now.live.model), runtime or now.live.runtime, others)
@@ -160,14 +177,14 @@ class Deployments:
             return await stored.get(session, name)
 
     async def start(self, name: DeploymentName) -> Deployment:
-        """Puts a deployment back into service that was stopped or failed; does nothing if it is on its way.
+        """Puts a deployment back into service that was stopped, failed or is idle; does nothing to any other.
 
         Raises:
             NotFoundError: if there is none of that name.
         """
         async with self._database.transaction() as session:
             row = await stored.locked(session, name)
-            if DeploymentState(row.state) in HALTED | {DeploymentState.FAILED}:
+            if DeploymentState(row.state) in HALTED | {DeploymentState.FAILED, DeploymentState.IDLE}:
                 _change_state(row, DeploymentState.STARTING)
                 row.error_code = row.error_reason = row.error_message = None
             await session.flush()
@@ -193,7 +210,7 @@ class Deployments:
 
         Returns:
             Whether the deployment still was as it was read; if not, nothing is changed. The same goes for `fail`,
-            `lose` and `finish_stopping`.
+            `lose`, `idle` and `finish_stopping`.
         """
         values: dict[str, object] = {
             "state": DeploymentState.RUNNING,
@@ -229,6 +246,12 @@ class Deployments:
         async with self._database.transaction() as session:
             return await _write(session, deployment, {"state": DeploymentState.STARTING})
 
+    async def idle(self, deployment: Deployment) -> bool:
+        """Notes that nobody asks for a deployment, so that nothing of it need be loaded."""
+        values = {"state": DeploymentState.IDLE, "replicas": deployment.replicas.min, "ready_replicas": 0}
+        async with self._database.transaction() as session:
+            return await _write(session, deployment, values)
+
     async def finish_stopping(self, deployment: Deployment) -> bool:
         """Notes that the inference server holds nothing any more for a deployment that was to stop."""
         async with self._database.transaction() as session:
@@ -243,13 +266,22 @@ class Deployments:
 async def _wish_for(session: AsyncSession, row: DeploymentRow, targets: Sequence[Target]) -> None:
     state = DeploymentState(row.state)
     row.wanted_release = await add_release(session, row.id, targets)
-    if state in ANSWERING:
+    # What is idle is loaded for the time of the update.
+    if state in ANSWERING | {DeploymentState.IDLE}:
         _change_state(row, DeploymentState.UPDATING)
     else:
         row.serving_release = None
         await take_out_of_service(session, row.id)
         _change_state(row, state if state in HALTED else DeploymentState.STARTING)
     row.error_code = row.error_reason = row.error_message = None
+
+
+def _set_range(row: DeploymentRow, replicas: ReplicaRange) -> None:
+    row.min_replicas, row.max_replicas, row.idle_seconds = replicas.min, replicas.max, replicas.idle_seconds
+    if row.replicas != replicas.nearest(row.replicas):
+        row.replicas = replicas.nearest(row.replicas)
+        row.replicas_reason = f"{replicas.min} to {replicas.max} are wanted"
+        row.replicas_time = utc_now()
 
 
 def _change_state(row: DeploymentRow, state: DeploymentState) -> None:

@@ -29,6 +29,7 @@ from sightsmith_inference.embedding_servicer import EmbeddingServicer
 from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
+from sightsmith_inference.placements import Placements
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.reconciler import Reconciler
@@ -45,8 +46,9 @@ from sightsmith_inference.streaming import PredictionStreams
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
 from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 from sightsmith_inference.triton_repository import TritonRepository
+from sightsmith_inference.tritons import Tritons
 
 _BACKBONE_PUBLISHED = "sightsmith.events.backbone.published"
 _MODEL_CREATED = "sightsmith.events.model.created"
@@ -63,7 +65,7 @@ class Inference:
         self._bus = EventBus(settings, "inference")
         self._training = service_channel(settings.training_target, settings)
         self._labeling = service_channel(settings.labeling_target, settings)
-        self._triton = Triton(settings.triton_target)
+        self._triton = Tritons(settings.triton_servers)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
         self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting)
@@ -80,9 +82,9 @@ class Inference:
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
             self._deployments,
-            self._models,
             self._staging,
             self._triton,
+            Placements(settings, self._deployments, self._models, self._repository, self._triton, self._routes),
             ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
@@ -96,6 +98,7 @@ class Inference:
             self._bus,
             objects,
             self._labeling,
+            self._triton,
             self._deployments,
             self._predictor,
             lambda: self._room.images > 0,
@@ -116,6 +119,7 @@ class Inference:
                 OutboxRelay(self._database, OutboxRow, self._bus).run(),
                 *(consumer.run() for consumer in self._consumers()),
                 self._routes.run(self._settings.routes_refresh_seconds),
+                self._triton.run(self._settings.routes_refresh_seconds),
                 self._staging_ahead().run(self._settings.reconcile_seconds),
                 self._deleted_models().run(self._settings.reconcile_seconds),
                 self._reconciler.run(),
@@ -145,7 +149,13 @@ class Inference:
         server = RpcServer(self._settings)
         server.add(
             deployment_service_pb2_grpc.add_DeploymentServiceServicer_to_server,
-            DeploymentServicer(self._deployments, self._routes, self._changed, self._settings.watch_keepalive_seconds),
+            DeploymentServicer(
+                self._deployments,
+                self._routes,
+                self._changed,
+                self._settings.watch_keepalive_seconds,
+                self._settings.max_replicas,
+            ),
             deployment_service_pb2.DESCRIPTOR.services_by_name["DeploymentService"].full_name,
         )
         server.add(
@@ -161,7 +171,7 @@ class Inference:
         self._batches.add_to(server)
         return server
 
-    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
+    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: ModelRunner) -> Predictor:
         return Predictor(
             settings,
             self._routes,

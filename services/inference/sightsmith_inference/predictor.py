@@ -33,7 +33,7 @@ from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.tensors import Outputs, Pixels
 from sightsmith_inference.together import together
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 # How long to wait before Triton is asked again: first, and at last.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
@@ -76,7 +76,7 @@ class Predictor:
         references: References,
         room: Room,
         decoder: Decoder,
-        triton: Triton,
+        triton: ModelRunner,
         sampler: Sampler,
         shadowing: Shadowing,
         on_trouble: Callable[[], None],

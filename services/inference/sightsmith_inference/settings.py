@@ -49,6 +49,9 @@ class InferenceSettings(BatchSettings):
     # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
     triton_processor: Processor = Processor.CPU
 
+    # Several Triton servers that see one model repository, as `["host:8001", …]`; `triton_target` if left out.
+    triton_targets: tuple[str, ...] = ()
+
     # Where clients reach Triton themselves: `host:port` of its gRPC, URL of its HTTP. Nobody is told if left empty.
     triton_public_target: str = ""
     triton_public_url: str = ""
@@ -57,6 +60,8 @@ class InferenceSettings(BatchSettings):
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
     # On how many stored images a model must say what its training recorded before it gets traffic; 0 for none.
     check_images: int = Field(default=8, ge=0, le=250)
+    # How many replicas a deployment may ask for.
+    max_replicas: int = Field(default=32, ge=1)
     reconcile_seconds: float = Field(default=1.0, gt=0)
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)
@@ -90,6 +95,11 @@ class InferenceSettings(BatchSettings):
         """
         places = [source.replace("{project}", project) for source in self.prediction_sources]
         return AllowedPlaces(places, "SIGHTSMITH_PREDICTION_SOURCES")
+
+    @property
+    def triton_servers(self) -> tuple[str, ...]:
+        """The gRPC targets of all Triton servers, each once; at least one."""
+        return tuple(dict.fromkeys(self.triton_targets)) or (self.triton_target,)
 
     @property
     def image_limits(self) -> ImageLimits:

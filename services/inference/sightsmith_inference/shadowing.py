@@ -22,7 +22,7 @@ from sightsmith_inference.releases import ShadowFigures, Target
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 # While callers wait for answers, shadows get an image so often at most: enough to be judged, too little to be felt.
 _PATIENCE_SECONDS = 0.1
@@ -58,7 +58,7 @@ class Shadowing:
         routes: Routes,
         room: Room,
         decoder: Decoder,
-        triton: Triton,
+        triton: ModelRunner,
     ) -> None:
         self._settings = settings
         self._deployments = deployments

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
@@ -58,6 +59,8 @@ class TritonModelRow(Base):
     max_batch_size: Mapped[int]
     # For which of Triton's processors the model version recommends it.
     recommended_for: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+    # Which set-up is fastest, where that was measured: `Profile`.
+    profile: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class RecordedAnswersRow(Base):
@@ -93,12 +96,18 @@ class DeploymentRow(Base):
     __tablename__ = "deployments"
     __table_args__ = (
         UniqueConstraint("project", "deployment_id"),
-        CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED', 'STOPPING', 'STOPPED')", name="state"),
+        CheckConstraint(
+            "state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED', 'STOPPING', 'STOPPED', 'IDLE')", name="state"
+        ),
         CheckConstraint(
             "state NOT IN ('RUNNING', 'UPDATING') OR serving_release IS NOT NULL", name="serving_when_it_answers"
         ),
         CheckConstraint("sampled_share BETWEEN 0 AND 1", name="sampled_share"),
         CheckConstraint("sampled_below_confidence BETWEEN 0 AND 1", name="sampled_below_confidence"),
+        CheckConstraint(
+            "min_replicas >= 1 AND replicas BETWEEN min_replicas AND max_replicas AND idle_seconds >= 0",
+            name="replicas",
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -115,6 +124,17 @@ class DeploymentRow(Base):
     # Which predictions are kept for review.
     sampled_share: Mapped[float] = mapped_column(server_default="0", default=0.0)
     sampled_below_confidence: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    # What is wanted: `ReplicaRange`, and whether set-ups are measured.
+    min_replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    max_replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    idle_seconds: Mapped[int] = mapped_column(server_default="0", default=0)
+    is_tuned: Mapped[bool] = mapped_column(server_default="false", default=False)
+    # What is: `Scale`.
+    replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    ready_replicas: Mapped[int] = mapped_column(server_default="0", default=0)
+    replicas_reason: Mapped[str] = mapped_column(server_default="", default="")
+    replicas_time: Mapped[datetime | None]
+    last_use_time: Mapped[datetime | None]
     error_code: Mapped[int | None]
     error_reason: Mapped[str | None]
     error_message: Mapped[str | None]
