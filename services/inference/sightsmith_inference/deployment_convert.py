@@ -56,7 +56,7 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
         revision=deployment.revision,
         sampling=deployment_pb2.SamplingPolicy(**vars(deployment.sampling)) if deployment.sampling.is_on else None,
         replicas=deployment_pb2.Replicas(**vars(deployment.replicas)),
-        scale=_scale(deployment.scale),
+        scale=_scale(deployment.scale, is_answering=serving is not None),
         tuning=_MEASURED if deployment.is_tuned else deployment_pb2.Deployment.TUNING_UNSPECIFIED,
         profiles=_profiles(deployment) if deployment.is_tuned else (),
         error=_status_of(deployment.error) if deployment.error else None,
@@ -119,10 +119,10 @@ def is_tuned(deployment: deployment_pb2.Deployment) -> bool:
     return deployment.tuning == _MEASURED
 
 
-def _scale(scale: Scale) -> deployment_pb2.Scale:
+def _scale(scale: Scale, *, is_answering: bool) -> deployment_pb2.Scale:
     return deployment_pb2.Scale(
         desired=scale.desired,
-        ready=scale.ready,
+        ready=scale.ready if is_answering else 0,
         reason=scale.reason,
         change_time=_timestamp(scale.change_time) if scale.change_time else None,
         last_use_time=_timestamp(scale.last_use_time) if scale.last_use_time else None,

@@ -248,7 +248,7 @@ class Deployments:
 
     async def idle(self, deployment: Deployment) -> bool:
         """Notes that nobody asks for a deployment, so that nothing of it need be loaded."""
-        values = {"state": DeploymentState.IDLE, "replicas": deployment.replicas.min, "ready_replicas": 0}
+        values: dict[str, object] = {"state": DeploymentState.IDLE, "replicas": DeploymentRow.min_replicas}
         async with self._database.transaction() as session:
             return await _write(session, deployment, values)
 
@@ -256,6 +256,28 @@ class Deployments:
         """Notes that the inference server holds nothing any more for a deployment that was to stop."""
         async with self._database.transaction() as session:
             return await _write(session, deployment, {"state": DeploymentState.STOPPED})
+
+    async def scale(self, deployment: Deployment, replicas: int, reason: str) -> bool:
+        """Wishes for so many replicas, unless a user has changed anything since the deployment was read."""
+        values = {"replicas": replicas, "replicas_reason": reason, "replicas_time": utc_now()}
+        return await self._note(deployment, {**values, "revision": DeploymentRow.revision + 1})
+
+    async def note_ready(self, deployment: Deployment, replicas: int) -> None:
+        """Notes how many replicas answer."""
+        await self._note(deployment, {"ready_replicas": replicas, "revision": DeploymentRow.revision + 1})
+
+    async def note_use(self, deployment: Deployment) -> None:
+        """Notes that a deployment is used now; this is no change that anybody watches for."""
+        await self._note(deployment, {"last_use_time": utc_now()})
+
+    async def _note(self, deployment: Deployment, values: dict[str, object]) -> bool:
+        in_range = (DeploymentRow.min_replicas == deployment.replicas.min) & (
+            DeploymentRow.max_replicas == deployment.replicas.max
+        )
+        unchanged = (DeploymentRow.id == deployment.id) & (DeploymentRow.generation == deployment.generation)
+        change = update(DeploymentRow).where(unchanged, in_range).values(**values).returning(DeploymentRow.id)
+        async with self._database.transaction() as session:
+            return await session.scalar(change) is not None
 
     async def count_shadows(self, figures: Mapping[tuple[uuid.UUID, int, str], ShadowFigures]) -> None:
         """Adds to the figures of shadows, by id of the deployment, number of the release and alias."""

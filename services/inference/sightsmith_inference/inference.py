@@ -38,6 +38,7 @@ from sightsmith_inference.references import References
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
+from sightsmith_inference.scaler import Scaler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.staging import Staging
@@ -49,6 +50,7 @@ from sightsmith_inference.trained_models import TrainedModels
 from sightsmith_inference.triton import ModelRunner
 from sightsmith_inference.triton_repository import TritonRepository
 from sightsmith_inference.tritons import Tritons
+from sightsmith_inference.waking import Waking
 
 _BACKBONE_PUBLISHED = "sightsmith.events.backbone.published"
 _MODEL_CREATED = "sightsmith.events.model.created"
@@ -78,16 +80,19 @@ class Inference:
         self._staging = Staging(self._trained_models, self._repository, self._models)
         self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         recorded = RecordedAnswers(self._database, self._training, self._labeling, settings.check_images)
+        placements = Placements(settings, self._deployments, self._models, self._repository, self._triton, self._routes)
         self._reconciler = Reconciler(
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
             self._deployments,
             self._staging,
             self._triton,
-            Placements(settings, self._deployments, self._models, self._repository, self._triton, self._routes),
+            placements,
+            Scaler(settings, self._deployments, placements, self._triton),
             ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
+        self._waking = Waking(self._routes, self._deployments, self._changed, settings.warm_up_wait_seconds)
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
         self._shadowing = Shadowing(settings, self._deployments, self._routes, self._room, self._decoder, self._triton)
@@ -160,7 +165,7 @@ class Inference:
         )
         server.add(
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
-            PredictionServicer(self._settings, self._routes, predictor, streams),
+            PredictionServicer(self._settings, self._routes, self._waking, predictor, streams),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
         )
         server.add(
@@ -175,6 +180,7 @@ class Inference:
         return Predictor(
             settings,
             self._routes,
+            self._waking,
             self._references,
             room,
             decoder,

@@ -20,6 +20,7 @@ from sightsmith_inference.placing import Need, need_of
 from sightsmith_inference.releases import LIVE, Target
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
+from sightsmith_inference.scaler import Scaler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
 from sightsmith_inference.tritons import Tritons
@@ -50,6 +51,7 @@ class Reconciler:
         staging: Staging,
         tritons: Tritons,
         placements: Placements,
+        scaler: Scaler,
         image_check: ImageCheck,
         routes: Routes,
     ) -> None:
@@ -59,6 +61,7 @@ class Reconciler:
         self._staging = staging
         self._tritons = tritons
         self._placements = placements
+        self._scaler = scaler
         self._image_check = image_check
         self._routes = routes
         self._woken = asyncio.Event()
@@ -99,6 +102,8 @@ class Reconciler:
             await self._finish_stopping(deployments, loaded)
             self._placements.spread(deployments, loaded)
             await self._placements.unload_unwanted(deployments, loaded)
+            if await self._scaler.look(deployments, loaded):
+                await self._routes.refresh()
         except SightsmithError as error:
             _log.warning("deployments are not looked after", error=error.message)
 
@@ -146,6 +151,7 @@ class Reconciler:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._work.clear()
         await self._placements.stop()
+        self._scaler.stop()
 
     async def _make_ready(self, deployment: Deployment) -> None:
         log = _log.bind(deployment=str(deployment.name))

@@ -62,6 +62,19 @@ class InferenceSettings(BatchSettings):
     check_images: int = Field(default=8, ge=0, le=250)
     # How many replicas a deployment may ask for.
     max_replicas: int = Field(default=32, ge=1)
+    # Between their least and greatest number, replicas follow the mean time that requests wait in Triton's queue during
+    # the last `scale_window_seconds`.
+    scale_look_seconds: float = Field(default=2.0, gt=0)
+    scale_window_seconds: float = Field(default=10.0, gt=0)
+    scale_up_queue_seconds: float = Field(default=0.05, gt=0)
+    scale_down_queue_seconds: float = Field(default=0.005, ge=0)
+    # How long after a change there may be another one. A window at least, so that it shows what the change has brought.
+    scale_up_after_seconds: float = Field(default=15.0, ge=0)
+    scale_down_after_seconds: float = Field(default=120.0, ge=0)
+    # How often it is written down, at most, that a deployment is used.
+    last_use_seconds: float = Field(default=10.0, ge=0)
+    # How long a request waits for a deployment that is idle to be loaded, within its deadline; 0 for not at all.
+    warm_up_wait_seconds: float = Field(default=30.0, ge=0)
     reconcile_seconds: float = Field(default=1.0, gt=0)
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)
@@ -80,6 +93,13 @@ class InferenceSettings(BatchSettings):
         # What a single message may bring must have room, even in the half that streams are let into.
         if self.max_bytes_in_flight < 2 * self.max_message_bytes:
             raise ValueError("max_bytes_in_flight must be at least twice max_message_bytes")
+        return self
+
+    @model_validator(mode="after")
+    def _check_scaling(self) -> Self:
+        # Else the same queue would call for more and for fewer.
+        if self.scale_down_queue_seconds >= self.scale_up_queue_seconds:
+            raise ValueError("scale_down_queue_seconds must be below scale_up_queue_seconds")
         return self
 
     @model_validator(mode="after")
