@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sightsmith.errors import DeadlineExceededError, SightsmithError, UnavailableError
 from sightsmith.logs import get_logger
@@ -13,8 +14,9 @@ from sightsmith_inference.deployment import Deployment
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
 from sightsmith_inference.keyed_locks import KeyedLocks
-from sightsmith_inference.models import Models
+from sightsmith_inference.models import Models, ServableModel
 from sightsmith_inference.placing import Need, need_of, needs_of, place
+from sightsmith_inference.profiler import Profiler
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
@@ -48,6 +50,12 @@ class Placements:
         self._repository = repository
         self._tritons = tritons
         self._routes = routes
+        self._profiler = Profiler(
+            settings.triton_processor,
+            settings.triton_cores,
+            settings.profile_seconds,
+            settings.model_load_timeout_seconds,
+        )
         # Loading and unloading of one model exclude each other.
         self._locks = KeyedLocks()
         # Models that are being made ready are not unloaded, although no deployment serves them yet.
@@ -90,6 +98,26 @@ class Placements:
                 problems |= failed
         passing = [error for error in problems.values() if not isinstance(error, ModelNotServableError)]
         raise next(iter([*passing, *problems.values()]), dependency_unavailable("triton", "no server can be reached"))
+
+    async def tune(self, need: Need, servers: Sequence[str]) -> ServableModel:
+        """Measures a model that answers nobody yet, and sets it up as is fastest, in all servers that have it.
+
+        Args:
+            need: with the plain set-up.
+            servers: which have it.
+
+        Raises:
+            SightsmithError: as `Profiler.measure` does; the model is left in some set-up, which is put right later.
+        """
+        name = need.model.triton_model
+        async with self._locks.of(name):
+            text = await asyncio.to_thread(self._repository.configuration_text, name)
+            profile = await self._profiler.measure(self._tritons[servers[0]], need.model, text)
+            await self._models.add_profile(name, profile)
+            for server, replicas in place(name, need.replicas, servers).items():
+                await self._try_set_up(server, name, profile.best.setup.times(replicas))
+        _log.info("model measured", triton_model=name, **vars(profile.best.setup))
+        return replace(need.model, profile=profile)
 
     def spread(self, deployments: Sequence[Deployment], loaded: Loaded) -> None:
         """Begins to change whatever stands otherwise than deployments need it; what answers goes on answering."""

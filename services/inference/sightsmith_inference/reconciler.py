@@ -205,12 +205,20 @@ class Reconciler:
         self, deployment: Deployment, target: Target, servable: ServableModel, claims: ExitStack
     ) -> ServableModel:
         claims.enter_context(self._placements.claimed(servable.triton_model))
-        for server in await self._placements.load(need_of(deployment, target, servable)):
+        need = need_of(deployment, target, servable)
+        servers = await self._placements.load(need)
+        for server in servers:
             await check(self._tritons[server], servable, self._settings.triton_timeout_seconds)
         if servable.triton_model not in deployment.triton_models:
             # What serves, or comes back, was checked before: it is not to wait for services that may be away.
             await self._image_check.check(servable, self._settings.triton_timeout_seconds)
+        if deployment.is_tuned and servable.profile is None and not await self._is_used(servable):
+            return await self._placements.tune(need, servers)
         return servable
+
+    async def _is_used(self, servable: ServableModel) -> bool:
+        """Whether a model answers already, or comes back: then nobody is to wait for measurements."""
+        return servable.triton_model in _used(await self._deployments.all())
 
     async def _keep_old(self, deployment: Deployment) -> None:
         """Loads what answers during an update once more, where Triton has lost it meanwhile."""

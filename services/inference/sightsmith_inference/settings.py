@@ -49,6 +49,11 @@ class InferenceSettings(BatchSettings):
     # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
     triton_processor: Processor = Processor.CPU
 
+    # How many cores each of them has: how many are divided among instances where a set-up is measured.
+    triton_cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    # How long the set-ups of a model are measured, where that is wished for, before it gets traffic.
+    profile_seconds: float = Field(default=30.0, gt=0)
+
     # Several Triton servers that see one model repository, as `["host:8001", …]`; `triton_target` if left out.
     triton_targets: tuple[str, ...] = ()
 

@@ -11,9 +11,10 @@ from sightsmith.errors import SightsmithError
 from tests.integration.inference.conftest import BETA, PutModel
 from tests.integration.inference.inference_client import InferenceClient
 from tests.integration.inference.slow_model import slow_classifier
+from tests.integration.inference.tiny_models import TinyModel
 from tests.integration.inference.triton_probe import TritonProbe
 
-SLOW = "projects/shop/models/slow"
+SLOW, MEASURED = "projects/shop/models/slow", "projects/shop/models/measured"
 
 
 @pytest.fixture
@@ -73,6 +74,24 @@ async def test_what_nobody_asks_is_unloaded_and_waited_for(
     # What is idle can be updated, and answers then.
     await client.wait_running("rare", BETA)
     await client.delete("rare")
+
+
+async def test_set_ups_are_measured_before_there_is_traffic(
+    client: InferenceClient, put_model: PutModel, beta: TinyModel, image: bytes, triton: TritonProbe
+) -> None:
+    put_model(MEASURED, {"onnx": beta.onnx})
+    await client.create("fast", model=MEASURED, tuning=Deployment.TUNING_MEASURED)
+    running = await client.wait_running("fast", MEASURED)
+    (profile,) = running.profiles
+    (chosen,) = [trial for trial in profile.trials if trial.chosen]
+    assert chosen.images_per_second == max(trial.images_per_second for trial in profile.trials) > 0
+    assert chosen.p95_milliseconds > 0
+    # First the cores are divided otherwise, then images are put together otherwise.
+    assert (profile.trials[0].instances, profile.trials[0].threads, profile.trials[0].batch_size) == (1, 0, 0)
+    assert len({(trial.instances, trial.threads, trial.batch_size) for trial in profile.trials}) > 1
+    assert await triton.instances(running.triton_model) == chosen.instances
+    assert (await client.predict("fast", image)).model == MEASURED
+    await client.delete("fast")
 
 
 async def test_replicas_that_cannot_be_are_refused(client: InferenceClient, main: str) -> None:
