@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
+from sightsmith_inference.processors import Processor as Processor
 from sightsmith_inference.profiles import Profile, profile_of, profile_to_json
 from sightsmith_inference.tables import ModelRow, StagingRequestRow, TritonModelRow
 from sightsmith_inference.tensors import DETECTOR_OUTPUTS, OutputTensor, vector_output
@@ -33,13 +34,6 @@ RuntimeWish = Runtime | Literal["recommended"]
 def runtime_wish(text: str) -> RuntimeWish:
     """Reads a wish that was written down as text."""
     return RECOMMENDED if text == RECOMMENDED else Runtime(text)
-
-
-class Processor(StrEnum):
-    """What Triton computes on."""
-
-    CPU = "cpu"
-    GPU = "gpu"
 
 
 class Task(StrEnum):

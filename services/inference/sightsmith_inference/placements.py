@@ -17,10 +17,11 @@ from sightsmith_inference.keyed_locks import KeyedLocks
 from sightsmith_inference.models import Models, ServableModel
 from sightsmith_inference.placing import Need, need_of, needs_of, place
 from sightsmith_inference.profiler import Profiler
+from sightsmith_inference.releases import Target
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
-from sightsmith_inference.setups import PLAIN, Setup, configured, setup_of
+from sightsmith_inference.setups import Setup, configured, plain_setup, setup_of
 from sightsmith_inference.triton_repository import TritonRepository
 from sightsmith_inference.tritons import Tritons
 
@@ -50,6 +51,7 @@ class Placements:
         self._repository = repository
         self._tritons = tritons
         self._routes = routes
+        self._plain = plain_setup(settings.triton_processor)
         self._profiler = Profiler(
             settings.triton_processor,
             settings.triton_cores,
@@ -74,6 +76,10 @@ class Placements:
             yield
         finally:
             self._claims[model] -= 1
+
+    def need_of(self, deployment: Deployment, target: Target, model: ServableModel) -> Need:
+        """How a deployment needs a model for one of its aliases."""
+        return need_of(deployment, target, model, self._plain)
 
     async def load(self, need: Need) -> Sequence[str]:
         """Loads a model where it is to stand and does not yet; servers that cannot are gone round.
@@ -122,7 +128,7 @@ class Placements:
     def spread(self, deployments: Sequence[Deployment], loaded: Loaded) -> None:
         """Begins to change whatever stands otherwise than deployments need it; what answers goes on answering."""
         self._setups = {spot: setup for spot, setup in self._setups.items() if spot[1] in loaded.get(spot[0], ())}
-        for name, need in needs_of(deployments).items():
+        for name, need in needs_of(deployments, self._plain).items():
             for server, replicas in self._wanted(need, loaded).items():
                 spot, setup = (server, name), need.setup.times(replicas)
                 is_right = name in loaded[server] and self._setups.get(spot) == setup
@@ -152,8 +158,13 @@ class Placements:
         counts = []
         for target in deployment.serving.targets if deployment.serving else ():
             if target.servable is not None and not target.is_shadow:
-                name, unit = target.servable.triton_model, need_of(deployment, target, target.servable).setup.instances
-                standing = [self._setups.get((server, name), PLAIN) for server in loaded if name in loaded[server]]
+                name, unit = (
+                    target.servable.triton_model,
+                    self.need_of(deployment, target, target.servable).setup.instances,
+                )
+                standing = [
+                    self._setups.get((server, name), self._plain) for server in loaded if name in loaded[server]
+                ]
                 counts.append(sum(max(setup.instances // unit, 1) for setup in standing))
         return min(counts, default=0)
 
@@ -175,6 +186,9 @@ class Placements:
         try:
             async with self._locks.of(spot[1]):
                 await self._change_alone(spot, need, setup)
+        except Exception:
+            seconds = self._refusals.postpone(_key(spot))
+            _log.exception("unexpected error, trying again", triton=spot[0], triton_model=spot[1], seconds=seconds)
         finally:
             del self._work[spot]
 
@@ -215,7 +229,7 @@ class Placements:
         seconds, found = self._settings.model_load_timeout_seconds, await self._tritons[server].configuration(name)
         if found is not None and keeping:
             return setup_of(found)
-        if found is None and setup == PLAIN:
+        if found is None and setup == self._plain:
             await self._tritons[server].load(name, seconds)
         elif found is None or setup_of(found) != setup:
             text = await asyncio.to_thread(self._repository.configuration_text, name)
@@ -228,7 +242,7 @@ class Placements:
             return False
         if not any(name in deployment.triton_models for deployment in deployments):
             return True
-        need = needs_of(deployments).get(name)
+        need = needs_of(deployments, self._plain).get(name)
         wanted = self._wanted(need, loaded) if need else {}
         return bool(wanted) and server not in wanted and all(name in loaded[other] for other in wanted)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sightsmith_inference.deployment import Deployment
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.releases import Target
-from sightsmith_inference.setups import PLAIN, Setup
+from sightsmith_inference.setups import Setup
 
 
 @dataclass(frozen=True)
@@ -21,32 +21,36 @@ class Need:
     """
 
     model: ServableModel
-    replicas: int = 1
-    setup: Setup = PLAIN
+    replicas: int
+    setup: Setup
 
     def __or__(self, other: "Need") -> "Need":
         """What is enough for both needs of a model."""
-        setup = self.setup if self.setup != PLAIN else other.setup
+        measured = self.model.profile and self.model.profile.best.setup
+        setup = other.setup if other.setup == measured else self.setup
         return Need(self.model, max(self.replicas, other.replicas), setup)
 
 
-def need_of(deployment: Deployment, target: Target, model: ServableModel) -> Need:
-    """How a deployment needs a model for one of its aliases; a shadow, which nobody waits for, needs one replica."""
-    is_measured = deployment.is_tuned and model.profile is not None
-    return Need(
-        model,
-        1 if target.is_shadow else deployment.scale.desired,
-        model.profile.best.setup if is_measured and model.profile else PLAIN,
-    )
+def need_of(deployment: Deployment, target: Target, model: ServableModel, plain: Setup) -> Need:
+    """How a deployment needs a model for one of its aliases; a shadow, which nobody waits for, needs one replica.
+
+    Args:
+        deployment: who needs it.
+        target: the alias.
+        model: what is to run.
+        plain: the set-up of what was not measured.
+    """
+    setup = model.profile.best.setup if deployment.is_tuned and model.profile else plain
+    return Need(model, 1 if target.is_shadow else deployment.scale.desired, setup)
 
 
-def needs_of(deployments: Iterable[Deployment]) -> Mapping[str, Need]:
-    """The needs of all deployments that answer, by the names of the models in Triton."""
+def needs_of(deployments: Iterable[Deployment], plain: Setup) -> Mapping[str, Need]:
+    """The needs of all deployments that answer, by the names of the models in Triton; `plain` is as in `need_of`."""
     needs: dict[str, Need] = {}
     for deployment in deployments:
         for target in deployment.serving.targets if deployment.serving else ():
             if target.servable is not None:
-                need = need_of(deployment, target, target.servable)
+                need = need_of(deployment, target, target.servable, plain)
                 name = target.servable.triton_model
                 needs[name] = need | needs[name] if name in needs else need
     return needs

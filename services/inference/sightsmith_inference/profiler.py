@@ -10,7 +10,7 @@ from sightsmith.logs import get_logger
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.models import Processor, ServableModel
 from sightsmith_inference.profiles import Profile, Trial
-from sightsmith_inference.setups import Setup, configured
+from sightsmith_inference.setups import Setup, configured, plain_setup
 from sightsmith_inference.together import together
 from sightsmith_inference.triton import Triton
 
@@ -97,11 +97,11 @@ class Profiler:
 
 
 def splits_of(processor: Processor, cores: int) -> Sequence[Setup]:
-    """Ways to use a processor: a CPU's cores by one instance, or by 2, 4, 8, … with as many threads as are left."""
+    """Ways to use a processor, the plain one first: a CPU's cores by 1, 2, 4, … instances that share them out."""
     if processor is Processor.GPU:
         return [Setup(instances) for instances in range(1, _MOST_GPU_INSTANCES + 1)]
-    several = [2**power for power in range(1, cores.bit_length()) if 2**power <= cores]
-    return [Setup(), *(Setup(instances, cores // instances) for instances in several)]
+    several = [2**power for power in range(cores.bit_length()) if 2**power <= cores]
+    return [plain_setup(processor), *(Setup(instances, cores // instances) for instances in several)]
 
 
 def batch_sizes_of(largest: int) -> Sequence[int]:

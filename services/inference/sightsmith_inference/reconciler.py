@@ -16,7 +16,6 @@ from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Runtime, ServableModel, suitable
 from sightsmith_inference.placements import Loaded, Placements
-from sightsmith_inference.placing import Need, need_of
 from sightsmith_inference.releases import LIVE, Target
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
@@ -205,7 +204,7 @@ class Reconciler:
         self, deployment: Deployment, target: Target, servable: ServableModel, claims: ExitStack
     ) -> ServableModel:
         claims.enter_context(self._placements.claimed(servable.triton_model))
-        need = need_of(deployment, target, servable)
+        need = self._placements.need_of(deployment, target, servable)
         servers = await self._placements.load(need)
         for server in servers:
             await check(self._tritons[server], servable, self._settings.triton_timeout_seconds)
@@ -222,9 +221,10 @@ class Reconciler:
 
     async def _keep_old(self, deployment: Deployment) -> None:
         """Loads what answers during an update once more, where Triton has lost it meanwhile."""
-        for old in deployment.serving.servables if deployment.serving else ():
+        for target in deployment.serving.targets if deployment.serving else ():
             try:
-                await self._placements.load(Need(old))
+                if target.servable is not None:
+                    await self._placements.load(self._placements.need_of(deployment, target, target.servable))
             except ModelNotServableError as error:
                 _log.warning("the old model is gone", deployment=str(deployment.name), error=error.message)
 

@@ -11,7 +11,6 @@ from sightsmith.logs import get_logger
 from sightsmith_inference.deployment import Deployment, DeploymentState
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.placements import Loaded, Placements
-from sightsmith_inference.placing import need_of
 from sightsmith_inference.scaling import Decision, ScalingRule, Work, decide
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.tritons import Tritons
@@ -98,7 +97,10 @@ class Scaler:
     def _busiest(self, deployment: Deployment) -> tuple[Work, int]:
         """What the model had to do whose requests wait the longest, and its instances in a replica."""
         works = [
-            (self._usage.work(target.servable.triton_model), need_of(deployment, target, target.servable))
+            (
+                self._usage.work(target.servable.triton_model),
+                self._placements.need_of(deployment, target, target.servable),
+            )
             for target in (deployment.serving.targets if deployment.serving else ())
             if target.servable is not None and not target.is_shadow
         ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from google.protobuf import json_format, text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 
+from sightsmith_inference.processors import Processor
+
 # The parameters that stock backends read; the embedded ones read the same.
 _THREADS = {"onnxruntime": "intra_op_thread_count", "pytorch": "INTRA_OP_THREAD_COUNT"}
 
@@ -29,8 +31,9 @@ class Setup:
         return replace(self, instances=self.instances * replicas)
 
 
-PLAIN = Setup()
-"""One instance, and all else as the file says."""
+def plain_setup(processor: Processor) -> Setup:
+    """What Triton does where the file says nothing: two instances on CPUs, one on each GPU."""
+    return Setup(instances=2 if processor is Processor.CPU else 1)
 
 
 def setup_of(config: ModelConfig) -> Setup:

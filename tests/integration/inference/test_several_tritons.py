@@ -22,10 +22,11 @@ from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.models import Models, ServableModel
 from sightsmith_inference.placements import Placements
 from sightsmith_inference.placing import Need, place
+from sightsmith_inference.processors import Processor
 from sightsmith_inference.replicas import Scale
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.settings import InferenceSettings
-from sightsmith_inference.setups import Setup, setup_of
+from sightsmith_inference.setups import plain_setup, setup_of
 from sightsmith_inference.triton_repository import TritonRepository
 from sightsmith_inference.tritons import Tritons
 from tests.integration.inference.conftest import BETA
@@ -77,7 +78,9 @@ class _Scene:
     async def play(self) -> None:
         name = self.model.triton_model
         assert name in (await self.tritons.look())[self.first]
-        assert sorted(await self.placements.load(Need(self.model, replicas=2))) == sorted([self.first, self.other])
+        assert sorted(await self.placements.load(Need(self.model, 2, plain_setup(Processor.CPU)))) == sorted(
+            [self.first, self.other]
+        )
         await self.tritons.look()
         await self._keep_asking_while_the_second_dies()
         await self._come_back_with_three_replicas()
@@ -111,7 +114,7 @@ class _Scene:
     async def _come_back_with_three_replicas(self) -> None:
         await asyncio.to_thread(self.second.wait_ready)
         wanted = replace(self.deployment, scale=Scale(desired=3))
-        setups = {server: Setup(count) for server, count in self._placed(3).items()}
+        setups = {server: plain_setup(Processor.CPU).times(count) for server, count in self._placed(3).items()}
         for _ in range(300):
             loaded = await self._look()
             self.placements.spread([wanted], loaded)

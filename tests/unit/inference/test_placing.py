@@ -1,10 +1,14 @@
 """Replicas are spread evenly, and few of them move."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightsmith_inference.models import Runtime, ServableModel
 from sightsmith_inference.placing import Need, place
+from sightsmith_inference.profiles import Profile, Trial
 from sightsmith_inference.setups import Setup
 
 servers = st.sets(st.text("abcdef:0123456789", min_size=1, max_size=12), min_size=1, max_size=8)
@@ -33,6 +37,7 @@ def test_without_servers_there_are_none() -> None:
 
 
 def test_what_is_enough_for_two_deployments() -> None:
-    tuned = Setup(instances=2, threads=1)
-    assert Need(MODEL, 3) | Need(MODEL, 1, tuned) == Need(MODEL, 3, tuned)
-    assert Need(MODEL, 1, tuned) | Need(MODEL, 3) == Need(MODEL, 3, tuned)
+    plain, tuned = Setup(2), Setup(instances=4, threads=1)
+    measured = replace(MODEL, profile=Profile((Trial(tuned, 100.0, 0.1),), datetime(2026, 11, 23, tzinfo=UTC)))
+    few, many = Need(measured, 1, tuned), Need(measured, 3, plain)
+    assert few | many == many | few == Need(measured, 3, tuned)
