@@ -36,12 +36,12 @@ BATCH_SETTINGS = {
 # As soon as there is anything to see.
 SCALE_SETTINGS = {
     "SCALE_LOOK_SECONDS": "0.3",
-    "SCALE_WINDOW_SECONDS": "1.5",
+    "SCALE_WINDOW_SECONDS": "1",
     "SCALE_UP_QUEUE_SECONDS": "0.01",
     "SCALE_UP_AFTER_SECONDS": "0.5",
-    "SCALE_DOWN_AFTER_SECONDS": "2",
+    "SCALE_DOWN_AFTER_SECONDS": "1",
     "LAST_USE_SECONDS": "0.5",
-    "PROFILE_SECONDS": "2",
+    "PROFILE_SECONDS": "1",
 }
 PutModel: TypeAlias = Callable[..., None]
 ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))

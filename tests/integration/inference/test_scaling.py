@@ -92,7 +92,7 @@ async def test_set_ups_are_measured_before_there_is_traffic(
     assert (profile.trials[0].instances, profile.trials[0].threads, profile.trials[0].batch_size) == (2, 0, 0)
     assert len({(trial.instances, trial.threads, trial.batch_size) for trial in profile.trials}) > 1
     assert await triton.instances(running.triton_model) == chosen.instances
-    assert (await client.predict("fast", image)).model == MEASURED
+    assert (await client.wait_predicting("fast", image)).model == MEASURED
     await client.delete("fast")
 
 

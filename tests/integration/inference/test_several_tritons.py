@@ -161,4 +161,4 @@ def _targets(stack: Stack, second: Stack, model: ServableModel) -> tuple[str, st
     """The two servers, spelt so that a single replica is to stand in the first, which the service knows."""
     spellings = ("", "dns:///", "ipv4:", "dns:")
     pairs = product(*([f"{way}{of.endpoints.triton_target}" for way in spellings] for of in (stack, second)))
-    return next(pair for pair in pairs if list(place(model.triton_model, 1, pair)) == [pair[0]])
+    return next((one, two) for one, two in pairs if list(place(model.triton_model, 1, [one, two])) == [one])
