@@ -158,15 +158,14 @@ class Placements:
         counts = []
         for target in deployment.serving.targets if deployment.serving else ():
             if target.servable is not None and not target.is_shadow:
-                name, unit = (
-                    target.servable.triton_model,
-                    self.need_of(deployment, target, target.servable).setup.instances,
-                )
-                standing = [
-                    self._setups.get((server, name), self._plain) for server in loaded if name in loaded[server]
-                ]
-                counts.append(sum(max(setup.instances // unit, 1) for setup in standing))
+                unit = self.need_of(deployment, target, target.servable).setup.instances
+                counts.append(sum(max(setup.instances // unit, 1) for setup in self._standing(target.servable, loaded)))
         return min(counts, default=0)
+
+    def _standing(self, model: ServableModel, loaded: Loaded) -> Sequence[Setup]:
+        """How a model is set up in each server that has it."""
+        name = model.triton_model
+        return [self._setups.get((server, name), self._plain) for server in loaded if name in loaded[server]]
 
     async def stop(self) -> None:
         """Ends what was begun, and forgets what another replica may change."""
@@ -174,6 +173,8 @@ class Placements:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # Those that were not begun, too.
+        self._work.clear()
         self._setups.clear()
 
     def _wanted(self, need: Need, loaded: Loaded) -> Mapping[str, int]:
@@ -190,7 +191,7 @@ class Placements:
             seconds = self._refusals.postpone(_key(spot))
             _log.exception("unexpected error, trying again", triton=spot[0], triton_model=spot[1], seconds=seconds)
         finally:
-            del self._work[spot]
+            self._work.pop(spot, None)
 
     async def _change_alone(self, spot: _Spot, need: Need, setup: Setup) -> None:
         server, name = spot
@@ -199,7 +200,6 @@ class Placements:
         if error is None and is_new:
             error = await self._try_check(server, need)
         if error is None:
-            self._refusals.forget(_key((server, name)))
             _log.info("model placed", triton_model=name, triton=server, instances=setup.instances)
         else:
             _log.warning("model cannot be placed", triton_model=name, triton=server, error=error.message)
@@ -223,6 +223,7 @@ class Placements:
         except (ModelNotServableError, UnavailableError, DeadlineExceededError) as error:
             self._refusals.postpone(_key((server, name)))
             return error
+        self._refusals.forget(_key((server, name)))
         return None
 
     async def _set_up(self, server: str, name: str, setup: Setup, *, keeping: bool) -> Setup:
