@@ -2,7 +2,7 @@
 
 import pytest
 from google.protobuf import json_format, text_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
@@ -13,6 +13,7 @@ setups = st.builds(Setup, st.integers(1, 16), st.integers(0, 16), st.integers(0,
 
 
 @pytest.mark.parametrize("model_format", ["onnx", "torchscript"])
+@settings(max_examples=30)
 @given(setup=setups)
 def test_what_is_set_up_is_read_back(model_format: str, setup: Setup) -> None:
     text = triton_config("farm.v1.x.0", model_format, 224, 3)
