@@ -20,8 +20,8 @@ from sightsmith_inference.retries import Retries
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.tensors import OutputTensor, vector_output
 from sightsmith_inference.trained_models import ModelFile, checked_file
-from sightsmith_inference.triton import Triton
 from sightsmith_inference.triton_repository import TritonRepository
+from sightsmith_inference.tritons import Tritons
 
 PUBLISHED_PREFIX = "backbones/published"
 """Here training puts a descriptor for each backbone."""
@@ -85,7 +85,7 @@ class Backbones:
     """Stages the published backbones, and keeps them loaded in Triton. Every replica does so: it does no harm twice."""
 
     def __init__(
-        self, settings: InferenceSettings, objects: Objects, repository: TritonRepository, triton: Triton
+        self, settings: InferenceSettings, objects: Objects, repository: TritonRepository, triton: Tritons
     ) -> None:
         self._settings = settings
         self._objects = objects
@@ -140,7 +140,7 @@ class Backbones:
                 await self._find_published()
                 self._next_listing = time.monotonic() + self._settings.backbone_listing_seconds
             if self._found:
-                await self._load_missing(await self._triton.loaded_models())
+                await self._load_missing(await self._triton.loaded_everywhere())
         except SightsmithError as error:
             _log.warning("backbones are not looked after", error=error.message)
 

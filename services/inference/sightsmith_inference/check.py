@@ -9,7 +9,7 @@ from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.findings import read_findings
 from sightsmith_inference.models import ServableModel, Task
 from sightsmith_inference.tensors import Outputs
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 # Single precision sums up thousands of labels to within this of 1.
 _SUM_TOLERANCE = 1e-3
@@ -17,7 +17,7 @@ _SUM_TOLERANCE = 1e-3
 _ROUNDING = 1e-5
 
 
-async def check(triton: Triton, model: ServableModel, timeout_seconds: float) -> None:
+async def check(triton: ModelRunner, model: ServableModel, timeout_seconds: float) -> None:
     """Has a loaded model answer for black images: one, two, four, … at once, up to the largest batch it takes.
 
     Raises:

@@ -16,8 +16,8 @@ from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
 from sightsmith_inference.tables import DeletedModelRow, ModelRow, StagingRequestRow, TritonModelRow
-from sightsmith_inference.triton import Triton
 from sightsmith_inference.triton_repository import TritonRepository
+from sightsmith_inference.tritons import Tritons
 
 _log = get_logger(__name__)
 
@@ -46,7 +46,7 @@ class DeletedModels:
         lease: Lease,
         deployments: Deployments,
         models: Models,
-        triton: Triton,
+        triton: Tritons,
         repository: TritonRepository,
     ) -> None:
         self._database = database

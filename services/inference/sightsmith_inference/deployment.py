@@ -9,6 +9,7 @@ from enum import StrEnum
 from sightsmith.errors import FailedPreconditionError
 from sightsmith.names import DeploymentName
 from sightsmith_inference.releases import Release
+from sightsmith_inference.replicas import ReplicaRange, Scale
 from sightsmith_inference.sampling_policy import SamplingPolicy
 
 
@@ -21,10 +22,12 @@ class DeploymentState(StrEnum):
     FAILED = "FAILED"
     STOPPING = "STOPPING"
     STOPPED = "STOPPED"
+    IDLE = "IDLE"
 
 
 ANSWERING = frozenset({DeploymentState.RUNNING, DeploymentState.UPDATING})
 HALTED = frozenset({DeploymentState.STOPPING, DeploymentState.STOPPED})
+_UNLOADED = HALTED | {DeploymentState.IDLE}
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,13 @@ class Deployment:
         revision: counts all changes.
         state: where it stands.
         wanted: the release that is to answer.
-        served: the release that answers. While STARTING or STOPPED: the one that answered before, and is to come back.
+        served: the release that answers. While STARTING, STOPPED or IDLE: the one that answered before, and is to come
+            back.
         history: the releases that answered before, the last one first, as far as they were asked for.
         sampling: which predictions are kept for review.
+        replicas: how many replicas are wanted.
+        scale: how many there are.
+        is_tuned: whether its models are set up as was measured to be fastest.
         error: why the last start or update failed.
         create_time: when it was created.
         update_time: when its state last changed.
@@ -85,6 +92,9 @@ class Deployment:
     served: Release | None
     history: Sequence[Release]
     sampling: SamplingPolicy
+    replicas: ReplicaRange
+    scale: Scale
+    is_tuned: bool
     error: DeploymentError | None
     create_time: datetime
     update_time: datetime
@@ -114,6 +124,11 @@ class Deployment:
         return self.state is DeploymentState.STARTING and self.served is not None
 
     @property
+    def is_waking(self) -> bool:
+        """Whether it is idle, or on its way back from there as far as one can tell."""
+        return self.state is DeploymentState.IDLE or (self.is_coming_back and self.replicas.idle_seconds > 0)
+
+    @property
     def goal(self) -> Release:
         """What is to be made ready: what answered before, or else what is wanted."""
         return self.served if self.is_coming_back and self.served is not None else self.wanted
@@ -127,6 +142,6 @@ class Deployment:
     @property
     def triton_models(self) -> frozenset[str]:
         """What the inference server is to hold for it."""
-        if self.served is None or self.state in HALTED:
+        if self.served is None or self.state in _UNLOADED:
             return frozenset()
         return frozenset(servable.triton_model for servable in self.served.servables)

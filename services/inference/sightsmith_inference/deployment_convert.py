@@ -13,7 +13,9 @@ from sightsmith.names import ModelName, check_id
 from sightsmith.rpc.status import to_status
 from sightsmith_inference.deployment import Deployment, DeploymentError, Proposal
 from sightsmith_inference.models import RECOMMENDED, Runtime, RuntimeWish
+from sightsmith_inference.profiles import Profile, Trial
 from sightsmith_inference.releases import Release, ShadowFigures, Target, violations_of
+from sightsmith_inference.replicas import ReplicaRange, Scale
 from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 
 _RUNTIMES = {
@@ -24,6 +26,7 @@ _RUNTIMES = {
 }
 _DAY_SECONDS = 86400
 _LONGEST_STATEMENT = 1000
+_MEASURED = deployment_pb2.Deployment.TUNING_MEASURED
 _FROM_PROTO = {value: runtime for runtime, value in _RUNTIMES.items()}
 
 
@@ -55,6 +58,10 @@ def deployment_to_proto(deployment: Deployment) -> deployment_pb2.Deployment:
         past_releases=map(_release, deployment.history),
         revision=deployment.revision,
         sampling=_sampling_to_proto(deployment.sampling) if deployment.sampling.is_on else None,
+        replicas=deployment_pb2.Replicas(**vars(deployment.replicas)),
+        scale=_scale(deployment.scale, is_answering=serving is not None),
+        tuning=_MEASURED if deployment.is_tuned else deployment_pb2.Deployment.TUNING_UNSPECIFIED,
+        profiles=_profiles(deployment) if deployment.is_tuned else (),
         error=_status_of(deployment.error) if deployment.error else None,
         create_time=_timestamp(deployment.create_time),
         update_time=_timestamp(deployment.update_time),
@@ -129,6 +136,56 @@ def proposal_of(message: deployment_pb2.Proposal, project: str) -> tuple[Proposa
 def _proposal_to_proto(proposal: Proposal) -> deployment_pb2.Proposal:
     return deployment_pb2.Proposal(
         model=proposal.model, statement=proposal.statement, create_time=_timestamp(proposal.create_time)
+    )
+
+
+def replicas_of(deployment: deployment_pb2.Deployment, largest: int) -> ReplicaRange:
+    """How many replicas are wanted, of at most `largest` that are allowed.
+
+    Raises:
+        InvalidArgumentError: naming the fields that are wrong.
+    """
+    given = deployment.replicas
+    least = given.min or 1
+    replicas = ReplicaRange(least, given.max or least, given.idle_seconds)
+    _raise_if(replicas.violations(largest))
+    return replicas
+
+
+def is_tuned(deployment: deployment_pb2.Deployment) -> bool:
+    """Whether models are to be set up as is measured to be fastest."""
+    return deployment.tuning == _MEASURED
+
+
+def _scale(scale: Scale, *, is_answering: bool) -> deployment_pb2.Scale:
+    return deployment_pb2.Scale(
+        desired=scale.desired,
+        ready=scale.ready if is_answering else 0,
+        reason=scale.reason,
+        change_time=_timestamp(scale.change_time) if scale.change_time else None,
+        last_use_time=_timestamp(scale.last_use_time) if scale.last_use_time else None,
+    )
+
+
+def _profiles(deployment: Deployment) -> Sequence[deployment_pb2.Profile]:
+    servables = deployment.serving.servables if deployment.serving else ()
+    measured = {servable.triton_model: servable.profile for servable in servables if servable.profile}
+    return [_profile(name, profile) for name, profile in measured.items()]
+
+
+def _profile(triton_model: str, profile: Profile) -> deployment_pb2.Profile:
+    trials = [_trial(trial, chosen=trial is profile.best) for trial in profile.trials]
+    return deployment_pb2.Profile(
+        triton_model=triton_model, trials=trials, measure_time=_timestamp(profile.measure_time)
+    )
+
+
+def _trial(trial: Trial, *, chosen: bool) -> deployment_pb2.Profile.Trial:
+    return deployment_pb2.Profile.Trial(
+        **vars(trial.setup),
+        images_per_second=trial.images_per_second,
+        p95_milliseconds=1000 * trial.p95_seconds,
+        chosen=chosen,
     )
 
 

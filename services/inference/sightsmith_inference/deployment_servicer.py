@@ -13,8 +13,10 @@ from sightsmith.rpc import Context
 from sightsmith_inference.deployment_convert import (
     aliases_of,
     deployment_to_proto,
+    is_tuned,
     model_of,
     proposal_of,
+    replicas_of,
     runtime_of,
     sampling_of,
 )
@@ -23,7 +25,7 @@ from sightsmith_inference.known_models import KnownModels
 from sightsmith_inference.proposals import Proposals
 from sightsmith_inference.routes import Routes
 
-_CHANGEABLE = ("model", "runtime", "aliases", "sampling")
+_CHANGEABLE = ("model", "runtime", "aliases", "sampling", "replicas", "tuning")
 
 
 class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
@@ -37,6 +39,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         routes: Routes,
         changed: Callable[[], Awaitable[None]],
         keepalive_seconds: float,
+        max_replicas: int,
     ) -> None:
         """Makes the servicer.
 
@@ -47,6 +50,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
             routes: tells of changes, whoever made them.
             changed: called after each change, so that it shows at once.
             keepalive_seconds: how long a watch may be silent.
+            max_replicas: how many replicas a deployment may have.
         """
         self._deployments = deployments
         self._models = models
@@ -54,6 +58,7 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         self._routes = routes
         self._changed = changed
         self._keepalive_seconds = keepalive_seconds
+        self._max_replicas = max_replicas
 
     async def CreateDeployment(
         self, request: deployment_service_pb2.CreateDeploymentRequest, context: Context
@@ -64,8 +69,11 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         model = model_of(request.deployment.model, project, "deployment.model")
         aliases = aliases_of(request.deployment, project)
         runtime, sampling = runtime_of(request.deployment.runtime), sampling_of(request.deployment)
+        replicas = replicas_of(request.deployment, self._max_replicas)
         await self._models.require([str(model), *(alias.model for alias in aliases)])
-        deployment = await self._deployments.create(name, model, runtime, sampling, aliases)
+        deployment = await self._deployments.create(
+            name, model, runtime, sampling, aliases, replicas, is_tuned=is_tuned(request.deployment)
+        )
         await self._changed()
         return deployment_to_proto(deployment)
 
@@ -97,8 +105,10 @@ class DeploymentServicer(deployment_service_pb2_grpc.DeploymentServiceServicer):
         aliases = aliases_of(wanted, name.project) if "aliases" in fields else None
         runtime = runtime_of(wanted.runtime) if "runtime" in fields else None
         sampling = sampling_of(wanted) if "sampling" in fields else None
+        replicas = replicas_of(wanted, self._max_replicas) if "replicas" in fields else None
+        tuned = is_tuned(wanted) if "tuning" in fields else None
         await self._models.require([*([str(model)] if model else []), *(alias.model for alias in aliases or ())])
-        deployment = await self._deployments.update(name, model, runtime, sampling, aliases)
+        deployment = await self._deployments.update(name, model, runtime, sampling, aliases, replicas, is_tuned=tuned)
         await self._changed()
         return deployment_to_proto(deployment)
 

@@ -18,6 +18,7 @@ from sightsmith_inference import stored_deployments as stored
 from sightsmith_inference.deployment import ANSWERING, HALTED, Deployment, DeploymentError, DeploymentState
 from sightsmith_inference.models import RuntimeWish, ServableModel
 from sightsmith_inference.releases import LIVE, Release, ShadowFigures, Target, targets_of
+from sightsmith_inference.replicas import ONE_REPLICA, ReplicaRange
 from sightsmith_inference.sampling_policy import OFF, SamplingPolicy
 from sightsmith_inference.stored_releases import add_release, count_shadows, put_into_service, take_out_of_service
 from sightsmith_inference.tables import DeploymentRow, OutboxRow, ReleaseRow
@@ -36,6 +37,9 @@ class Deployments:
         runtime: RuntimeWish,
         sampling: SamplingPolicy = OFF,
         aliases: Sequence[Target] = (),
+        replicas: ReplicaRange = ONE_REPLICA,
+        *,
+        is_tuned: bool = False,
     ) -> Deployment:
         """Creates a deployment that is to be started.
 
@@ -45,6 +49,8 @@ class Deployments:
             runtime: what is to run that.
             sampling: which predictions are kept for review.
             aliases: the model versions beside it.
+            replicas: how many replicas are wanted.
+            is_tuned: whether its models are to be set up as is measured to be fastest.
 
         Raises:
             AlreadyExistsError: if there is one of that name.
@@ -55,7 +61,10 @@ class Deployments:
             deployment_id=name.deployment,
             state=DeploymentState.STARTING,
             sampling=asdict(sampling),
+            replicas=replicas.min,
+            is_tuned=is_tuned,
         )
+        _set_range(row, replicas)
         try:
             async with self._database.transaction() as session:
                 session.add(row)
@@ -101,8 +110,11 @@ class Deployments:
         runtime: RuntimeWish | None,
         sampling: SamplingPolicy | None = None,
         aliases: Sequence[Target] | None = None,
+        replicas: ReplicaRange | None = None,
+        *,
+        is_tuned: bool | None = None,
     ) -> Deployment:
-        """Wishes for another model, runtime, sampling or other aliases; None leaves one as it is.
+        """Wishes for another model, runtime, sampling, other aliases, replicas or set-ups; None leaves one as it is.
 
         What answers goes on meanwhile, and what is new takes over as a whole.
 
@@ -113,8 +125,13 @@ class Deployments:
             row = await stored.locked(session, name)
             if sampling is not None:
                 row.sampling = asdict(sampling)
-                row.revision += 1
-            if model or runtime or aliases is not None or sampling is None:
+            if replicas is not None:
+                _set_range(row, replicas)
+            if is_tuned is not None:
+                row.is_tuned = is_tuned
+            row.revision += 1
+            is_about_models = model or runtime or aliases is not None
+            if is_about_models or (sampling is None and replicas is None and is_tuned is None):
                 now = (await stored.get(session, name)).wanted
                 others = now.others if aliases is None else aliases
                 wish = targets_of(str(model or now.live.model), runtime or now.live.runtime, others)
@@ -164,14 +181,14 @@ class Deployments:
             return await stored.get(session, name)
 
     async def start(self, name: DeploymentName) -> Deployment:
-        """Puts a deployment back into service that was stopped or failed; does nothing if it is on its way.
+        """Puts a deployment back into service that was stopped, failed or is idle; does nothing to any other.
 
         Raises:
             NotFoundError: if there is none of that name.
         """
         async with self._database.transaction() as session:
             row = await stored.locked(session, name)
-            if DeploymentState(row.state) in HALTED | {DeploymentState.FAILED}:
+            if DeploymentState(row.state) in HALTED | {DeploymentState.FAILED, DeploymentState.IDLE}:
                 _change_state(row, DeploymentState.STARTING)
                 row.error_code = row.error_reason = row.error_message = None
             await session.flush()
@@ -197,7 +214,7 @@ class Deployments:
 
         Returns:
             Whether the deployment still was as it was read; if not, nothing is changed. The same goes for `fail`,
-            `lose` and `finish_stopping`.
+            `lose`, `idle` and `finish_stopping`.
         """
         values: dict[str, object] = {
             "state": DeploymentState.RUNNING,
@@ -239,10 +256,38 @@ class Deployments:
         async with self._database.transaction() as session:
             return await _write(session, deployment, {"state": DeploymentState.STARTING})
 
+    async def idle(self, deployment: Deployment) -> bool:
+        """Notes that nobody asks for a deployment, so that nothing of it need be loaded."""
+        values: dict[str, object] = {"state": DeploymentState.IDLE, "replicas": DeploymentRow.min_replicas}
+        async with self._database.transaction() as session:
+            return await _write(session, deployment, values)
+
     async def finish_stopping(self, deployment: Deployment) -> bool:
         """Notes that the inference server holds nothing any more for a deployment that was to stop."""
         async with self._database.transaction() as session:
             return await _write(session, deployment, {"state": DeploymentState.STOPPED})
+
+    async def scale(self, deployment: Deployment, replicas: int, reason: str) -> bool:
+        """Wishes for so many replicas, unless a user has changed anything since the deployment was read."""
+        values = {"replicas": replicas, "replicas_reason": reason, "replicas_time": utc_now()}
+        return await self._note(deployment, {**values, "revision": DeploymentRow.revision + 1})
+
+    async def note_ready(self, deployment: Deployment, replicas: int) -> None:
+        """Notes how many replicas answer."""
+        await self._note(deployment, {"ready_replicas": replicas, "revision": DeploymentRow.revision + 1})
+
+    async def note_use(self, deployment: Deployment) -> None:
+        """Notes that a deployment is used now; this is no change that anybody watches for."""
+        await self._note(deployment, {"last_use_time": utc_now()})
+
+    async def _note(self, deployment: Deployment, values: dict[str, object]) -> bool:
+        in_range = (DeploymentRow.min_replicas == deployment.replicas.min) & (
+            DeploymentRow.max_replicas == deployment.replicas.max
+        )
+        unchanged = (DeploymentRow.id == deployment.id) & (DeploymentRow.generation == deployment.generation)
+        change = update(DeploymentRow).where(unchanged, in_range).values(**values).returning(DeploymentRow.id)
+        async with self._database.transaction() as session:
+            return await session.scalar(change) is not None
 
     async def count_shadows(self, figures: Mapping[tuple[uuid.UUID, int, str], ShadowFigures]) -> None:
         """Adds to the figures of shadows, by id of the deployment, number of the release and alias."""
@@ -253,7 +298,8 @@ class Deployments:
 async def _wish_for(session: AsyncSession, row: DeploymentRow, targets: Sequence[Target]) -> None:
     state = DeploymentState(row.state)
     row.wanted_release = await add_release(session, row.id, targets)
-    if state in ANSWERING:
+    # What is idle is loaded for the time of the update.
+    if state in ANSWERING | {DeploymentState.IDLE}:
         _change_state(row, DeploymentState.UPDATING)
     else:
         row.serving_release = None
@@ -275,6 +321,14 @@ def _require_models(release: Release, name: DeploymentName) -> None:
             reason="NOT_FOUND",
             metadata={"name": gone},
         )
+
+
+def _set_range(row: DeploymentRow, replicas: ReplicaRange) -> None:
+    row.min_replicas, row.max_replicas, row.idle_seconds = replicas.min, replicas.max, replicas.idle_seconds
+    if row.replicas != replicas.nearest(row.replicas):
+        row.replicas = replicas.nearest(row.replicas)
+        row.replicas_reason = f"{replicas.min} to {replicas.max} are wanted"
+        row.replicas_time = utc_now()
 
 
 def _change_state(row: DeploymentRow, state: DeploymentState) -> None:

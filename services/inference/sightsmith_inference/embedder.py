@@ -20,7 +20,7 @@ from sightsmith_inference.room import Room
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.tensors import Pixels
 from sightsmith_inference.together import together
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 Vector = npt.NDArray[np.float32]
 """Shape [features]."""
@@ -50,7 +50,7 @@ class Embedder:
         objects: Objects,
         room: Room,
         decoder: Decoder,
-        triton: Triton,
+        triton: ModelRunner,
     ) -> None:
         self._settings = settings
         self._backbones = backbones

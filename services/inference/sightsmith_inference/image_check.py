@@ -14,7 +14,7 @@ from sightsmith_inference.findings import Findings, read_findings
 from sightsmith_inference.models import ServableModel
 from sightsmith_inference.recorded_answers import RecordedAnswer, RecordedAnswers
 from sightsmith_inference.tensors import Pixels
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 _log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 class ImageCheck:
     """Sends stored images the way that predictions go, and compares what comes out with what was recorded."""
 
-    def __init__(self, recorded: RecordedAnswers, objects: Objects, decoder: Decoder, triton: Triton) -> None:
+    def __init__(self, recorded: RecordedAnswers, objects: Objects, decoder: Decoder, triton: ModelRunner) -> None:
         self._recorded = recorded
         self._objects = objects
         self._decoder = decoder

@@ -32,6 +32,7 @@ from sightsmith_inference.image_check import ImageCheck
 from sightsmith_inference.known_models import KnownModels
 from sightsmith_inference.lease import Lease
 from sightsmith_inference.models import Models
+from sightsmith_inference.placements import Placements
 from sightsmith_inference.prediction_servicer import PredictionServicer
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.proposals import Proposals
@@ -41,6 +42,7 @@ from sightsmith_inference.references import References
 from sightsmith_inference.room import Room
 from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
+from sightsmith_inference.scaler import Scaler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.staging import Staging
@@ -49,8 +51,10 @@ from sightsmith_inference.streaming import PredictionStreams
 from sightsmith_inference.tables import MIGRATIONS, SCHEMA, HandledEventRow, OutboxRow
 from sightsmith_inference.thresholds import Thresholds
 from sightsmith_inference.trained_models import TrainedModels
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 from sightsmith_inference.triton_repository import TritonRepository
+from sightsmith_inference.tritons import Tritons
+from sightsmith_inference.waking import Waking
 
 _BACKBONE_PUBLISHED = "sightsmith.events.backbone.published"
 _MODEL_CREATED = "sightsmith.events.model.created"
@@ -67,7 +71,7 @@ class Inference:
         self._bus = EventBus(settings, "inference")
         self._training = service_channel(settings.training_target, settings)
         self._labeling = service_channel(settings.labeling_target, settings)
-        self._triton = Triton(settings.triton_target)
+        self._triton = Tritons(settings.triton_servers)
         objects = Objects(open_object_store(settings.object_store_url))
         self._repository = TritonRepository(settings.triton_repository, objects)
         self._sampler = Sampler(self._database, objects, settings.max_sampled_bytes_waiting, settings.sample_keep_days)
@@ -80,16 +84,19 @@ class Inference:
         self._staging = Staging(self._trained_models, self._repository, self._models)
         self._decoder = Decoder(settings.image_limits, settings.decode_threads)
         recorded = RecordedAnswers(self._database, self._training, self._labeling, settings.check_images)
+        placements = Placements(settings, self._deployments, self._models, self._repository, self._triton, self._routes)
         self._reconciler = Reconciler(
             settings,
             Lease(self._database, "deployments", settings.lease_seconds),
             self._deployments,
-            self._models,
             self._staging,
             self._triton,
+            placements,
+            Scaler(settings, self._deployments, placements, self._triton),
             ImageCheck(recorded, objects, self._decoder, self._triton),
             self._routes,
         )
+        self._waking = Waking(self._routes, self._deployments, self._changed, settings.warm_up_wait_seconds)
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
         self._backbones = Backbones(settings, objects, self._repository, self._triton)
         self._shadowing = Shadowing(
@@ -104,6 +111,7 @@ class Inference:
             self._bus,
             objects,
             self._labeling,
+            self._triton,
             self._deployments,
             self._predictor,
             lambda: self._room.images > 0,
@@ -124,6 +132,7 @@ class Inference:
                 OutboxRelay(self._database, OutboxRow, self._bus).run(),
                 *(consumer.run() for consumer in self._consumers()),
                 self._routes.run(self._settings.routes_refresh_seconds),
+                self._triton.run(self._settings.routes_refresh_seconds),
                 self._staging_ahead().run(self._settings.reconcile_seconds),
                 self._deleted_models().run(self._settings.reconcile_seconds),
                 self._reconciler.run(),
@@ -159,7 +168,7 @@ class Inference:
         )
         server.add(
             prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server,
-            PredictionServicer(self._settings, self._routes, predictor, streams),
+            PredictionServicer(self._settings, self._routes, self._waking, predictor, streams),
             prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
         )
         server.add(
@@ -171,15 +180,21 @@ class Inference:
         return server
 
     def _deployment_servicer(self) -> DeploymentServicer:
-        models = KnownModels(self._models, self._trained_models)
-        keepalive_seconds = self._settings.watch_keepalive_seconds
-        proposals = Proposals(self._database, self._deployments)
-        return DeploymentServicer(self._deployments, models, proposals, self._routes, self._changed, keepalive_seconds)
+        return DeploymentServicer(
+            self._deployments,
+            KnownModels(self._models, self._trained_models),
+            Proposals(self._database, self._deployments),
+            self._routes,
+            self._changed,
+            self._settings.watch_keepalive_seconds,
+            self._settings.max_replicas,
+        )
 
-    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: Triton) -> Predictor:
+    def _predictor(self, settings: InferenceSettings, room: Room, decoder: Decoder, triton: ModelRunner) -> Predictor:
         return Predictor(
             settings,
             self._routes,
+            self._waking,
             self._references,
             room,
             decoder,

@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.database import Database
+from sightsmith_inference.processors import Processor as Processor
+from sightsmith_inference.profiles import Profile, profile_of, profile_to_json
 from sightsmith_inference.tables import DeletedModelRow, ModelRow, StagingRequestRow, TritonModelRow
 from sightsmith_inference.tensors import DETECTOR_OUTPUTS, OutputTensor, vector_output
 
@@ -34,13 +36,6 @@ def runtime_wish(text: str) -> RuntimeWish:
     return RECOMMENDED if text == RECOMMENDED else Runtime(text)
 
 
-class Processor(StrEnum):
-    """What Triton computes on."""
-
-    CPU = "cpu"
-    GPU = "gpu"
-
-
 class Task(StrEnum):
     """What a model does: one label an image, any number of labels an image, or labels with boxes."""
 
@@ -63,6 +58,7 @@ class ServableModel:
         task: what it does.
         thresholds: per label, the least score at which it holds, 0 to 1; None if the most likely label is the answer.
         recommended_for: the processors for which the model version recommends this format.
+        profile: what was measured of it in the inference server; None if nothing was.
     """
 
     triton_model: str
@@ -74,6 +70,7 @@ class ServableModel:
     task: Task = Task.CLASSIFICATION
     thresholds: tuple[float, ...] | None = None
     recommended_for: frozenset[Processor] = frozenset()
+    profile: Profile | None = None
 
     @property
     def outputs(self) -> tuple[OutputTensor, ...]:
@@ -133,6 +130,12 @@ class Models:
         async with self._database.transaction() as session:
             await session.execute(update(ModelRow).where(ModelRow.name == model).values(thresholds=values))
 
+    async def add_profile(self, triton_model: str, profile: Profile) -> None:
+        """Records what was measured of a model."""
+        change = update(TritonModelRow).where(TritonModelRow.name == triton_model)
+        async with self._database.transaction() as session:
+            await session.execute(change.values(profile=profile_to_json(profile)))
+
     async def triton_models(self) -> frozenset[str]:
         """The names of everything that was ever staged. What else Triton holds is none of our business."""
         async with self._database.transaction() as session:
@@ -181,6 +184,7 @@ def servable_of(triton_model: TritonModelRow, model: ModelRow) -> ServableModel:
         task=Task(model.task),
         thresholds=None if model.thresholds is None else tuple(model.thresholds),
         recommended_for=frozenset(map(Processor, triton_model.recommended_for)),
+        profile=None if triton_model.profile is None else profile_of(triton_model.profile),
     )
 
 

@@ -1,5 +1,6 @@
 """`sightsmith.api.inference.v1.PredictionService`."""
 
+import time
 from collections.abc import AsyncIterator
 
 from sightsmith.api.inference.v1 import prediction_service_pb2, prediction_service_pb2_grpc
@@ -14,16 +15,23 @@ from sightsmith_inference.serving_model import serving_model_to_proto
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.stream_messages import question_of, streamed_answer_to_proto, streamed_images
 from sightsmith_inference.streaming import PredictionStreams, StreamedAnswer
+from sightsmith_inference.waking import Waking
 
 
 class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers what is in images."""
 
     def __init__(
-        self, settings: InferenceSettings, routes: Routes, predictor: Predictor, streams: PredictionStreams
+        self,
+        settings: InferenceSettings,
+        routes: Routes,
+        waking: Waking,
+        predictor: Predictor,
+        streams: PredictionStreams,
     ) -> None:
         self._settings = settings
         self._routes = routes
+        self._waking = waking
         self._predictor = predictor
         self._streams = streams
 
@@ -69,5 +77,10 @@ class PredictionServicer(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> prediction_service_pb2.ServingModel:
         """Returns what a client must know to ask Triton itself."""
         name = ServingModelName.parse(request.name)
-        with self._routes.using(DeploymentName(name.project, name.deployment), LIVE) as model:
+        deployment = DeploymentName(name.project, name.deployment)
+        left = context.time_remaining()
+        await self._waking.wait(
+            deployment, time.monotonic() + (self._settings.triton_timeout_seconds if left is None else left)
+        )
+        with self._routes.using(deployment, LIVE) as model:
             return serving_model_to_proto(name, model, self._settings)

@@ -36,7 +36,8 @@ from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.shadowing import Shadowing
 from sightsmith_inference.tensors import Outputs, Pixels
 from sightsmith_inference.together import together
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
+from sightsmith_inference.waking import Waking
 
 # How long to wait before Triton is asked again: first, and at last.
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 0.5
@@ -76,10 +77,11 @@ class Predictor:
         self,
         settings: InferenceSettings,
         routes: Routes,
+        waking: Waking,
         references: References,
         room: Room,
         decoder: Decoder,
-        triton: Triton,
+        triton: ModelRunner,
         sampler: Sampler,
         shadowing: Shadowing,
         drifting: Drifting,
@@ -90,6 +92,7 @@ class Predictor:
         Args:
             settings: its limits.
             routes: which model answers.
+            waking: brings deployments back that are idle.
             references: finds images that are not sent along.
             room: bounds the images that are in hand.
             decoder: decodes the images.
@@ -101,6 +104,7 @@ class Predictor:
         """
         self._settings = settings
         self._routes = routes
+        self._waking = waking
         self._references = references
         self._room = room
         self._decoder = decoder
@@ -226,6 +230,7 @@ class Predictor:
         """
         longest = self._settings.triton_timeout_seconds
         deadline = time.monotonic() + (longest if seconds is None else min(seconds, longest))
+        await self._waking.wait(deployment, deadline)
         policy = OFF if skip_sampling else self._routes.sampling(deployment)
         try:
             async with asyncio.timeout_at(deadline):

@@ -1,11 +1,9 @@
 """Makes what users wish for true: one replica at a time compares deployments with what Triton has loaded."""
 
 import asyncio
-import time
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from sightsmith.errors import DeadlineExceededError, NotFoundError, SightsmithError, UnavailableError
@@ -15,15 +13,16 @@ from sightsmith_inference.deployment import Deployment, DeploymentState
 from sightsmith_inference.deployments import Deployments
 from sightsmith_inference.errors import ModelNotServableError
 from sightsmith_inference.image_check import ImageCheck
-from sightsmith_inference.keyed_locks import KeyedLocks
 from sightsmith_inference.lease import Lease
-from sightsmith_inference.models import Models, Runtime, ServableModel, suitable
+from sightsmith_inference.models import Runtime, ServableModel, suitable
+from sightsmith_inference.placements import Loaded, Placements
 from sightsmith_inference.releases import LIVE, Target
 from sightsmith_inference.retries import Retries
 from sightsmith_inference.routes import Routes
+from sightsmith_inference.scaler import Scaler
 from sightsmith_inference.settings import InferenceSettings
 from sightsmith_inference.staging import Staging
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.tritons import Tritons
 
 _AT_WORK = frozenset({DeploymentState.STARTING, DeploymentState.UPDATING})
 _log = get_logger(__name__)
@@ -48,28 +47,25 @@ class Reconciler:
         settings: InferenceSettings,
         lease: Lease,
         deployments: Deployments,
-        models: Models,
         staging: Staging,
-        triton: Triton,
+        tritons: Tritons,
+        placements: Placements,
+        scaler: Scaler,
         image_check: ImageCheck,
         routes: Routes,
     ) -> None:
         self._settings = settings
         self._lease = lease
         self._deployments = deployments
-        self._models = models
         self._staging = staging
-        self._triton = triton
+        self._tritons = tritons
+        self._placements = placements
+        self._scaler = scaler
         self._image_check = image_check
         self._routes = routes
         self._woken = asyncio.Event()
         self._work: dict[uuid.UUID, _Work] = {}
         self._retries = Retries()
-        # Loading and unloading of one model exclude each other.
-        self._locks = KeyedLocks()
-        # Models that are being made ready are not unloaded, although no deployment serves them yet.
-        self._claims: Counter[str] = Counter()
-        self._unused_since: dict[str, float] = {}
 
     def wake(self) -> None:
         """Makes it look now rather than in a second."""
@@ -98,21 +94,25 @@ class Reconciler:
                 return
             deployments = await self._deployments.all()
             self._drop_outdated_work(deployments)
-            loaded = await self._triton.loaded_models()
+            loaded = await self._tritons.look()
             deployments = await self._without_lost(deployments, loaded)
             for deployment in deployments:
                 self._begin_work(deployment)
             await self._finish_stopping(deployments, loaded)
-            await self._unload_unused(deployments, loaded)
+            self._placements.spread(deployments, loaded)
+            await self._placements.unload_unwanted(deployments, loaded)
+            if await self._scaler.look(deployments, loaded):
+                await self._routes.refresh()
         except SightsmithError as error:
             _log.warning("deployments are not looked after", error=error.message)
 
-    async def _without_lost(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> Sequence[Deployment]:
-        """The deployments, those read anew of which Triton has lost the model."""
+    async def _without_lost(self, deployments: Sequence[Deployment], loaded: Loaded) -> Sequence[Deployment]:
+        """The deployments, those read anew of which no Triton has the model any more."""
+        anywhere = frozenset().union(*loaded.values())
         lost = [
             deployment
             for deployment in deployments
-            if deployment.state is DeploymentState.RUNNING and deployment.triton_models - loaded
+            if deployment.state is DeploymentState.RUNNING and deployment.triton_models - anywhere
         ]
         if not lost:
             return deployments
@@ -149,6 +149,8 @@ class Reconciler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._work.clear()
+        await self._placements.stop()
+        self._scaler.stop()
 
     async def _make_ready(self, deployment: Deployment) -> None:
         log = _log.bind(deployment=str(deployment.name))
@@ -193,43 +195,42 @@ class Reconciler:
         *recommended, last = servables
         for servable in recommended:
             try:
-                return await self._make_servable_ready(deployment, servable, claims)
+                return await self._make_servable_ready(deployment, target, servable, claims)
             except ModelNotServableError as error:
                 _log.warning("what a model recommends cannot be served", model=target.model, error=error.message)
-        return await self._make_servable_ready(deployment, last, claims)
+        return await self._make_servable_ready(deployment, target, last, claims)
 
     async def _make_servable_ready(
-        self, deployment: Deployment, servable: ServableModel, claims: ExitStack
+        self, deployment: Deployment, target: Target, servable: ServableModel, claims: ExitStack
     ) -> ServableModel:
-        claims.enter_context(self._claimed(servable.triton_model))
-        async with self._locks.of(servable.triton_model):
-            await self._triton.load(servable.triton_model, self._settings.model_load_timeout_seconds)
-        await check(self._triton, servable, self._settings.triton_timeout_seconds)
+        claims.enter_context(self._placements.claimed(servable.triton_model))
+        need = self._placements.need_of(deployment, target, servable)
+        servers = await self._placements.load(need)
+        for server in servers:
+            await check(self._tritons[server], servable, self._settings.triton_timeout_seconds)
         if servable.triton_model not in deployment.triton_models:
             # What serves, or comes back, was checked before: it is not to wait for services that may be away.
             await self._image_check.check(servable, self._settings.triton_timeout_seconds)
+        if deployment.is_tuned and servable.profile is None and not await self._is_used(servable):
+            return await self._placements.tune(need, servers)
         return servable
 
-    @contextmanager
-    def _claimed(self, triton_model: str) -> Iterator[None]:
-        self._claims[triton_model] += 1
-        try:
-            yield
-        finally:
-            self._claims[triton_model] -= 1
+    async def _is_used(self, servable: ServableModel) -> bool:
+        """Whether a model answers already, or comes back: then nobody is to wait for measurements."""
+        return servable.triton_model in _used(await self._deployments.all())
 
     async def _keep_old(self, deployment: Deployment) -> None:
         """Loads what answers during an update once more, where Triton has lost it meanwhile."""
-        for old in deployment.serving.servables if deployment.serving else ():
+        for target in deployment.serving.targets if deployment.serving else ():
             try:
-                async with self._locks.of(old.triton_model):
-                    await self._triton.load(old.triton_model, self._settings.model_load_timeout_seconds)
+                if target.servable is not None:
+                    await self._placements.load(self._placements.need_of(deployment, target, target.servable))
             except ModelNotServableError as error:
                 _log.warning("the old model is gone", deployment=str(deployment.name), error=error.message)
 
-    async def _finish_stopping(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> None:
+    async def _finish_stopping(self, deployments: Sequence[Deployment], loaded: Loaded) -> None:
         """Lets deployments be stopped once Triton holds nothing any more that only they used."""
-        held = loaded - _used(deployments)
+        held = frozenset().union(*loaded.values()) - _used(deployments)
         for deployment in deployments:
             servables = deployment.served.servables if deployment.served else ()
             if deployment.state is DeploymentState.STOPPING and not held & {model.triton_model for model in servables}:
@@ -241,25 +242,6 @@ class Reconciler:
             await self._deployments.fail(deployment, error)
         except UnavailableError:
             self._retries.postpone(str(deployment.id))
-
-    async def _unload_unused(self, deployments: Sequence[Deployment], loaded: frozenset[str]) -> None:
-        """Unloads what no deployment has used for a while. Models that are not ours are not touched."""
-        used = _used(deployments)
-        unused = (loaded - used) & await self._models.triton_models()
-        self._unused_since = {name: self._unused_since.get(name, time.monotonic()) for name in unused}
-        for name, since in self._unused_since.items():
-            lock = self._locks.of(name)
-            is_over = time.monotonic() - since >= self._settings.unload_delay_seconds
-            if is_over and not self._routes.is_in_use(name) and not lock.locked():
-                async with lock:
-                    await self._unload(name)
-
-    async def _unload(self, name: str) -> None:
-        # Asked once more under the lock: it may have been put into service since, or is about to be. In this order: who
-        # claims it later waits for the lock before loading it.
-        if not self._claims[name] and name not in _used(await self._deployments.all()):
-            await self._triton.unload(name)
-            _log.info("model unloaded", triton_model=name)
 
 
 def _used(deployments: Sequence[Deployment]) -> frozenset[str]:

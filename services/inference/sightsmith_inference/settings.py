@@ -58,6 +58,14 @@ class InferenceSettings(BatchSettings):
     # What Triton runs ONNX models on: decides which of a model's exports suits deployments that do not say.
     triton_processor: Processor = Processor.CPU
 
+    # How many cores each of them has: how many are divided among instances where a set-up is measured.
+    triton_cores: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    # How long the set-ups of a model are measured, where that is wished for, before it gets traffic.
+    profile_seconds: float = Field(default=30.0, gt=0)
+
+    # Several Triton servers that see one model repository, as `["host:8001", …]`; `triton_target` if left out.
+    triton_targets: tuple[str, ...] = ()
+
     # Where clients reach Triton themselves: `host:port` of its gRPC, URL of its HTTP. Nobody is told if left empty.
     triton_public_target: str = ""
     triton_public_url: str = ""
@@ -66,6 +74,21 @@ class InferenceSettings(BatchSettings):
     model_load_timeout_seconds: float = Field(default=600.0, gt=0)
     # On how many stored images a model must say what its training recorded before it gets traffic; 0 for none.
     check_images: int = Field(default=8, ge=0, le=250)
+    # How many replicas a deployment may ask for.
+    max_replicas: int = Field(default=32, ge=1)
+    # Between their least and greatest number, replicas follow the mean time that requests wait in Triton's queue during
+    # the last `scale_window_seconds`.
+    scale_look_seconds: float = Field(default=2.0, gt=0)
+    scale_window_seconds: float = Field(default=10.0, gt=0)
+    scale_up_queue_seconds: float = Field(default=0.05, gt=0)
+    scale_down_queue_seconds: float = Field(default=0.005, ge=0)
+    # How long after a change there may be another one. A window at least, so that it shows what the change has brought.
+    scale_up_after_seconds: float = Field(default=15.0, ge=0)
+    scale_down_after_seconds: float = Field(default=120.0, ge=0)
+    # How often it is written down, at most, that a deployment is used.
+    last_use_seconds: float = Field(default=10.0, ge=0)
+    # How long a request waits for a deployment that is idle to be loaded, within its deadline; 0 for not at all.
+    warm_up_wait_seconds: float = Field(default=30.0, ge=0)
     reconcile_seconds: float = Field(default=1.0, gt=0)
     # Longer than `routes_refresh_seconds`: by then every replica has turned away from a model that is to be unloaded.
     unload_delay_seconds: float = Field(default=5.0, ge=0)
@@ -87,6 +110,13 @@ class InferenceSettings(BatchSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_scaling(self) -> Self:
+        # Else the same queue would call for more and for fewer.
+        if self.scale_down_queue_seconds >= self.scale_up_queue_seconds:
+            raise ValueError("scale_down_queue_seconds must be below scale_up_queue_seconds")
+        return self
+
+    @model_validator(mode="after")
     def _check_prediction_sources(self) -> Self:
         self.prediction_places_of("some-project")
         return self
@@ -99,6 +129,11 @@ class InferenceSettings(BatchSettings):
         """
         places = [source.replace("{project}", project) for source in self.prediction_sources]
         return AllowedPlaces(places, "SIGHTSMITH_PREDICTION_SOURCES")
+
+    @property
+    def triton_servers(self) -> tuple[str, ...]:
+        """The gRPC targets of all Triton servers, each once; at least one."""
+        return tuple(dict.fromkeys(self.triton_targets)) or (self.triton_target,)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -25,7 +25,7 @@ from sightsmith_inference.routes import Routes
 from sightsmith_inference.sampling import Sampler
 from sightsmith_inference.sampling_policy import Pick, SamplingPolicy
 from sightsmith_inference.settings import InferenceSettings
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
 # While callers wait for answers, shadows get an image so often at most: enough to be judged, too little to be felt.
 _PATIENCE_SECONDS = 0.1
@@ -63,7 +63,7 @@ class Shadowing:
         routes: Routes,
         room: Room,
         decoder: Decoder,
-        triton: Triton,
+        triton: ModelRunner,
         sampler: Sampler,
     ) -> None:
         self._settings = settings

@@ -12,6 +12,7 @@ from sightsmith.names import DeploymentName
 from sightsmith_inference.deployment import Deployment, DeploymentError, DeploymentState, Proposal
 from sightsmith_inference.models import stands_ready
 from sightsmith_inference.releases import Release
+from sightsmith_inference.replicas import ReplicaRange, Scale
 from sightsmith_inference.sampling_policy import SamplingPolicy
 from sightsmith_inference.stored_releases import releases_of
 from sightsmith_inference.tables import DeploymentRow, ModelRow, ReleaseRow, TargetRow, TritonModelRow
@@ -77,11 +78,18 @@ def _deployment_of(row: DeploymentRow, releases: Sequence[Release]) -> Deploymen
         served=served,
         history=_history(releases, served),
         sampling=SamplingPolicy(**row.sampling),
+        replicas=ReplicaRange(row.min_replicas, row.max_replicas, row.idle_seconds),
+        scale=_scale_of(row),
+        is_tuned=row.is_tuned,
         error=_error_of(row),
         create_time=row.create_time,
         update_time=row.update_time,
         proposal=_PROPOSAL.validate_python(row.proposal),
     )
+
+
+def _scale_of(row: DeploymentRow) -> Scale:
+    return Scale(row.replicas, row.ready_replicas, row.replicas_reason, row.replicas_time, row.last_use_time)
 
 
 def _history(releases: Sequence[Release], served: Release | None) -> Sequence[Release]:

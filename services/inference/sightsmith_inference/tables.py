@@ -59,6 +59,8 @@ class TritonModelRow(Base):
     max_batch_size: Mapped[int]
     # For which of Triton's processors the model version recommends it.
     recommended_for: Mapped[list[str]] = mapped_column(server_default="{}", default=list)
+    # Which set-up is fastest, where that was measured: `Profile`.
+    profile: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class RecordedAnswersRow(Base):
@@ -94,9 +96,15 @@ class DeploymentRow(Base):
     __tablename__ = "deployments"
     __table_args__ = (
         UniqueConstraint("project", "deployment_id"),
-        CheckConstraint("state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED', 'STOPPING', 'STOPPED')", name="state"),
+        CheckConstraint(
+            "state IN ('STARTING', 'RUNNING', 'UPDATING', 'FAILED', 'STOPPING', 'STOPPED', 'IDLE')", name="state"
+        ),
         CheckConstraint(
             "state NOT IN ('RUNNING', 'UPDATING') OR serving_release IS NOT NULL", name="serving_when_it_answers"
+        ),
+        CheckConstraint(
+            "min_replicas >= 1 AND replicas BETWEEN min_replicas AND max_replicas AND idle_seconds >= 0",
+            name="replicas",
         ),
     )
 
@@ -115,6 +123,17 @@ class DeploymentRow(Base):
     sampling: Mapped[dict[str, float]] = mapped_column(JSONB, server_default="{}", default=dict)
     # A model version in place of its own: `Proposal`.
     proposal: Mapped[dict[str, Any] | None]
+    # What is wanted: `ReplicaRange`, and whether set-ups are measured.
+    min_replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    max_replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    idle_seconds: Mapped[int] = mapped_column(server_default="0", default=0)
+    is_tuned: Mapped[bool] = mapped_column(server_default="false", default=False)
+    # What is: `Scale`.
+    replicas: Mapped[int] = mapped_column(server_default="1", default=1)
+    ready_replicas: Mapped[int] = mapped_column(server_default="0", default=0)
+    replicas_reason: Mapped[str] = mapped_column(server_default="", default="")
+    replicas_time: Mapped[datetime | None]
+    last_use_time: Mapped[datetime | None]
     error_code: Mapped[int | None]
     error_reason: Mapped[str | None]
     error_message: Mapped[str | None]

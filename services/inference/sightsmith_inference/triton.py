@@ -3,13 +3,14 @@
 import asyncio
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 from grpc import aio
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 
 from sightsmith.errors import DeadlineExceededError, SightsmithError
 from sightsmith_inference.errors import ModelNotServableError, dependency_unavailable
@@ -23,6 +24,14 @@ class LoadedModel(Protocol):
     def triton_model(self) -> str: ...
     @property
     def outputs(self) -> tuple[OutputTensor, ...]: ...
+
+
+class ModelRunner(Protocol):
+    """What runs loaded models: a Triton server, or several."""
+
+    async def infer(self, model: LoadedModel, pixels: Pixels, timeout_seconds: float) -> Outputs:
+        """Runs a model, as `Triton.infer` says."""
+        ...
 
 
 _ASK_SECONDS = 5.0
@@ -68,20 +77,54 @@ class Triton:
             raise _error_of(error) from error
         return frozenset(model.name for model in index.models)
 
-    async def load(self, name: str, timeout_seconds: float) -> None:
-        """Loads a model, runs its warm-up, and waits until it is ready; one that is ready is left as it is.
+    async def load(self, name: str, timeout_seconds: float, configuration: str | None = None) -> None:
+        """Loads a model, runs its warm-up, and waits until it is ready.
+
+        Args:
+            name: of the model. One that is ready is left as it is, unless it is to be configured otherwise: then it
+                goes on answering until that is done, and if it fails.
+            timeout_seconds: how long that may take.
+            configuration: in place of its `config.pbtxt`, the same as JSON.
 
         Raises:
             ModelNotServableError: if Triton cannot load it; says what Triton said.
             UnavailableError: if Triton cannot be reached or takes too long.
         """
         try:
-            if not await self._is_ready(name):
+            if configuration is not None or not await self._is_ready(name):
                 request = service_pb2.RepositoryModelLoadRequest(model_name=name)
+                if configuration is not None:
+                    request.parameters["config"].string_param = configuration
                 await self._stub.RepositoryModelLoad(request, timeout=timeout_seconds)
                 await self._wait_ready(name)
         except aio.AioRpcError as error:
             raise _error_of(error) from error
+
+    async def configuration(self, name: str) -> model_config_pb2.ModelConfig | None:
+        """The configuration of a model as Triton completed it; None if it is not ready.
+
+        Raises:
+            UnavailableError: if Triton cannot be reached.
+        """
+        try:
+            if not await self._is_ready(name):
+                return None
+            answer = await self._stub.ModelConfig(service_pb2.ModelConfigRequest(name=name), timeout=_ASK_SECONDS)
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+        return answer.config
+
+    async def statistics(self) -> Sequence[service_pb2.ModelStatistics]:
+        """What all loaded models have done since they were loaded.
+
+        Raises:
+            UnavailableError: if Triton cannot be reached.
+        """
+        try:
+            answer = await self._stub.ModelStatistics(service_pb2.ModelStatisticsRequest(), timeout=_ASK_SECONDS)
+        except aio.AioRpcError as error:
+            raise _error_of(error) from error
+        return list(answer.model_stats)
 
     async def unload(self, name: str) -> None:
         """Unloads a model once the requests that it works on are answered; one that is not loaded is left alone.

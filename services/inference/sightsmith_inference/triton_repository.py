@@ -97,6 +97,16 @@ class TritonRepository:
         with _reading_and_writing("the model"):
             return await self._configuration(files)
 
+    def configuration_text(self, triton_model: str) -> str:
+        """The configuration of a model that is staged.
+
+        Raises:
+            ModelNotServableError: if it is gone.
+            UnavailableError: if the folder cannot be read.
+        """
+        with _reading_and_writing(triton_model):
+            return (self._folder / triton_model / CONFIGURATION_FILE).read_text()
+
     async def _configuration(self, files: Mapping[str, ModelFile]) -> bytes:
         file = files.get(CONFIGURATION_FILE)
         if file is None:

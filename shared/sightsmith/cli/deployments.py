@@ -13,13 +13,15 @@ from sightsmith.api.inference.v1.deployment_pb2 import Alias, Deployment, Servin
 from sightsmith.cli.output import JsonOption, Output, fields_of, list_of
 from sightsmith.cli.production import figures_command
 from sightsmith.cli.retraining import accept_command, dismiss_command, policy_command, retrainings_command
+from sightsmith.cli.scaling import IdleOption, ReplicasOption, profile_tables, replicas_of, replicas_table
 from sightsmith.cli.training import ProjectArgument, model_name, short_id
 from sightsmith.client import Client
 from sightsmith.errors import InvalidArgumentError, NotFoundError
 from sightsmith.names import DeploymentName
 
 deployments_app = typer.Typer(
-    help="Share the traffic of deployments among model versions, roll back, stop and start.", no_args_is_help=True
+    help="Share the traffic of deployments among model versions, roll back, scale, stop and start.",
+    no_args_is_help=True,
 )
 
 deployments_app.command("figures")(figures_command)
@@ -110,6 +112,24 @@ def rollback_command(
     output = Output(as_json)
     with output.failing_clearly(), Client.connect() as client:
         _report(client, client.serving.roll_back(project, name, release), output, wait)
+
+
+@deployments_app.command("scale")
+def scale_command(
+    project: ProjectArgument,
+    name: NameArgument,
+    replicas: ReplicasOption = None,
+    idle: IdleOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let more or fewer replicas answer, without disturbing those that do."""
+    output = Output(as_json)
+    with output.failing_clearly(), Client.connect() as client:
+        wanted = replicas_of(client, project, name, replicas, idle)
+        if wanted is None:
+            raise typer.BadParameter("give --replicas, --idle or both")
+        deployment = client.serving.scale(project, name, wanted)
+    output.result(fields_of(deployment), *described(deployment))
 
 
 @deployments_app.command("stop")
@@ -229,7 +249,7 @@ def alias_of(text: str, model_name: Callable[[str], str], *, shadow: bool = Fals
 
 
 def described(deployment: Deployment) -> Sequence[Table]:
-    """A deployment, how its shadows do, and what answered before."""
+    """A deployment, its replicas, how its shadows do, and what answered before."""
     shadows = Table("shadow", "model", "images seen", "disagrees", "too busy for", "failed", "ms an image")
     for alias in deployment.serving_aliases:
         if alias.HasField("shadow"):
@@ -253,7 +273,8 @@ def described(deployment: Deployment) -> Sequence[Table]:
     proposed = Table("proposed", "why")
     if deployment.HasField("proposal"):
         proposed.add_row(short_id(deployment.proposal.model), escape(deployment.proposal.statement))
-    return [deployments_table([deployment]), *(table for table in (proposed, shadows, past) if table.row_count)]
+    tables = [proposed, replicas_table(deployment), *profile_tables(deployment), shadows, past]
+    return [deployments_table([deployment]), *(table for table in tables if table.row_count)]
 
 
 def _answering(aliases: Iterable[ServingAlias | Alias]) -> str:

@@ -100,7 +100,7 @@ COMMANDS = {
     ),
     "deployments": Lazy(
         "deployments:deployments_app",
-        "Share the traffic of deployments among model versions, roll back, stop and start.",
+        "Share the traffic of deployments among model versions, roll back, scale, stop and start.",
     ),
     "predict": Lazy("serving:predict_command", "Ask a deployed model what is in images, or in the frames of a video."),
     "batch": Lazy("batches:batch_app", "Predictions for any number of stored images, as jobs."),

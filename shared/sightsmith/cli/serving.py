@@ -12,9 +12,10 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from sightsmith.api.inference.v1.deployment_pb2 import Deployment, SamplingPolicy
+from sightsmith.api.inference.v1.deployment_pb2 import Deployment, Replicas, SamplingPolicy
 from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictResponse
 from sightsmith.cli.output import MOST, JsonOption, Output, fields_of
+from sightsmith.cli.scaling import IdleOption, ReplicasOption, TuneOption, replicas_of
 from sightsmith.cli.training import LATEST, ProjectArgument, model_name, short_id
 from sightsmith.cli.videos import predict_video, seconds_of
 from sightsmith.client import Client
@@ -66,6 +67,9 @@ def deploy_command(
     sample_days: Annotated[
         float | None, typer.Option(help="For how many days samples are kept; as the server is set to if left out.")
     ] = None,
+    replicas: ReplicasOption = None,
+    idle: IdleOption = None,
+    tune: TuneOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model into service, or another one behind the same name without a gap."""
@@ -79,7 +83,17 @@ def deploy_command(
             drift_share=sample_drift,
             days=sample_days,
         )
-        deployment = deploy(client, project, name, model_name(client, project, model), output, runtime, sampling)
+        deployment = deploy(
+            client,
+            project,
+            name,
+            model_name(client, project, model),
+            output,
+            runtime,
+            sampling,
+            replicas_of(client, project, name, replicas, idle),
+            tune,
+        )
     output.result(fields_of(deployment), f"{deployment.name} serves {deployment.serving_model}")
 
 
@@ -172,10 +186,15 @@ def deploy(
     output: Output,
     runtime: Runtime = Runtime.RECOMMENDED,
     sampling: SamplingPolicy | None = None,
+    replicas: Replicas | None = None,
+    tune: bool | None = None,
 ) -> Deployment:
     """Deploys a model and waits until it serves."""
+    tuning = Deployment.TUNING_MEASURED if tune else Deployment.TUNING_UNSPECIFIED
     with output.console.status(f"deploying {model}"):
-        started = client.deploy(project, name, model, _runtime(runtime), sampling)
+        started = client.deploy(
+            project, name, model, _runtime(runtime), sampling, replicas, None if tune is None else tuning
+        )
         return client.wait_for_deployment(started.name)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from google.rpc import code_pb2
 
@@ -248,6 +248,8 @@ class Client:
         model: str,
         runtime: deployment_pb2.Deployment.Runtime.ValueType = deployment_pb2.Deployment.RUNTIME_UNSPECIFIED,
         sampling: deployment_pb2.SamplingPolicy | None = None,
+        replicas: deployment_pb2.Replicas | None = None,
+        tuning: deployment_pb2.Deployment.Tuning.ValueType | None = None,
     ) -> deployment_pb2.Deployment:
         """Puts a model behind a deployment's name, creating the deployment if it is not there. Does not wait.
 
@@ -257,9 +259,13 @@ class Client:
             model: `projects/{project}/models/{model}`.
             runtime: what runs it; chosen by the service if not given.
             sampling: which predictions go into the review queue; None leaves that as it is.
+            replicas: how many replicas answer; None leaves that as it is.
+            tuning: how the model is set up; None leaves that as it is.
         """
         name = str(DeploymentName(project, deployment))
-        wanted = deployment_pb2.Deployment(name=name, model=model, runtime=runtime, sampling=sampling)
+        optional = {"sampling": sampling, "replicas": replicas, "tuning": tuning}
+        given: dict[str, Any] = {field: value for field, value in optional.items() if value is not None}
+        wanted = deployment_pb2.Deployment(name=name, model=model, runtime=runtime, **given)
         create = deployment_service_pb2.CreateDeploymentRequest(
             parent=str(ProjectName(project)), deployment_id=deployment, deployment=wanted
         )
@@ -270,7 +276,7 @@ class Client:
             if error.code != code_pb2.ALREADY_EXISTS:
                 raise
         update = deployment_service_pb2.UpdateDeploymentRequest(deployment=wanted)
-        update.update_mask.paths.extend(["model", "runtime", *(["sampling"] if sampling is not None else [])])
+        update.update_mask.paths.extend(["model", "runtime", *given])
         with calling():
             return self.deployments.UpdateDeployment(update)
 
@@ -291,7 +297,10 @@ class Client:
             deployment = self.deployment(name)
             if deployment.HasField("error"):
                 raise from_status(deployment.error)
-            if deployment.state not in _DEPLOYMENT_MOVING and deployment.serving_model == deployment.model:
+            # What is idle was asked to serve, did, and will.
+            is_idle = deployment.state == deployment_pb2.Deployment.STATE_IDLE
+            is_there = is_idle or deployment.serving_model == deployment.model
+            if deployment.state not in _DEPLOYMENT_MOVING and is_there:
                 return deployment
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{name} does not serve {deployment.model} after {timeout_seconds:.0f} s")

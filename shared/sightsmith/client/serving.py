@@ -49,6 +49,14 @@ class Serving:
         with calling():
             return self._stub.UpdateDeployment(request)
 
+    def scale(self, project: str, deployment: str, replicas: deployment_pb2.Replicas) -> deployment_pb2.Deployment:
+        """Lets a deployment have so many replicas; what answers is not disturbed."""
+        wanted = deployment_pb2.Deployment(name=_name(project, deployment), replicas=replicas)
+        request = pb.UpdateDeploymentRequest(deployment=wanted)
+        request.update_mask.paths.append("replicas")
+        with calling():
+            return self._stub.UpdateDeployment(request)
+
     def roll_back(self, project: str, deployment: str, release: int = 0) -> deployment_pb2.Deployment:
         """Goes back to what answered before, or to one of the `past_releases` by its number."""
         request = pb.RollbackDeploymentRequest(name=_name(project, deployment), release=release)

@@ -33,6 +33,16 @@ BATCH_SETTINGS = {
     "BATCH_LEASE_SECONDS": "1",
     "BATCH_REQUEUE_SECONDS": "2",
 }
+# As soon as there is anything to see.
+SCALE_SETTINGS = {
+    "SCALE_LOOK_SECONDS": "0.3",
+    "SCALE_WINDOW_SECONDS": "1",
+    "SCALE_UP_QUEUE_SECONDS": "0.01",
+    "SCALE_UP_AFTER_SECONDS": "0.5",
+    "SCALE_DOWN_AFTER_SECONDS": "1",
+    "LAST_USE_SECONDS": "0.5",
+    "PROFILE_SECONDS": "1",
+}
 PutModel: TypeAlias = Callable[..., None]
 ALPHA, BETA, BROKEN, CORRUPT = (f"projects/shop/models/{name}" for name in ("alpha", "beta", "broken", "corrupt"))
 
@@ -79,7 +89,7 @@ def stack(training: tuple[TrainingStandIn, int], labeling: tuple[LabelingStandIn
             environment.setenv("SIGHTSMITH_LEASE_SECONDS", "3")
             environment.setenv("SIGHTSMITH_SHADOW_FIGURES_SECONDS", "0.2")
             environment.setenv("SIGHTSMITH_THRESHOLDS_REFRESH_SECONDS", "0.5")
-            for name, value in BATCH_SETTINGS.items():
+            for name, value in {**BATCH_SETTINGS, **SCALE_SETTINGS}.items():
                 environment.setenv(f"SIGHTSMITH_{name}", value)
             environment.setenv("SIGHTSMITH_PREDICTION_SOURCES", f'["{(folder / "pictures").as_uri()}/"]')
             with Stack(settings, parts=["postgres", "nats", "triton", "inference"]) as stack:

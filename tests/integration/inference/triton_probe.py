@@ -20,6 +20,11 @@ class TritonProbe:
         index = await self._stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(ready=True))
         return {model.name for model in index.models}
 
+    async def instances(self, name: str) -> int:
+        """How many instances of a model there are."""
+        config = (await self._stub.ModelConfig(service_pb2.ModelConfigRequest(name=name))).config
+        return sum(group.count for group in config.instance_group)
+
     async def wait_unloaded(self, name: str) -> None:
         deadline = time.monotonic() + _WAIT_SECONDS
         while name in await self.loaded():

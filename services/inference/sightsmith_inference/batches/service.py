@@ -29,10 +29,10 @@ from sightsmith_inference.lease import Lease
 from sightsmith_inference.predictor import Predictor
 from sightsmith_inference.room import Room
 from sightsmith_inference.settings import InferenceSettings
-from sightsmith_inference.triton import Triton
+from sightsmith_inference.triton import ModelRunner
 
-# Makes a predictor with limits, room, a decoder and a connection to Triton of its own.
-MakePredictor = Callable[[InferenceSettings, Room, Decoder, Triton], Predictor]
+# Makes a predictor with limits, room, a decoder and a way to Triton of its own.
+MakePredictor = Callable[[InferenceSettings, Room, Decoder, ModelRunner], Predictor]
 
 
 class BatchPredictions:
@@ -45,6 +45,7 @@ class BatchPredictions:
         bus: EventBus,
         objects: Objects,
         labeling: aio.Channel,
+        triton: ModelRunner,
         deployments: Deployments,
         make_predictor: MakePredictor,
         are_clients_waiting: Callable[[], bool],
@@ -57,6 +58,7 @@ class BatchPredictions:
             bus: the connection to NATS.
             objects: where stored images and the work of the jobs are.
             labeling: a channel to the service that knows datasets and snapshots.
+            triton: runs the models.
             deployments: who can be asked.
             make_predictor: makes what answers.
             are_clients_waiting: whether clients wait for predictions in this process.
@@ -79,7 +81,7 @@ class BatchPredictions:
         # Its own threads: a burst of calls does not wait behind the images of a job.
         self._decoder = Decoder(settings.image_limits, settings.batch_decode_threads)
         self._room = Room(settings.max_images_in_flight, settings.max_bytes_in_flight)
-        self._tritons = [MeteredTriton(settings.triton_target) for _ in range(settings.batch_workers)]
+        self._tritons = [MeteredTriton(triton) for _ in range(settings.batch_workers)]
 
     def add_to(self, server: RpcServer) -> None:
         """Offers the jobs to clients."""
@@ -103,8 +105,6 @@ class BatchPredictions:
     async def close(self) -> None:
         """Closes what is open."""
         self._decoder.close()
-        for triton in self._tritons:
-            await triton.close()
 
     def _coordinator(self) -> Coordinator:
         lease = Lease(self._database, "batch predictions", self._settings.lease_seconds)

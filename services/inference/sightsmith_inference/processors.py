@@ -1,0 +1,10 @@
+"""What Triton computes on."""
+
+from enum import StrEnum
+
+
+class Processor(StrEnum):
+    """What Triton computes on."""
+
+    CPU = "cpu"
+    GPU = "gpu"
