@@ -3,18 +3,17 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 from sightsmith.logs import get_logger
 from sightsmith_training.engine.contract import MESSAGE, Failure, Message, Progress
 from sightsmith_training.engine.faults import says_out_of_memory, told_of_log
 from sightsmith_training.engine.specification import EngineSpec
+from sightsmith_training.work_folders import process_folder
 
 _TERMINATE_SECONDS = 3.0
 # A result carries every score of every judged image in one line.
@@ -36,9 +35,17 @@ class TrainingProcessKilledError(Exception):
 class TrainingProcess:
     """A child process for one training; end it with `close` whatever happens."""
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path, own: contextlib.ExitStack) -> None:
+        """Takes a process that was started.
+
+        Args:
+            process: that was started.
+            folder: its own files are there.
+            own: what goes with the process: the folder.
+        """
         self._process = process
         self._folder = folder
+        self._own = own
         self._killed_before = 0
 
     @property
@@ -57,21 +64,25 @@ class TrainingProcess:
 
         Args:
             folder: where there is one made for the process's own files; it is removed by `close`.
+
+        Raises:
+            OSError: if it cannot be made.
         """
-        own = Path(mkdtemp(prefix=".engine-", dir=folder))
-        with (own / _LOG).open("ab") as log:
-            # The child watches its standard input and ends when this process does.
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sightsmith_training.engine"),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                # torch leaves folders behind wherever it is imported.
-                env={**os.environ, "TMPDIR": str(own)},
-                limit=_MAX_LINE_BYTES,
-                start_new_session=True,
-            )
-        return cls(process, own)
+        with contextlib.ExitStack() as stack:
+            own = stack.enter_context(process_folder(folder, "engine"))
+            with (own / _LOG).open("ab") as log:
+                # The child watches its standard input and ends when this process does.
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "sightsmith_training.engine"),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=log,
+                    # torch leaves folders behind wherever it is imported.
+                    env={**os.environ, "TMPDIR": str(own)},
+                    limit=_MAX_LINE_BYTES,
+                    start_new_session=True,
+                )
+            return cls(process, own, stack.pop_all())
 
     def begin(self, spec: EngineSpec) -> None:
         """Lets the process work. It is to be done once; what comes of it tells `messages`."""
@@ -134,7 +145,7 @@ class TrainingProcess:
         """Ends the process if it still runs, and removes its files."""
         if self.is_running:
             await self._end()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._own.close)
 
     async def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -186,5 +197,4 @@ class SpareProcess:
             await spare.close()
 
     async def _start(self) -> TrainingProcess:
-        self._folder.mkdir(parents=True, exist_ok=True)
         return await TrainingProcess.start(self._folder)
