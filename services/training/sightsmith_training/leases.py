@@ -63,9 +63,10 @@ class JobLease:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease(JobLease):
-    """A training that this worker may work on."""
+    """A training that this worker may work on, and when the first worker began with it."""
 
     name: TrainingJobName
+    start_time: datetime
     embedding_files: Sequence[EmbeddingFile]
     seed: int
     options: TrainingOptions
@@ -270,6 +271,7 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
             sequence=row.sequence,
             token=token,
             name=TrainingJobName(row.project, row.id),
+            start_time=row.start_time or utc_now(),
             snapshot=row.snapshot,
             manifest_key=row.manifest_key,
             manifest_sha256=row.manifest_sha256,

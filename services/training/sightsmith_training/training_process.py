@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from sightsmith.logs import get_logger
-from sightsmith_training.engine.contract import MESSAGE, Failure, Message, Progress
+from sightsmith_training.engine.contract import MESSAGE, Failure, Finished, Progress
 from sightsmith_training.engine.faults import says_out_of_memory, told_of_log
+from sightsmith_training.engine.result_file import Outcome, read_result
 from sightsmith_training.engine.specification import EngineSpec
 from sightsmith_training.work_folders import process_folder
 
 _TERMINATE_SECONDS = 3.0
-# A result carries every score of every judged image in one line.
-_MAX_LINE_BYTES = 256 * 1024 * 1024
+# A failure names every image that is of no use in one line; a result is a file.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
 # Of all processes of the machine, also those of containers: proc(5).
 _KERNEL_COUNTERS = Path("/proc/vmstat")
 # What a process does to itself by a fault; the next attempt would do the same.
@@ -93,7 +94,7 @@ class TrainingProcess:
         spec_file.write_text(spec.model_dump_json())
         self._process.stdin.write(os.fsencode(spec_file) + b"\n")
 
-    async def messages(self, max_silence_seconds: float) -> AsyncIterator[Message]:
+    async def messages(self, max_silence_seconds: float) -> AsyncIterator[Progress | Outcome | Failure]:
         """What the training says, up to its result or failure.
 
         A process that ends without either has failed, and so has one that says nothing for longer than it may.
@@ -112,6 +113,10 @@ class TrainingProcess:
             if not line:
                 break
             message = MESSAGE.validate_json(line)
+            if isinstance(message, Finished):
+                # However long it is: the hearts of all jobs beat in this thread.
+                yield await asyncio.to_thread(read_result, message.path)
+                return
             if isinstance(message, Failure):
                 self._log_tail()
             yield message
