@@ -16,7 +16,8 @@ from sightsmith_training.engine.result_file import Outcome, read_result
 from sightsmith_training.engine.specification import EngineSpec
 from sightsmith_training.work_folders import process_folder
 
-_TERMINATE_SECONDS = 3.0
+# With the second between two heartbeats, much less than the five in which a job is to be cancelled.
+_TERMINATE_SECONDS = 2.0
 # A failure names every image that is of no use in one line; a result is a file.
 _MAX_LINE_BYTES = 64 * 1024 * 1024
 # Of all processes of the machine, also those of containers: proc(5).
@@ -147,20 +148,23 @@ class TrainingProcess:
         return tail
 
     async def close(self) -> None:
-        """Ends the process if it still runs, and removes its files."""
+        """Ends the process if it still runs, with what it has started, and removes its files."""
         if self.is_running:
             await self._end()
         await asyncio.to_thread(self._own.close)
 
     async def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self._process.wait(), _TERMINATE_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._signal(signal.SIGKILL)
             await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # To the group that it leads: members of a distributed training, say, which may hang in a library.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
 
 def processes_killed_for_memory() -> int:
