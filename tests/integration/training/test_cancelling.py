@@ -31,8 +31,8 @@ from tests.integration.training.finished_training import Workshop
 from tests.integration.training.judged_answers import one_label
 
 _SECONDS = 5.0
-# Starts a child that outlives it, as a launcher does whose members hang.
-_LAUNCHER = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True); input()"
+# Starts a child that would outlive it, as a library may.
+_PARENT = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True); input()"
 
 
 @pytest.fixture
@@ -90,17 +90,17 @@ async def test_an_engine_that_answers_to_nothing_is_ended(
 
 
 async def test_what_an_engine_has_started_ends_with_it(tmp_path: Path) -> None:
-    launcher = await asyncio.create_subprocess_exec(
-        *("python3", "-c", _LAUNCHER),
+    parent = await asyncio.create_subprocess_exec(
+        *("python3", "-c", _PARENT),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    assert launcher.stdout is not None
-    member = int(await launcher.stdout.readline())
-    await TrainingProcess(launcher, tmp_path, ExitStack()).close()
+    assert parent.stdout is not None
+    child = int(await parent.stdout.readline())
+    await TrainingProcess(parent, tmp_path, ExitStack()).close()
     async with asyncio.timeout(5):
-        while is_at_work(member):
+        while is_at_work(child):
             await asyncio.sleep(0.02)
 
 
