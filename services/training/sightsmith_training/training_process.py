@@ -162,8 +162,8 @@ class TrainingProcess:
             await self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # To the group that it leads, so that nothing stays that a library has started. Members of a distributed training
-        # lead groups of their own, and end when they see that it is gone.
+        # To the group that it leads, so that nothing stays that a library has started. Members of a distributed
+        # training lead groups of their own, and end when they see that it is gone.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
