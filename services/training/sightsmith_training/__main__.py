@@ -60,7 +60,7 @@ async def serve(settings: TrainingSettings, stop: asyncio.Event) -> None:
         snapshots = Snapshots(labeling, settings.min_images_per_label)
         jobs = TrainingJobs(database, settings.watch_interval_seconds)
         objects = Objects(open_object_store(settings.object_store_url))
-        models, discarded = Models(database), DiscardedFiles(database, objects)
+        models, discarded = Models(database), DiscardedFiles(database, objects, settings.late_files_seconds)
         parts = ModelParts(
             models=models,
             details=ModelDetails(database, settings),

@@ -1,7 +1,6 @@
 """Result files of new versions that are yet to be written where users want them."""
 
 import asyncio
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from sightsmith.objects import Objects
 from sightsmith_training.report_files import StoredReport, StoredReportFile
 from sightsmith_training.report_outputs import NOT_WRITTEN, ReportOutputs
 from sightsmith_training.tables import ModelRow
+from sightsmith_training.work_folders import process_folder
 
 _log = get_logger(__name__)
 
@@ -88,9 +88,8 @@ class DueOutputs:
                 self._record(now, written)
 
     async def _copied(self, project: str, files: Sequence[StoredReportFile]) -> StoredReport:
-        self._work_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._work_dir) as folder:
-            paths = [Path(folder) / file.path for file in files]
+        with process_folder(self._work_dir, "outputs") as folder:
+            paths = [folder / file.path for file in files]
             for path, file in zip(paths, files, strict=True):
                 await self._objects.get_file(file.key, path)
             return await self._outputs.write(StoredReport(files), paths, project, files[0].output_prefix)

@@ -41,10 +41,11 @@ class EvaluationPublishing:
         """
         name = EvaluationName(lease.model.project, lease.model.model, lease.id)
         async with self._database.transaction() as session:
-            job = await locked_row(session, EvaluationJobRow, lease)
             # Locked, so that no threshold changes between the judging and the moment when all can see it.
             model = await locked_model_row(session, lease.model)
             await _add(session, model, lease, selected, answers)
+            # Last: many images take longer to write than the lease lasts, and its heartbeat needs the row, too.
+            job = await locked_row(session, EvaluationJobRow, lease)
             job.evaluation = str(name)
             await end_job(session, job, JobState.SUCCEEDED)
         return name

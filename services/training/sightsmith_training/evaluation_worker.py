@@ -79,15 +79,16 @@ class EvaluationWorker(JobWorker[EvaluationLease]):
         self, model: Model, selected: SelectedImages, folder: Path, beat: JobHeartbeat
     ) -> Answers | Failure:
         process = await TrainingProcess.start(folder)
-        outcome = await ask(process, self._specify(model, selected), beat, self._settings.max_silence_seconds)
+        outcome = await ask(process, self._specify(model, selected, folder), beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, TrainingResult)  # noqa: S101 - it was asked for answers
         return outcome
 
-    def _specify(self, model: Model, selected: SelectedImages) -> AnsweringSpec:
+    def _specify(self, model: Model, selected: SelectedImages, folder: Path) -> AnsweringSpec:
         file = _onnx_file_of(model)
         return AnsweringSpec(
             entries=list(selected.entries),
             object_store_url=self._settings.object_store_url,
+            output_dir=folder,
             model_key=file.key,
             model_sha256=file.sha256,
             task=model.task,

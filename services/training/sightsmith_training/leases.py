@@ -63,9 +63,10 @@ class JobLease:
 
 @dataclass(frozen=True, kw_only=True)
 class Lease(JobLease):
-    """A training that this worker may work on."""
+    """A training that this worker may work on, and when the first worker began with it."""
 
     name: TrainingJobName
+    start_time: datetime
     embedding_files: Sequence[EmbeddingFile]
     seed: int
     options: TrainingOptions
@@ -165,7 +166,7 @@ class JobLeases(Generic[LeaseT, RowT]):
         Args:
             lease: on the job.
             error: that ends the job once it has waited for too long.
-            max_paused_seconds: how long all its pauses may be together.
+            max_paused_seconds: how long all its pauses may be together, since it last came any further.
 
         Returns:
             Whether the job will be tried again; otherwise it has ended.
@@ -175,6 +176,7 @@ class JobLeases(Generic[LeaseT, RowT]):
         """
         async with self._database.transaction() as session:
             row = await locked_row(session, self._rows, lease)
+            _count_anew_after_progress(row)
             left = max_paused_seconds - row.paused_seconds
             if row.state != JobState.CANCELLING and left <= 0:
                 await end_job(session, row, JobState.FAILED, error)
@@ -270,6 +272,7 @@ class Leases(JobLeases[Lease, TrainingJobRow]):
             sequence=row.sequence,
             token=token,
             name=TrainingJobName(row.project, row.id),
+            start_time=row.start_time or utc_now(),
             snapshot=row.snapshot,
             manifest_key=row.manifest_key,
             manifest_sha256=row.manifest_sha256,
@@ -319,6 +322,13 @@ async def locked_row(session: AsyncSession, rows: type[RowT], lease: JobLease) -
 def _database_now() -> ColumnElement[datetime]:
     """The database's clock: the hosts of workers and servers need not agree on the time."""
     return func.clock_timestamp()
+
+
+def _count_anew_after_progress(row: JobRow) -> None:
+    """A long job may outlive many short outages. An attempt that only came as far as the one before is no progress."""
+    percent = 0.0 if row.progress is None else JobProgress.model_validate(row.progress).percent
+    if percent > row.paused_percent:
+        row.paused_percent, row.paused_seconds = percent, 0.0
 
 
 async def _give_back(session: AsyncSession, row: JobRow) -> bool:

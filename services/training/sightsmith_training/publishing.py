@@ -57,8 +57,6 @@ class Publisher:
         ]
         report = await self._reports.publish(name, lease.snapshot, spec, result)
         async with self._database.transaction() as session:
-            row = await locked_row(session, TrainingJobRow, lease)
-            row.notes = [advice.text for advice in result.evaluation.advice if advice.code == "BUDGET_EXCEEDED"]
             now = utc_now()
             model = Model(
                 name=name,
@@ -77,13 +75,16 @@ class Publisher:
                 variants=result.variants,
                 recommendations=result.recommendations,
                 evaluation=result.evaluation,
-                training_seconds=(now - (row.start_time or now)).total_seconds(),
+                training_seconds=(now - lease.start_time).total_seconds(),
                 create_time=now,
                 report_files=report.files,
                 report_problems=report.problems,
                 left_out_labels=result.left_out_labels,
             )
             await add_model(session, model, result.predictions)
+            # Last: many images take longer to write than the lease lasts, and its heartbeat needs the row, too.
+            row = await locked_row(session, TrainingJobRow, lease)
+            row.notes = [advice.text for advice in result.evaluation.advice if advice.code == "BUDGET_EXCEEDED"]
             row.model = str(name)
             await end_job(session, row, JobState.SUCCEEDED)
             tell(session, Outbox, ModelCreated(model=str(name)))

@@ -45,6 +45,8 @@ class TrainingSettings(Settings):
     # How often files are deleted that ended trainings leave behind, and files of deleted models that could not be
     # deleted at once.
     discard_seconds: float = Field(default=60.0, gt=0)
+    # For how long they are looked for, because a worker that was taken for dead may still store some.
+    late_files_seconds: float = Field(default=86400.0, ge=0)
 
     # Backbones that stand in the inference server to embed images, so that labeling can compare them and trainings find
     # features made. Each costs memory there.

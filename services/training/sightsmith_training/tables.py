@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, and_, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, and_, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sightsmith.database import TableBase, schema_metadata, utc_now
@@ -55,9 +55,11 @@ class JobRow(Base):
     revision: Mapped[int] = mapped_column(default=0)
     lease_token: Mapped[uuid.UUID | None]
     lease_expire_time: Mapped[datetime | None]
-    # While something that it needs is away: when it may be claimed again, and how long it has waited for that in all.
+    # While something that it needs is away: when it may be claimed again, how long it has waited for that since it last
+    # came any further, and how far that was.
     retry_time: Mapped[datetime | None]
     paused_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
+    paused_percent: Mapped[float] = mapped_column(server_default="0", default=0.0)
     # For which workers have been at it, in all attempts.
     worked_seconds: Mapped[float] = mapped_column(server_default="0", default=0.0)
     create_time: Mapped[datetime] = mapped_column(default=utc_now)
@@ -193,6 +195,9 @@ class DiscardedFileRow(Base):
     __tablename__ = "discarded_files"
 
     key: Mapped[str] = mapped_column(primary_key=True)
+    # When it was noted, and when it is to be looked for next.
+    note_time: Mapped[datetime] = mapped_column(server_default=func.now())
+    sweep_time: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class EvaluationRow(Base):

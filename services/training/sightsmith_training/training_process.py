@@ -3,22 +3,23 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 from sightsmith.logs import get_logger
-from sightsmith_training.engine.contract import MESSAGE, Failure, Message, Progress
+from sightsmith_training.engine.contract import MESSAGE, Failure, Finished, Progress
 from sightsmith_training.engine.faults import says_out_of_memory, told_of_log
+from sightsmith_training.engine.result_file import Outcome, read_result
 from sightsmith_training.engine.specification import EngineSpec
+from sightsmith_training.work_folders import process_folder
 
-_TERMINATE_SECONDS = 3.0
-# A result carries every score of every judged image in one line.
-_MAX_LINE_BYTES = 256 * 1024 * 1024
+# With the second between two heartbeats, much less than the five in which a job is to be cancelled.
+_TERMINATE_SECONDS = 2.0
+# A failure names every image that is of no use in one line; a result is a file.
+_MAX_LINE_BYTES = 64 * 1024 * 1024
 # Of all processes of the machine, also those of containers: proc(5).
 _KERNEL_COUNTERS = Path("/proc/vmstat")
 # What a process does to itself by a fault; the next attempt would do the same.
@@ -36,9 +37,17 @@ class TrainingProcessKilledError(Exception):
 class TrainingProcess:
     """A child process for one training; end it with `close` whatever happens."""
 
-    def __init__(self, process: Process, folder: Path) -> None:
+    def __init__(self, process: Process, folder: Path, own: contextlib.ExitStack) -> None:
+        """Takes a process that was started.
+
+        Args:
+            process: that was started.
+            folder: its own files are there.
+            own: what goes with the process: the folder.
+        """
         self._process = process
         self._folder = folder
+        self._own = own
         self._killed_before = 0
 
     @property
@@ -57,21 +66,25 @@ class TrainingProcess:
 
         Args:
             folder: where there is one made for the process's own files; it is removed by `close`.
+
+        Raises:
+            OSError: if it cannot be made.
         """
-        own = Path(mkdtemp(prefix=".engine-", dir=folder))
-        with (own / _LOG).open("ab") as log:
-            # The child watches its standard input and ends when this process does.
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "sightsmith_training.engine"),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                # torch leaves folders behind wherever it is imported.
-                env={**os.environ, "TMPDIR": str(own)},
-                limit=_MAX_LINE_BYTES,
-                start_new_session=True,
-            )
-        return cls(process, own)
+        with contextlib.ExitStack() as stack:
+            own = stack.enter_context(process_folder(folder, "engine"))
+            with (own / _LOG).open("ab") as log:
+                # The child watches its standard input and ends when this process does.
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "sightsmith_training.engine"),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=log,
+                    # torch leaves folders behind wherever it is imported.
+                    env={**os.environ, "TMPDIR": str(own)},
+                    limit=_MAX_LINE_BYTES,
+                    start_new_session=True,
+                )
+            return cls(process, own, stack.pop_all())
 
     def begin(self, spec: EngineSpec) -> None:
         """Lets the process work. It is to be done once; what comes of it tells `messages`."""
@@ -82,7 +95,7 @@ class TrainingProcess:
         spec_file.write_text(spec.model_dump_json())
         self._process.stdin.write(os.fsencode(spec_file) + b"\n")
 
-    async def messages(self, max_silence_seconds: float) -> AsyncIterator[Message]:
+    async def messages(self, max_silence_seconds: float) -> AsyncIterator[Progress | Outcome | Failure]:
         """What the training says, up to its result or failure.
 
         A process that ends without either has failed, and so has one that says nothing for longer than it may.
@@ -101,6 +114,10 @@ class TrainingProcess:
             if not line:
                 break
             message = MESSAGE.validate_json(line)
+            if isinstance(message, Finished):
+                # However long it is: the hearts of all jobs beat in this thread.
+                yield await asyncio.to_thread(read_result, message.path)
+                return
             if isinstance(message, Failure):
                 self._log_tail()
             yield message
@@ -131,20 +148,24 @@ class TrainingProcess:
         return tail
 
     async def close(self) -> None:
-        """Ends the process if it still runs, and removes its files."""
+        """Ends the process if it still runs, with what it has started, and removes its files."""
         if self.is_running:
             await self._end()
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        await asyncio.to_thread(self._own.close)
 
     async def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self._signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(self._process.wait(), _TERMINATE_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self._signal(signal.SIGKILL)
             await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        # To the group that it leads, so that nothing stays that a library has started. Members of a distributed
+        # training lead groups of their own, and end when they see that it is gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
 
 def processes_killed_for_memory() -> int:
@@ -186,5 +207,4 @@ class SpareProcess:
             await spare.close()
 
     async def _start(self) -> TrainingProcess:
-        self._folder.mkdir(parents=True, exist_ok=True)
         return await TrainingProcess.start(self._folder)

@@ -138,6 +138,7 @@ async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:
         trainer.write_due_outputs(),
         judge.run(),
         _listen(bus, trainer, judge),
+        _look_for_dead_workers(settings, database),
         publisher.run(),
     )
     await database.close()
@@ -146,8 +147,16 @@ async def work(settings: TrainingSettings, stop: asyncio.Event) -> None:
 async def _take_from_dead(settings: TrainingSettings, database: Database) -> None:
     """Puts the jobs of workers that died on this machine back into the queue."""
     leases = JobLeases[JobLease, JobRow](database, JobRow, settings.lease_seconds, settings.max_attempts)
-    with suppress(UnavailableError):  # The leases run out.
+    # Without the database, or a folder that can be read, the leases run out.
+    with suppress(UnavailableError, OSError):
         await leases.take_from_dead_workers(await asyncio.to_thread(clear_abandoned, settings.work_dir))
+
+
+async def _look_for_dead_workers(settings: TrainingSettings, database: Database) -> None:
+    """Does so again and again: a worker that was killed may never be started again."""
+    while True:
+        await asyncio.sleep(settings.lease_seconds)
+        await _take_from_dead(settings, database)
 
 
 async def _listen(bus: EventBus, trainer: Worker, judge: EvaluationWorker) -> None:

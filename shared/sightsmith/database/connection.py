@@ -2,14 +2,32 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from sightsmith.errors import UnavailableError
+
+# How long PostgreSQL may be silent, as libpq has it: seconds to connect, then seconds until a silent connection is
+# probed, between probes, and how many of them; and milliseconds until what was sent must have arrived. Without these a
+# network that swallows packets is waited for for a quarter of an hour, in which a worker loses its lease unawares.
+_PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """What a driver needs beside the URL: how patient it is, unless the URL says so under the names of libpq."""
+    told = make_url(url).query
+    return {name: value for name, value in _PATIENCE.items() if name not in told}
 
 
 class Database:
@@ -19,7 +37,7 @@ class Database:
         """Prepares the pool; nothing is connected yet.
 
         Args:
-            url: SQLAlchemy URL, `postgresql+psycopg://…`.
+            url: SQLAlchemy URL, `postgresql+psycopg://…`; parameters of libpq may follow, `?connect_timeout=10`.
             pool_size: connections kept open; as many again may be opened under load.
         """
         # prepare_threshold=None: prepared statements do not survive a connection pooler such as PgBouncer.
@@ -28,7 +46,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size,
             pool_pre_ping=True,
-            connect_args={"prepare_threshold": None},
+            connect_args={"prepare_threshold": None, **connect_arguments(url)},
             json_serializer=_json_text,
             json_deserializer=msgspec.json.decode,
         )

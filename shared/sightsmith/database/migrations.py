@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from sightsmith.database.connection import connect_arguments
 from sightsmith.logs import get_logger
 
 _log = get_logger(__name__)
@@ -33,7 +34,7 @@ def migrate(url: str, schema: str, versions: Path, wait_seconds: float = 60.0) -
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic").replace("%", "%%"))
     config.set_main_option("version_locations", str(versions).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))
     _wait_for_database(url, wait_seconds)
     with engine.connect() as connection:
         # Held by the session, not by a transaction, so that migrations can commit inside it.
@@ -52,7 +53,7 @@ def migrate(url: str, schema: str, versions: Path, wait_seconds: float = 60.0) -
 
 
 def _wait_for_database(url: str, wait_seconds: float) -> None:
-    engine = create_engine(url, poolclass=NullPool)
+    engine = create_engine(url, poolclass=NullPool, connect_args=connect_arguments(url))
     deadline = time.monotonic() + wait_seconds
     while True:
         try:

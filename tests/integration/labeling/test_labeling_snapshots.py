@@ -162,6 +162,21 @@ async def test_an_equal_snapshot_will_do_where_that_is_asked_for(
     assert third.train_image_count + third.test_image_count == 15
 
 
+async def test_a_repeated_request_is_answered_alike_though_an_equal_snapshot_did_for_it(
+    client: LabelingClient, dataset: str, project: str
+) -> None:
+    await client.upload(dataset, SAMPLES[:12])
+    first = await take(client, project)
+    wanted = {"reuse_equal": True, "request_id": str(uuid.uuid4())}
+    assert await take(client, project, **wanted) == first
+    await client.upload(dataset, SAMPLES)
+    assert (await take(client, project, reuse_equal=True)).name != first.name
+    assert await take(client, project, **wanted) == first
+    with Failure(StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED") as failure:
+        await take(client, project, **wanted, include_unlabelled=True)
+    assert failure.error.metadata == {"name": first.name}
+
+
 async def test_numbers_count_up_without_gaps(client: LabelingClient, dataset: str, project: str) -> None:
     await client.upload(dataset, SAMPLES[:3])
     taken = await asyncio.gather(*(take(client, project) for _ in range(8)))

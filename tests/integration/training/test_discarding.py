@@ -2,11 +2,13 @@
 
 import errno
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, update
 
-from sightsmith.database import Database
+from sightsmith.database import Database, utc_now
 from sightsmith.names import ModelName
 from sightsmith.objects import Objects
 from sightsmith.settings import Settings
@@ -17,6 +19,7 @@ from sightsmith_training.leftovers import checkpoint_prefix, model_prefix
 from sightsmith_training.models import Models, model_id
 from sightsmith_training.settings import TrainingSettings
 from sightsmith_training.snapshots import TrainableSnapshot
+from sightsmith_training.tables import DiscardedFileRow
 from sightsmith_training.worker import Worker
 from tests.integration.training.finished_training import Workshop
 from tests.integration.training.judged_answers import one_label
@@ -81,6 +84,25 @@ async def test_however_a_job_ends_without_a_model_its_files_go(
     assert (await jobs.get(lease.name)).state.is_final
     await files.sweep()
     assert [len(await objects.keys_below(prefix)) for prefix in (*mine, *others)] == [0, 0, 1, 1]
+
+
+async def test_what_a_worker_stores_that_was_taken_for_dead_goes_too(
+    jobs: TrainingJobs, leases: Leases, lease: Lease, database: Database, objects: Objects
+) -> None:
+    prefix = checkpoint_prefix(lease.name)
+    files = DiscardedFiles(database, objects, late_seconds=3600)
+    await end_failed(jobs, leases, lease, database)
+    for age, is_noted_still in ((30, True), (3700, False)):
+        await objects.put(f"{prefix}/late.npz", b"of a worker that was taken for dead")
+        async with database.transaction() as session:
+            past = func.now() - timedelta(seconds=age)
+            await session.execute(update(DiscardedFileRow).values(note_time=past, sweep_time=past))
+        await files.sweep()
+        assert await objects.keys_below(prefix) == []
+        async with database.transaction() as session:
+            row = await session.get(DiscardedFileRow, f"{prefix}/")
+            assert (row is not None) == is_noted_still
+            assert row is None or 25 < (row.sweep_time - utc_now()).total_seconds() < 60, "as long again"
 
 
 async def test_of_a_model_that_came_to_be_only_what_an_earlier_attempt_stored_goes(

@@ -51,6 +51,15 @@ async def test_findings_and_figures_count_the_same(client: Client, name: str, an
     assert client.model(name).evaluation == told.summary
 
 
+async def test_images_that_are_written_in_pieces_are_all_there(
+    client: Client, publish_model: PublishModel, new_project: NewProject
+) -> None:
+    many = one_label(5, images=450)
+    name = await publish_model(new_project(), {"onnx": b"onnx"}, judged=many)
+    found = {image.image: image.confidence for image in client.evaluated_images(name)}
+    assert found == pytest.approx({answer.image: max(answer.scores) for answer in many.images})
+
+
 async def test_the_most_confident_mistakes_come_first(client: Client, name: str) -> None:
     images = list(client.evaluated_images(name))
     wrong = [image for image in images if not image.is_right]

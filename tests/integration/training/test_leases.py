@@ -170,6 +170,23 @@ async def test_a_job_waits_ever_longer_for_what_is_away_and_fails_in_the_end(
     assert (job.state, job.error) == (JobState.FAILED, error)
 
 
+async def test_a_job_that_comes_further_between_outages_may_have_many_of_them(
+    jobs: TrainingJobs, leases: Leases, lease: Lease, database: Database
+) -> None:
+    error, waited = JobError(reason="DEPENDENCY_UNAVAILABLE", message="the store is away"), []
+    for percent in (0.0, 30.0, 60.0, 20.0, 60.0, 61.0):
+        await leases.heartbeat(lease, JobProgress(phase="searching", percent=percent))
+        assert await leases.set_aside(lease, error, max_paused_seconds=30)
+        async with database.transaction() as session:
+            query = select(JobRow.paused_seconds).where(JobRow.sequence == lease.sequence)
+            waited.append(await session.scalar(query))
+        await pauses_over(database)
+        again = await leases.claim()
+        assert again is not None
+        lease = again
+    assert waited == [5, 5, 5, 10, 20, 5]
+
+
 async def test_a_job_that_is_to_be_cancelled_does_not_wait(jobs: TrainingJobs, leases: Leases, lease: Lease) -> None:
     await jobs.cancel(lease.name)
     error = JobError(reason="DEPENDENCY_UNAVAILABLE", message="the store is away")

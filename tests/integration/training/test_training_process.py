@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from sightsmith_training.engine.contract import Failure
 from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.training_process import SpareProcess, TrainingProcess, TrainingProcessKilledError
+from sightsmith_training.work_folders import clear_abandoned
 
 
 def spec(folder: Path) -> TrainingSpec:
@@ -124,7 +125,7 @@ async def test_a_process_that_waits_is_taken_once_and_replaced_if_it_died(tmp_pa
     assert files_in(tmp_path) == []
 
 
-async def test_a_process_that_waits_ends_with_its_parent(tmp_path: Path) -> None:
+async def test_of_a_worker_that_is_killed_neither_process_nor_files_stay(tmp_path: Path) -> None:
     script = (
         "import asyncio, pathlib, sys\n"
         "from sightsmith_training.training_process import TrainingProcess\n"
@@ -137,8 +138,12 @@ async def test_a_process_that_waits_ends_with_its_parent(tmp_path: Path) -> None
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=PIPE)
     assert parent.stdout is not None
     pid = int(await parent.stdout.readline())
+    assert clear_abandoned(tmp_path) == []
+    assert len(files_in(tmp_path)) == 1, "its worker lives"
     parent.kill()
     await parent.wait()
     async with asyncio.timeout(60):
         while is_there(pid):
             await asyncio.sleep(0.1)
+    clear_abandoned(tmp_path)
+    assert files_in(tmp_path) == []

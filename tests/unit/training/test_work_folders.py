@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sightsmith.names import TrainingJobName
 from sightsmith_training.leases import JobLease
-from sightsmith_training.work_folders import clear_abandoned, work_folder
+from sightsmith_training.work_folders import clear_abandoned, process_folder, work_folder
 
 KILLED = """
 import os, signal, sys
@@ -54,6 +54,17 @@ def test_leases_of_killed_workers_are_told_and_their_folders_removed(tmp_path: P
     worker.wait()
     assert clear_abandoned(tmp_path) == [lease.token]
     assert [path.name for path in tmp_path.iterdir()] == ["labeling"]
+
+
+def test_so_are_their_other_folders_but_none_that_has_just_been_made(tmp_path: Path) -> None:
+    abandoned, fresh, old = (tmp_path / name for name in (f".engine-{uuid.uuid4().hex}", ".draft-new", ".draft-old"))
+    for folder in (abandoned, fresh, old):
+        folder.mkdir()
+        (folder / "spec.json").touch()
+    os.utime(old, (0, 0))
+    with process_folder(tmp_path, "engine") as living:
+        assert clear_abandoned(tmp_path) == []
+        assert sorted(tmp_path.iterdir()) == sorted([living, fresh])
 
 
 def test_a_folder_that_is_not_there_has_nothing(tmp_path: Path) -> None:

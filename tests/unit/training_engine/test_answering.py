@@ -13,8 +13,9 @@ import pytest
 
 from sightsmith.images import decode_square
 from sightsmith_training.engine.answering import answer
-from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, Answers, Failure, Progress
+from sightsmith_training.engine.contract import INPUT_NAME, MESSAGE, Answers, Failure, Finished, Progress
 from sightsmith_training.engine.errors import TrainingError
+from sightsmith_training.engine.result_file import read_result
 from sightsmith_training.engine.specification import AnsweringSpec, SpecBox, SpecEntry, Task
 from tests.tiny_models import COLOURS, HALVES, SIDE, colour_classifier, picture, red_half_detector
 
@@ -43,6 +44,7 @@ def spec(store: Path, entries: Sequence[SpecEntry], task: Task = "classification
     return AnsweringSpec(
         entries=list(entries),
         object_store_url=store.as_uri(),
+        output_dir=store / "answers",
         model_key="model.onnx",
         model_sha256=hashlib.sha256(model).hexdigest(),
         task=task,
@@ -121,9 +123,11 @@ def test_as_a_program_it_needs_no_torch(tmp_path: Path) -> None:
         capture_output=True,
         check=False,
     )
-    *progress, outcome = map(MESSAGE.validate_json, done.stdout.splitlines())
-    assert isinstance(outcome, Answers), done.stderr
+    *progress, finished = map(MESSAGE.validate_json, done.stdout.splitlines())
+    assert isinstance(finished, Finished), done.stderr
     assert done.returncode == 0
+    outcome = read_result(finished.path)
+    assert isinstance(outcome, Answers)
     assert len(outcome.predictions) == len(PICTURES)
     assert [message for message in progress if isinstance(message, Progress)] == progress != []
 

@@ -67,7 +67,7 @@ def test_artifacts_are_as_listed(trained: Run, trained_project: Project) -> None
         assert hashlib.sha256(data).hexdigest() == artifact.sha256
         assert len(data) == artifact.size_bytes
     written = {str(file.relative_to(trained_project.folder / "output")) for file in _files(trained_project)}
-    assert written == {"onnx/1/model.onnx", "torchscript/1/model.pt"}
+    assert written == {"onnx/1/model.onnx", "torchscript/1/model.pt", "result.jsonl"}
 
 
 def _files(project: Project) -> list[Path]:

@@ -25,6 +25,7 @@ from sightsmith_labeling.embeddings.snapshot_files import EmbeddingFile, Snapsho
 from sightsmith_labeling.labelled_images import LabelledImage, LabelledImages, labelled_images
 from sightsmith_labeling.projects import require_project
 from sightsmith_labeling.snapshots.manifest import Entry, Manifest, ManifestWriter, SnapshotLabelCount
+from sightsmith_labeling.snapshots.reuse import Asked, record_reuse, reused_by
 from sightsmith_labeling.splitting.auto_split import AutoSplit
 from sightsmith_labeling.splitting.candidates import SplitImage, split_image
 from sightsmith_labeling.splitting.choice import choose_test_images
@@ -156,7 +157,7 @@ class Snapshots:
         return [_to_snapshot(row) for row in rows], token
 
     async def _taken_by(self, request: SnapshotRequest) -> Snapshot | None:
-        """The snapshot that an earlier request of the same id took."""
+        """The snapshot that an earlier request of the same id took, or that did for it."""
         async with self._database.transaction() as session:
             await require_project(session, request.project)
             if request.request_id is None:
@@ -166,9 +167,13 @@ class Snapshots:
                     SnapshotRow.project == request.project.project, SnapshotRow.request_id == request.request_id
                 )
             )
+            asked = None if row is None else _asked(_requested_split(row), row.includes_unlabelled)
+            if row is None and (reused := await reused_by(session, request.project, request.request_id)):
+                name, asked = reused
+                row = await session.get(SnapshotRow, (name.project, _number_of(name)))
         if row is None:
             return None
-        if (_requested_split(row), row.includes_unlabelled) != (request.auto_split, request.include_unlabelled):
+        if asked != _asked(request.auto_split, request.include_unlabelled):
             raise AlreadyExistsError(
                 f"request_id {request.request_id} was used before with other arguments",
                 reason="REQUEST_ID_REUSED",
@@ -192,6 +197,9 @@ class Snapshots:
             same = same.where(row.test_fraction == split.test_fraction, row.seed == split.seed)
         async with self._database.transaction() as session:
             found = await session.scalar(same.order_by(row.number.desc()).limit(1))
+            if found is not None and request.request_id is not None:
+                asked = _asked(request.auto_split, request.include_unlabelled)
+                record_reuse(session, _name(found), request.request_id, asked)
         return None if found is None else _to_snapshot(found)
 
     async def _write_manifest(self, request: SnapshotRequest, folder: Path) -> _Written:
@@ -273,6 +281,11 @@ def _number_of(name: SnapshotName) -> int | None:
 
 def _name(row: SnapshotRow) -> SnapshotName:
     return SnapshotName(row.project, str(row.number))
+
+
+def _asked(split: AutoSplit, include_unlabelled: bool) -> Asked:
+    """What must be equal where a request is sent again."""
+    return {"test_fraction": split.test_fraction, "seed": split.seed, "include_unlabelled": include_unlabelled}
 
 
 def _requested_split(row: SnapshotRow) -> AutoSplit:

@@ -19,7 +19,8 @@ from typing import TextIO
 
 from pydantic import ValidationError
 
-from sightsmith_training.engine.contract import Answers, Failure, Message, Progress, TrainingResult, Violation
+from sightsmith_training.engine.contract import Failure, Finished, Message, Progress, Violation
+from sightsmith_training.engine.result_file import Outcome, write_result
 from sightsmith_training.engine.specification import SPEC, AnsweringSpec, EngineSpec
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
@@ -76,13 +77,13 @@ def _wait_for_end_of_input() -> None:
     os._exit(_PARENT_GONE)
 
 
-def _run(spec_file: Path, output: TextIO) -> TrainingResult | Answers | Failure:
+def _run(spec_file: Path, output: TextIO) -> Finished | Failure:
     try:
         spec = SPEC.validate_json(spec_file.read_bytes())
     except (OSError, ValidationError) as error:
         return _invalid_spec(spec_file, error)
     try:
-        return _work_on(spec, lambda progress: _send(output, progress))
+        return Finished(path=write_result(spec.output_dir, _work_on(spec, lambda progress: _send(output, progress))))
     except Exception as error:
         # Not with the module: what it takes to tell faults apart is loaded by the work anyway.
         from sightsmith_training.engine.errors import TrainingError
@@ -94,7 +95,7 @@ def _run(spec_file: Path, output: TextIO) -> TrainingResult | Answers | Failure:
         return failure_of(error)
 
 
-def _work_on(spec: EngineSpec, send: Callable[[Progress], None]) -> TrainingResult | Answers:
+def _work_on(spec: EngineSpec, send: Callable[[Progress], None]) -> Outcome:
     if isinstance(spec, AnsweringSpec):
         from sightsmith_training.engine.answering import answer
 

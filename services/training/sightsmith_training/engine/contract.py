@@ -3,6 +3,8 @@
 The worker imports this module too, so it needs neither torch nor gRPC.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -173,7 +175,7 @@ class Violation(_Frozen):
 
 
 class TrainingResult(_Frozen):
-    """A finished training; the last message of one that succeeded.
+    """A finished training; see `result_file.py` for how it is told.
 
     Attributes:
         task: what the model does.
@@ -220,12 +222,12 @@ class TrainingResult(_Frozen):
     variants: list[ModelVariant] = []
     recommendations: list[Recommendation] = []
     evaluation: Evaluation
-    predictions: list[ImagePrediction]
+    predictions: Sequence[ImagePrediction]
     phase_seconds: dict[str, float]
 
 
 class Answers(_Frozen):
-    """What a finished model says of images; the last message where that was all that was asked for.
+    """What a finished model says of images, where that was all that was asked for.
 
     Attributes:
         predictions: of the usable images, in their order; without `predicted_labels`, which depend on thresholds.
@@ -233,7 +235,7 @@ class Answers(_Frozen):
     """
 
     kind: Literal["answers"] = "answers"
-    predictions: list[ImagePrediction]
+    predictions: Sequence[ImagePrediction]
     unusable_images: list[Violation] = []
 
 
@@ -258,6 +260,13 @@ class Progress(_Frozen):
     metrics: dict[str, float] = {}
 
 
+class Finished(_Frozen):
+    """The last message of a training, or an answering, that succeeded: the file that holds its outcome."""
+
+    kind: Literal["finished"] = "finished"
+    path: Path
+
+
 class Failure(_Frozen):
     """The last message of a training, or an answering, that failed."""
 
@@ -268,6 +277,6 @@ class Failure(_Frozen):
     violations: list[Violation] = []
 
 
-Message = Progress | Failure | TrainingResult | Answers
+Message = Progress | Failure | Finished
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 """Reads one line of the engine's standard output."""

@@ -178,6 +178,7 @@ class AnsweringSpec(_Frozen):
     Attributes:
         entries: the images; of a detector with the boxes, of a classifier with the labels that are there.
         object_store_url: as of a training.
+        output_dir: folder on this machine that receives the answers.
         model_key: of the exported ONNX file in the object store.
         model_sha256: hexadecimal digest of the file.
         task: what the model does.
@@ -191,6 +192,7 @@ class AnsweringSpec(_Frozen):
     kind: Literal["answering"] = "answering"
     entries: list[SpecEntry]
     object_store_url: str
+    output_dir: Path
     model_key: str
     model_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     task: Task

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Self
 
 import msgspec
@@ -15,6 +16,7 @@ from sightsmith_training.engine.judging.detection_matches import BoxTable
 from sightsmith_training.engine.specification import SpecBox
 
 _NOT_THERE = -1
+_ANSWERS_AT_ONCE = 1000
 
 
 class StoredBox(msgspec.Struct, gc=False):
@@ -85,6 +87,13 @@ class AnswerTable:
             confidences=np.array([box.confidence for boxes in found for box in boxes], dtype=np.float64),
             scores=np.array([answer.scores for answer in answers], dtype=np.float64).reshape(len(answers), labels),
         )
+
+    @classmethod
+    def gathered(cls, answers: Iterable[ImagePrediction]) -> Self:
+        """Does the same with answers of which not all may be in memory at once."""
+        rest = iter(answers)
+        parts = [AnswerTable.of(part) for part in iter(lambda: list(islice(rest, _ANSWERS_AT_ONCE)), [])]
+        return cls.joined(parts or [AnswerTable.of(())])
 
     @classmethod
     def joined(cls, parts: Iterable["AnswerTable"]) -> Self:

@@ -34,10 +34,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Of all images at once, what `JudgedImage` tells of one: `is_right` and `rank`, both of shape [images]."""
+    """Of all images at once, what `JudgedImage` tells of one; each of shape [images]."""
 
     is_right: Flags
     rank: Floats
+    confidence: Floats
 
     @classmethod
     def of(cls, matches: Matches) -> Self:
@@ -50,7 +51,7 @@ class Ranks:
         else:
             surest = matches.scores.max(axis=1, initial=0.0)
             surest_wrong = (matches.scores * (matches.predicted & ~matches.truth)).max(axis=1, initial=0.0)
-        return cls(is_right, np.where(is_right, 2 - surest, -surest_wrong))
+        return cls(is_right, np.where(is_right, 2 - surest, -surest_wrong), surest)
 
 
 def _surest_of(matches: DetectionMatches, wanted: Flags) -> Floats:
@@ -104,11 +105,9 @@ class JudgedImage:
 
 def judge(rules: Rules, answers: Sequence[ImagePrediction]) -> list[JudgedImage]:
     """Judges images, in their order."""
-    return judged_by(match(rules, answers), answers) if answers else []
-
-
-def judged_by(matches: Matches, answers: Sequence[ImagePrediction]) -> list[JudgedImage]:
-    """What the matches say of the answers that they were made from."""
+    if not answers:
+        return []
+    matches = match(rules, answers)
     outcomes = ImageOutcomes(matches)
     return [
         JudgedImage(answer, [Finding(matches.labels[judged.label], judged) for judged in outcomes.of(place)])

@@ -1,6 +1,6 @@
 """From stored answers to matches: the one set behind all figures, curves, findings and comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -59,15 +59,15 @@ class Rules:
         return replace(self, labels=tuple(labels), thresholds=np.array([known.get(label, NEVER) for label in labels]))
 
 
-def match(rules: Rules, answers: Sequence[ImagePrediction], iou: float = COUNTING_IOU) -> Matches:
+def match(rules: Rules, answers: Iterable[ImagePrediction], iou: float = COUNTING_IOU) -> Matches:
     """Puts what is predicted beside what is there.
 
     Args:
         rules: of the model.
-        answers: of the judged images.
+        answers: of the judged images, each of which is looked at once.
         iou: the overlap at which a detection is right.
     """
-    return match_table(rules, AnswerTable.of(answers), iou)
+    return match_table(rules, AnswerTable.gathered(answers), iou)
 
 
 def match_table(rules: Rules, answers: AnswerTable, iou: float = COUNTING_IOU) -> Matches:

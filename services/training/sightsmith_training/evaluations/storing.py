@@ -2,8 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -12,36 +13,58 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith_training.engine.evaluation_result import ImagePrediction
-from sightsmith_training.engine.judging.matches import Outcome
 from sightsmith_training.evaluations.answer_table import AnswerTable, StoredAnswer
-from sightsmith_training.evaluations.judged_images import JudgedImage, judge
-from sightsmith_training.evaluations.matching import Rules
+from sightsmith_training.evaluations.matching import Rules, match
+from sightsmith_training.evaluations.verdicts import Verdicts
 from sightsmith_training.tables import EvaluatedImageRow, EvaluationRow
 
 _ANSWER = ("image", "source", "width", "height", "true_labels", "true_boxes", "scores", "detections")
 # What depends on the rules.
-_VERDICT = ("rank", "predicted_labels", "confidence", "true_positives", "false_positives", "false_negatives")
+_VERDICT = tuple(field.name for field in fields(Verdicts))
 _TOLD = [column(name, EvaluatedImageRow.__table__.c[name].type) for name in ("image", *_VERDICT)]
 _ROWS_AT_ONCE = 1000
+# A detector's answer may fill a hundred kilobytes until it is written.
+_NEW_ROWS_AT_ONCE = 200
 _STORED = msgspec.json.Decoder(StoredAnswer)
 
 
 async def add_images(
-    session: AsyncSession, evaluation_id: uuid.UUID, rules: Rules, answers: Sequence[ImagePrediction]
+    session: AsyncSession, evaluation_id: uuid.UUID, rules: Rules, answers: Iterable[ImagePrediction]
 ) -> None:
-    """Writes what a model says of the images that it is judged by, and what that means by its rules."""
-    rows = [
-        {"evaluation_id": evaluation_id, **judged.answer.model_dump(include=set(_ANSWER)), **_verdict(judged)}
-        for judged in await asyncio.to_thread(judge, rules, answers)
-    ]
-    if rows:
-        await session.execute(insert(EvaluatedImageRow), rows)
+    """Writes what a model says of the images that it is judged by, and what that means by its rules.
+
+    Args:
+        session: of the transaction.
+        evaluation_id: of the evaluation.
+        rules: of the model.
+        answers: looked at twice, and a part of them at once: they need not all be in memory.
+    """
+    verdicts = await asyncio.to_thread(lambda: Verdicts.of(match(rules, answers)))
+    rows = _new_rows(evaluation_id, answers, verdicts)
+    while part := await asyncio.to_thread(lambda: list(islice(rows, _NEW_ROWS_AT_ONCE))):
+        await session.execute(insert(EvaluatedImageRow), part)
 
 
-async def change_verdicts(session: AsyncSession, evaluation_id: uuid.UUID, judged: Sequence[JudgedImage]) -> None:
-    """Writes what the answers mean by other rules than before."""
-    for begin in range(0, len(judged), _ROWS_AT_ONCE):
-        rows = [{"image": one.answer.image, **_verdict(one)} for one in judged[begin : begin + _ROWS_AT_ONCE]]
+def _new_rows(
+    evaluation_id: uuid.UUID, answers: Iterable[ImagePrediction], verdicts: Verdicts
+) -> Iterator[dict[str, Any]]:
+    for answer, verdict in zip(answers, verdicts.rows(), strict=True):
+        yield {"evaluation_id": evaluation_id, **answer.model_dump(include=set(_ANSWER)), **verdict}
+
+
+async def change_verdicts(
+    session: AsyncSession, evaluation_id: uuid.UUID, images: Sequence[str], verdicts: Verdicts
+) -> None:
+    """Writes what the answers mean by other rules than before.
+
+    Args:
+        session: of the transaction.
+        evaluation_id: of the evaluation.
+        images: names of all its images.
+        verdicts: on these images.
+    """
+    changed = ({"image": image, **verdict} for image, verdict in zip(images, verdicts.rows(), strict=True))
+    while rows := list(islice(changed, _ROWS_AT_ONCE)):
         # One statement for many rows: thousands of statements take seconds, and hold the model's lock meanwhile.
         told = func.jsonb_to_recordset(literal(rows, JSONB)).table_valued(*_TOLD).render_derived(with_types=True)
         await session.execute(
@@ -65,15 +88,11 @@ async def copy_images(session: AsyncSession, original: EvaluationRow, copy: Eval
     await session.execute(insert(EvaluatedImageRow).from_select(names, query))
 
 
-async def answers_of(session: AsyncSession, evaluation_id: uuid.UUID) -> list[ImagePrediction]:
-    """What a model said of all the images that it was judged by, in the order of their names."""
-    query = select(EvaluatedImageRow).where(EvaluatedImageRow.evaluation_id == evaluation_id)
-    rows = await session.scalars(query.order_by(EvaluatedImageRow.image))
-    return [answer_of(row) for row in rows]
-
-
 async def answer_table(session: AsyncSession, evaluation_id: uuid.UUID) -> AnswerTable:
-    """The same in columns, for what needs all images at once: hundreds of megabytes less, and much quicker."""
+    """What a model said of all the images that it was judged by, in the order of their names.
+
+    In columns: hundreds of megabytes less than objects, and much quicker.
+    """
     columns = {name: EvaluatedImageRow.__table__.c[name] for name in _ANSWER}
     # As text, to be decoded right into what is wanted.
     text = cast(func.json_build_object(*chain.from_iterable(columns.items())), Text)
@@ -94,15 +113,3 @@ def answer_of(row: EvaluatedImageRow) -> ImagePrediction:
         confidence=row.confidence,
         **{name: getattr(row, name) for name in _ANSWER},
     )
-
-
-def _verdict(judged: JudgedImage) -> dict[str, Any]:
-    """The columns of `_VERDICT`."""
-    return {
-        "rank": judged.rank,
-        "predicted_labels": judged.predicted_labels,
-        "confidence": judged.confidence,
-        "true_positives": judged.labels_of(Outcome.TRUE_POSITIVE),
-        "false_positives": judged.labels_of(Outcome.FALSE_POSITIVE),
-        "false_negatives": judged.labels_of(Outcome.FALSE_NEGATIVE),
-    }

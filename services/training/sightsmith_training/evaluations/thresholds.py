@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sightsmith.errors import FieldViolation
-from sightsmith_training.engine.evaluation_result import Evaluation, ImagePrediction
-from sightsmith_training.evaluations.judged_images import JudgedImage, judged_by
-from sightsmith_training.evaluations.matching import Rules, match
-from sightsmith_training.evaluations.storing import answers_of, change_verdicts
+from sightsmith_training.engine.evaluation_result import Evaluation
+from sightsmith_training.evaluations.answer_table import AnswerTable
+from sightsmith_training.evaluations.matching import Rules, match_table
+from sightsmith_training.evaluations.storing import answer_table, change_verdicts
+from sightsmith_training.evaluations.verdicts import Verdicts
 from sightsmith_training.models import rules_of
 from sightsmith_training.tables import EvaluationRow, ModelRow
 
@@ -52,20 +53,18 @@ async def change_thresholds(session: AsyncSession, row: ModelRow, wanted: Thresh
         return
     row.thresholds = thresholds
     for evaluation in await session.scalars(select(EvaluationRow).where(EvaluationRow.model_id == row.id)):
-        answers = await answers_of(session, evaluation.id)
-        if not answers:
+        answers = await answer_table(session, evaluation.id)
+        if not answers.images:
             continue
         before = Evaluation.model_validate(evaluation.figures)
-        figures, judged = await asyncio.to_thread(_judge_again, before, rules_of(row), answers)
+        figures, verdicts = await asyncio.to_thread(_judge_again, before, rules_of(row), answers)
         evaluation.figures = figures.model_dump()
-        await change_verdicts(session, evaluation.id, judged)
+        await change_verdicts(session, evaluation.id, answers.images, verdicts)
 
 
-def _judge_again(
-    evaluation: Evaluation, rules: Rules, answers: Sequence[ImagePrediction]
-) -> tuple[Evaluation, list[JudgedImage]]:
+def _judge_again(evaluation: Evaluation, rules: Rules, answers: AnswerTable) -> tuple[Evaluation, Verdicts]:
     # Not at the start of the service, because what makes intervals takes a third of a second to load.
     from sightsmith_training.evaluations.figures import evaluate_again
 
-    matches = match(rules, answers)
-    return evaluate_again(evaluation, matches), judged_by(matches, answers)
+    matches = match_table(rules, answers)
+    return evaluate_again(evaluation, matches), Verdicts.of(matches)

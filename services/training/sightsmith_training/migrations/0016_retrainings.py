@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "training_0016"
-down_revision = "training_0014"
+down_revision = "training_0015"
 
 _SCHEMA = "training"
 _TIME = sa.DateTime(timezone=True)

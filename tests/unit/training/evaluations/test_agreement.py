@@ -4,6 +4,7 @@ from typing import get_args
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from sightsmith_training.evaluations.judged_images import Ranks, judge
 from sightsmith_training.evaluations.judged_model import JudgedModel
 from sightsmith_training.evaluations.matching import Rules, match
 from sightsmith_training.evaluations.stored_evaluation import StoredEvaluation
+from sightsmith_training.evaluations.verdicts import Verdicts
 from sightsmith_training.model_card_page import model_card_page
 from tests.unit.training_engine.reports.cases import NOW, data_for
 from tests.unit.training_engine.reports.test_aws_files import told_outcomes
@@ -134,6 +136,11 @@ def test_columns_are_the_answers(model: tuple[Task, list[ImagePrediction], list[
     assert ranks.is_right.tolist() == [one.is_right for one in judged]
     assert np.allclose(ranks.rank, [one.rank for one in judged])
     assert np.array_equal(matches.counts.false_positives, match(rules, moved).counts.false_positives)
+    for one, verdict in zip(judged, Verdicts.of(matches).rows(), strict=True):
+        assert (verdict["rank"], verdict["confidence"]) == pytest.approx((one.rank, one.confidence))
+        assert verdict["predicted_labels"] == one.predicted_labels
+        for outcome in (Outcome.TRUE_POSITIVE, Outcome.FALSE_POSITIVE, Outcome.FALSE_NEGATIVE):
+            assert verdict[f"{outcome.name.lower()}s"] == one.labels_of(outcome)
 
 
 @settings(deadline=None, max_examples=25)

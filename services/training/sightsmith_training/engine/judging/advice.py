@@ -238,8 +238,11 @@ def _labels_of(mistake: Mistake) -> list[int]:
 
 def _labels_alike(findings: _Findings) -> Iterator[Advice]:
     pairs = Counter(mistake.pair for mistake in findings.mistakes if mistake.pair)
+    about = Counter(label for mistake in findings.mistakes for label in {*_labels_of(mistake)})
     for pair, times in pairs.most_common(_AT_MOST):
-        concerned = sum(mistake.is_about(*pair) for mistake in findings.mistakes)
+        labels = {*pair}
+        # Those that are about both are counted for each.
+        concerned = sum(about[label] for label in labels) - times * (len(labels) - 1)
         if times < _REPEATED or times < concerned / 3:
             continue
         first, second = findings.names(*pair)

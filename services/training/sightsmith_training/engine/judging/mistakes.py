@@ -33,10 +33,6 @@ class Mistake:
             return None
         return min(self.labelled, self.predicted), max(self.labelled, self.predicted)
 
-    def is_about(self, *labels: int) -> bool:
-        """Whether one of the labels was there or was predicted."""
-        return self.labelled in labels or self.predicted in labels
-
 
 def find_mistakes(matches: ClassificationMatches | DetectionMatches) -> list[Mistake]:
     """Every mistake of a model.
@@ -69,10 +65,19 @@ def _labels_or_none(flags: Flags) -> list[int | None]:
 def _of_boxes(matches: DetectionMatches) -> list[Mistake]:
     truths, detections, mistaken_for = matches.truths, matches.detections, matches.mistaken_for
     false = np.flatnonzero(matches.false_positives)
-    labelled = [None if truth == NOBODY else int(truths.labels[truth]) for truth in mistaken_for[false]]
+    of_truths = truths.labels.tolist()
     wrong = [
-        Mistake(int(detections.images[detection]), true, int(detections.labels[detection]), confidence)
-        for detection, true, confidence in zip(false, labelled, matches.confidences[false].tolist(), strict=True)
+        Mistake(image, None if truth == NOBODY else of_truths[truth], predicted, confidence)
+        for image, truth, predicted, confidence in zip(
+            detections.images[false].tolist(),
+            mistaken_for[false].tolist(),
+            detections.labels[false].tolist(),
+            matches.confidences[false].tolist(),
+            strict=True,
+        )
     ]
     missed = np.setdiff1d(np.flatnonzero(matches.missed), mistaken_for)
-    return wrong + [Mistake(int(truths.images[truth]), int(truths.labels[truth]), None, 0.0) for truth in missed]
+    return wrong + [
+        Mistake(image, labelled, None, 0.0)
+        for image, labelled in zip(truths.images[missed].tolist(), truths.labels[missed].tolist(), strict=True)
+    ]
