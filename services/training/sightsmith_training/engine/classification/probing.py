@@ -66,7 +66,7 @@ def _digest(given: SearchInput, folds: Sequence[Fold], backbones: tuple[str, ...
     """Names all that the logits of a design depend on: features may be computed anew, and come out otherwise."""
     digest = hashlib.sha256(repr((backbones, given.activation)).encode())
     for array in [*(given.features[name] for name in backbones), given.truth, *(fold.test for fold in folds)]:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:32]
 
 
