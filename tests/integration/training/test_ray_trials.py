@@ -15,6 +15,7 @@ from sightsmith_training.engine.classification.fine_tuning import Recipe
 from sightsmith_training.engine.classification.folds import plan_folds
 from sightsmith_training.engine.classification.halving import Budget, halve
 from sightsmith_training.engine.classification.heads import fit_heads
+from sightsmith_training.engine.classification.kept import Kept
 from sightsmith_training.engine.classification.tuned_network import to_planes
 from sightsmith_training.engine.classification.tuning_candidate import RUNGS, TuningCandidate, TuningGround
 from sightsmith_training.engine.distribution.ray_trials import open_trials
@@ -106,7 +107,7 @@ def _race(trials: Trials, folder: Path) -> list[Any]:
     pixels, truth = patches(30)
     features = small_backbone()(to_planes(pixels)).detach().numpy()
     folds = [fold for fold in plan_folds(truth, 0) if fold.repetition == 0][:1]
-    ground = TuningGround(pixels, truth, "softmax", folds, folder, 3, 1, trials)
+    ground = TuningGround(pixels, truth, "softmax", folds, Kept(folder), 3, 1, trials)
 
     def head(rows: Any) -> Any:
         *_, last = fit_heads(np.sqrt(features[rows] + 1e-3), truth[rows], "softmax", [0.3])

@@ -66,13 +66,31 @@ def test_a_group_that_leaves_nothing_to_divide_is_divided_and_told() -> None:
     features[:20] = _copies(features[:1], 20)
     names = _distinct(60)
     names[3] = names[2]
-    found = find_near_duplicates(names, truth, features)
-    assert len(np.unique(found.groups)) == 59
+    told: list[float] = []
+    found = find_near_duplicates(names, truth, features, advance=told.append)
+    assert told == sorted(told)
+    assert found.groups[2] == found.groups[3]
+    assert 5 <= len(np.unique(found.groups[:20])) <= 19
+    assert len(np.unique(found.groups[20:])) == 40
     assert found.divided == 20
     assert found.limits[0].startswith("20 training images look so much alike")
     for fold in plan_folds(truth, 0, found.groups):
         assert truth[fold.learn].any(axis=0).all()
         assert truth[fold.test].any(axis=0).all()
+
+
+def test_a_film_of_everything_is_divided_into_scenes() -> None:
+    """Each frame is like the next one; few have their like on another side of a division."""
+    steps = np.random.default_rng(0).normal(0, 0.15, (300, 64))
+    features = np.exp(steps.cumsum(axis=0)).astype(np.float32)
+    truth = np.eye(LABELS, dtype=bool)[np.repeat(np.arange(LABELS), 100)]
+    found = find_near_duplicates(_distinct(300), truth, np.log(features))
+    assert found.divided > 200
+    cuts = int((found.groups[1:] != found.groups[:-1]).sum())
+    assert cuts < 60
+    assert np.bincount(found.groups).max() <= 30
+    for fold in plan_folds(truth, 0, found.groups):
+        assert truth[fold.learn].any(axis=0).all()
 
 
 @settings(max_examples=15, deadline=None)

@@ -65,7 +65,10 @@ def test_features_of_that_size_are_what_the_exported_files_compute(
     cache = BackboneCache(job.store, "backbones")
     other = OtherSize(job, cache, samples, [LITE0])
     choice = other.choices[LITE0.name]
-    features = choice.features()
+    told: list[float] = []
+    features = choice.features(told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1
     assert features.shape == (6, 1280)
     assert other.pixels.shape == (9, SIDE, SIDE, 3)
 
@@ -88,4 +91,4 @@ def test_what_does_not_fit_or_is_gone_is_not_looked_at(project: Project) -> None
     assert OtherSize(_job(project, entries, decoded_bytes=1000), cache, samples, [LITE0]).choices == {}
     (project.store / samples.entries[0].key).unlink()
     other = OtherSize(_job(project, entries), cache, samples, [LITE0])
-    assert other.choices[LITE0.name].features() is None
+    assert other.choices[LITE0.name].features(lambda share: None) is None

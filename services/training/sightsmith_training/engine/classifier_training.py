@@ -64,6 +64,8 @@ _KEPT_BACK_SECONDS, _KEPT_BACK_WITHOUT_IMAGES = 12.0, 3.0
 _COMPARED_IMAGES = 16
 # The share of the phase "checking" after which variants are made, if they are.
 _EXPORTS_CHECKED = 0.3
+# The share of the phase "searching" that goes by while near duplicates are looked for, about.
+_NEAR_DUPLICATES_FOUND = 0.01
 
 _log = logging.getLogger(__name__)
 
@@ -228,7 +230,9 @@ class _ClassifierTraining:
         sha256s = [entry.sha256 for entry in samples.entries[: samples.training]]
         # Quick trainings are the same whether features come with the snapshot or images are read.
         seen = pixels if options.effort != "fast" else None
-        alike = find_near_duplicates(sha256s, truth, next(iter(features.values())), seen)
+        self._meter.note("which images look alike", {})
+        advance = part_of(self._meter.advance, 0.0, _NEAR_DUPLICATES_FOUND)
+        alike = find_near_duplicates(sha256s, truth, next(iter(features.values())), seen, advance)
         self._limits = alike.limits
         given = SearchInput(
             features=features,

@@ -1,7 +1,8 @@
 """Training images that show nearly the same: no candidate may be judged by a copy of what it learned from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from sightsmith_training.engine.classification.truth import Rows, Truth
 from sightsmith_training.engine.heads import Features
+from sightsmith_training.engine.progress import part_of
 from sightsmith_training.engine.samples import Pixels
 
 Groups = npt.NDArray[np.intp]
 """Shape [images]; images of one number stay together."""
+
+_Codes = npt.NDArray[np.uint64]
+"""Shape [images, words], a bit for each plane."""
 
 _BITS = 256
 # Of 274 photographs no two differ in fewer than 48 bits of their features; half of their copies at 0.7 of the size and
@@ -25,6 +30,7 @@ _NEIGHBOURS = 32  # In each order, with which an image is compared: bounds the t
 _ROWS_AT_ONCE = 4096
 _THUMBNAIL_SIDE = 16
 _LARGEST_SHARE = 1 / 3  # Of all images, in one group: with more, folds would have little in common.
+_PART_OF_ALL, _PART_OF_GROUP = 1 / 10, 1 / 5  # A part of such a group is no larger: five folds have their share.
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,19 @@ class NearDuplicates:
 
 
 def find_near_duplicates(
-    sha256s: Sequence[str], truth: Truth, features: Features | None = None, pixels: Pixels | None = None
+    sha256s: Sequence[str],
+    truth: Truth,
+    features: Features | None = None,
+    pixels: Pixels | None = None,
+    advance: Callable[[float], None] = lambda share: None,
 ) -> NearDuplicates:
     """Groups images whose features or thumbnails point the same way, seen from the middle of them all, or equal bytes.
 
     What all images have in common, such as what a fixed camera sees, makes none of them alike. Groups join: images that
     are each like the next one, as in a film, are one group. A group that would leave nothing to divide, as it has a
-    large share of the images or all images of a label, keeps together images of equal bytes alone, if even these.
+    large share of the images or all images of a label, is divided into compact parts, as a film into its scenes: few
+    images then have their like on another side. What cannot be parted so, because it is all the same, keeps together
+    images of equal bytes alone, if even these.
 
     Args:
         sha256s: of the images' bytes.
@@ -65,29 +77,35 @@ def find_near_duplicates(
         features: of the images, if they are known; cropped copies have like features.
         pixels: of the images, if they are at hand, shape [images, side, side, 3], the side 16 or more; copies of
             another size or quality look alike in thumbnails.
+        advance: called with the share of the work that is done.
     """
-    equal = np.unique(np.asarray(sha256s), return_inverse=True)[1]
-    pairs = [] if features is None else [*_alike(features, _MOST_BITS_OF_FEATURES)]
-    pairs += [] if pixels is None else _alike(_thumbnails(pixels), _MOST_BITS_OF_THUMBNAILS)
+    equal = _first_of_equals(np.asarray(sha256s))
+    pairs: list[tuple[Rows, Rows]] = []
+    codes = np.empty((len(equal), 0), np.uint64)
+    if features is not None:
+        codes = _codes(features)
+        pairs += _alike(codes, _MOST_BITS_OF_FEATURES, part_of(advance, 0.0, 0.3))
+    if pixels is not None:
+        of_thumbnails = _codes(_thumbnails(pixels, part_of(advance, 0.3, 0.7)))
+        pairs += _alike(of_thumbnails, _MOST_BITS_OF_THUMBNAILS, part_of(advance, 0.7, 1.0))
+        codes = np.hstack([codes, of_thumbnails])
     near = _joined(equal, pairs)
-    groups = near
-    for finer in (equal, np.arange(len(near))):
-        groups = np.where(_hopeless(groups, truth)[groups], len(near) + finer, groups)
-        groups = np.unique(groups, return_inverse=True)[1]
+    groups = _divided(near, truth, codes[equal], equal)
     parted = np.bincount(near)[near] > np.bincount(groups)[groups]
     return NearDuplicates(groups, int(parted.sum()))
 
 
-def _thumbnails(pixels: Pixels) -> Features:
+def _thumbnails(pixels: Pixels, advance: Callable[[float], None]) -> Features:
     """Tiny copies as vectors, shape [images, numbers]."""
     edges = np.linspace(0, pixels.shape[1], _THUMBNAIL_SIDE, endpoint=False).astype(int)
     small = np.empty((len(pixels), _THUMBNAIL_SIDE, _THUMBNAIL_SIDE, 3), np.float32)
     for row, image in enumerate(pixels):
         small[row] = np.add.reduceat(np.add.reduceat(image, edges, axis=0, dtype=np.float32), edges, axis=1)
+        advance((row + 1) / len(pixels))
     return small.reshape(len(pixels), -1)
 
 
-def _codes(vectors: Features) -> npt.NDArray[np.uint64]:
+def _codes(vectors: Features) -> _Codes:
     """On which sides of random planes through their middle the vectors lie; shape [images, 4], a bit for each plane.
 
     Two codes differ in a bit as often as the angle between the vectors is a share of half a turn (Charikar, "Similarity
@@ -103,14 +121,13 @@ def _codes(vectors: Features) -> npt.NDArray[np.uint64]:
     return codes
 
 
-def _alike(vectors: Features, most_bits: int) -> Iterator[tuple[Rows, Rows]]:
+def _alike(codes: _Codes, most_bits: int, advance: Callable[[float], None]) -> Iterator[tuple[Rows, Rows]]:
     """Pairs of images whose codes differ in so few bits.
 
     Codes are put in order by one piece of them after the other, and each is compared with those that follow: where
     codes differ little, one of their pieces nearly always begins alike (the sorted neighbourhood of Hernández and
     Stolfo, "The Merge/Purge Problem for Large Databases", 1995, section 2.4).
     """
-    codes = _codes(vectors)
     pieces = codes.astype(">u8").view(">u2")
     for start in range(pieces.shape[1]):
         beginnings = np.roll(pieces, -start, axis=1)[:, :4].copy().view(">u8")[:, 0]
@@ -119,14 +136,61 @@ def _alike(vectors: Features, most_bits: int) -> Iterator[tuple[Rows, Rows]]:
             some, others = order[:-distance], order[distance:]
             near = np.bitwise_count(codes[some] ^ codes[others]).sum(axis=1) <= most_bits
             yield some[near], others[near]
+        advance((start + 1) / pieces.shape[1])
 
 
 def _joined(equal: Groups, pairs: Sequence[tuple[Rows, Rows]]) -> Groups:
-    first = np.unique(equal, return_index=True)[1][equal]
     some = np.concatenate([np.arange(len(equal)), *(pair[0] for pair in pairs)])
-    others = np.concatenate([first, *(pair[1] for pair in pairs)])
+    others = np.concatenate([equal, *(pair[1] for pair in pairs)])
     graph = coo_array((np.ones(len(some), np.bool_), (some, others)), shape=(len(equal), len(equal)))
     return np.asarray(connected_components(graph, directed=False)[1], np.intp)
+
+
+def _first_of_equals(names: npt.NDArray[Any]) -> Rows:
+    """For each name, where it stands for the first time."""
+    _, first, places = np.unique(names, return_index=True, return_inverse=True)
+    return np.asarray(first[places], np.intp)
+
+
+def _divided(groups: Groups, truth: Truth, codes: _Codes, equal: Rows) -> Groups:
+    """Parts the groups that would leave nothing to divide, and parts of them that still would."""
+    while (hopeless := np.flatnonzero(_hopeless(groups, truth))).size:
+        finer = groups.copy()
+        for group in hopeless:
+            rows = np.flatnonzero(groups == group)
+            most = max(1.0, min(_PART_OF_ALL * len(groups), _PART_OF_GROUP * len(rows)))
+            finer[rows] = finer.max() + 1 + _compact_parts(codes[rows], equal[rows], most)
+        groups = np.unique(finer, return_inverse=True)[1]
+    return groups
+
+
+def _compact_parts(codes: _Codes, equal: Rows, most: float) -> Groups:
+    """The part of each row, none larger than `most`: halves of halves along the axis on which they differ most.
+
+    Sproull, "Refinements to Nearest-Neighbor Searching in k-Dimensional Trees" (1991), section 4. Where codes are all
+    the same, images of equal bytes alone stay together, and not even these if there are no others.
+    """
+    everything = np.arange(len(codes))
+    parts = _first_of_equals(equal) if (equal != equal[0]).any() else everything.copy()
+    waiting = [everything]
+    while waiting:
+        rows = waiting.pop()
+        if len(rows) <= most:
+            parts[rows] = rows[0]
+            continue
+        above = _above_the_middle(codes[rows])
+        if above.any():
+            waiting += [rows[above], rows[~above]]
+    return parts
+
+
+def _above_the_middle(codes: _Codes) -> npt.NDArray[np.bool_]:
+    """Which rows lie beyond the mean along the principal axis; none where all are the same."""
+    bits = np.unpackbits(np.ascontiguousarray(codes).view(np.uint8), axis=1).astype(np.float64)
+    bits -= bits.mean(axis=0)
+    with threadpool_limits(limits=1, user_api="blas"):  # As above.
+        places = (bits @ np.linalg.eigh(bits.T @ bits)[1][:, -1:]).round(6)
+    return np.asarray((places > 0).any(axis=1))
 
 
 def _hopeless(groups: Groups, truth: Truth) -> npt.NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """The training images at another size than the usual one, for backbones that take any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ from sightsmith_training.engine.embeddings import BackboneCache, FeatureCheckpoi
 from sightsmith_training.engine.errors import TrainingError
 from sightsmith_training.engine.heads import Features
 from sightsmith_training.engine.job import Job
+from sightsmith_training.engine.progress import part_of
 from sightsmith_training.engine.samples import Pixels, Samples
 from sightsmith_training.engine.specification import SpecEntry
 
@@ -18,6 +19,7 @@ LARGER_SIDE, SMALLER_SIDE = 320, 160
 _TINY = 120  # Half of the pictures are no longer than this: more pixels than these show nothing more.
 _READING_SECONDS = 0.01  # For an image, on one core.
 _BEGINNING_SECONDS = 3.0  # To export the backbone.
+_READING_SHARE = 0.5  # Of the progress, about; the rest is embedding.
 
 
 def other_side(entries: Sequence[SpecEntry]) -> int:
@@ -63,10 +65,10 @@ class OtherSize:
         assert self._pixels is not None  # noqa: S101 - only what was looked at is chosen
         return self._pixels
 
-    def _features(self, backbone: Backbone) -> Features | None:
+    def _features(self, backbone: Backbone, advance: Callable[[float], None]) -> Features | None:
         entries, job = self._samples.entries, self._job
         try:
-            read = job.read(entries, self._side, lambda share: None, f"pixels-{self._side}")
+            read = job.read(entries, self._side, part_of(advance, 0.0, _READING_SHARE), f"pixels-{self._side}")
         except (TrainingError, OSError):  # Images that went meanwhile, or a full disk: the usual size is there.
             return None
         if read.unusable:
@@ -77,6 +79,6 @@ class OtherSize:
         checkpoints = FeatureCheckpoints(job.store, prefix, digest, len(training))
         features = checkpoints.load(backbone)
         if features is None:
-            features = embed(self._cache.get(backbone), training, job.threads, lambda share: None)
+            features = embed(self._cache.get(backbone), training, job.threads, part_of(advance, _READING_SHARE, 1.0))
             checkpoints.save(backbone, features)
         return features

@@ -7,7 +7,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread_each() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

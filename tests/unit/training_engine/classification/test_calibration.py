@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from sightsmith_training.engine.classification.calibration import calibration_gain, fit_calibration
-from sightsmith_training.engine.classification.folds import plan_folds
+from sightsmith_training.engine.classification.calibration import fit_calibration
 from sightsmith_training.engine.classification.heads import Head, activate
 from sightsmith_training.engine.classification.scores import log_loss
 
@@ -25,16 +24,11 @@ def test_a_temperature_is_found_again(temperature: float) -> None:
     assert not calibration.shift.any()
 
 
-def test_calibration_lowers_loss_and_error_on_images_it_has_not_seen() -> None:
+def test_calibration_lowers_the_loss_on_images_it_has_not_seen() -> None:
     logits, truth = _answers(0.25)
     calibration = fit_calibration(logits[:1500], truth[:1500], "softmax")
     before = log_loss(activate(logits[1500:], "softmax"), truth[1500:], "softmax")
     assert log_loss(calibration.scores(logits[1500:]), truth[1500:], "softmax") < before
-    folds = [fold for fold in plan_folds(truth, 0) if fold.repetition == 0]
-    gain = calibration_gain(logits[None], truth, "softmax", folds)
-    assert gain.error_before is not None
-    assert gain.error_after is not None
-    assert gain.error_after < 0.03 < gain.error_before
 
 
 def test_each_sigmoid_gets_its_own_line() -> None:

@@ -65,9 +65,25 @@ def test_the_same_seed_gives_the_same_folds() -> None:
     )
 
 
-def test_many_images_are_divided_once_and_the_rarest_label_decides_the_folds() -> None:
+def test_many_images_are_divided_once() -> None:
     assert {fold.repetition for fold in plan_folds(np.ones((1001, 1), bool), 0)} == {0}
-    truth = np.eye(2, dtype=bool)[[0] * 20 + [1] * 3]
-    folds = plan_folds(truth, 0)
-    assert len(folds) == 9
-    assert all(truth[fold.test, 1].sum() == 1 for fold in folds)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    films=st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=8), min_size=2, max_size=5),
+    seed=st.integers(0, 1000),
+)
+def test_a_label_that_was_filmed_seldom_costs_the_others_nothing(films: list[list[int]], seed: int) -> None:
+    """Films of each label, by how many images they have: every fold that can be has every label."""
+    labels = np.repeat(np.arange(len(films)), [sum(lengths) for lengths in films])
+    groups = np.repeat(np.arange(sum(map(len, films))), [images for lengths in films for images in lengths])
+    truth = np.eye(len(films), dtype=bool)[labels]
+    folds = plan_folds(truth, seed, groups)
+    assert sum(fold.repetition == 0 for fold in folds) == min(5, len(np.unique(groups)))
+    for label, lengths in enumerate(films):
+        for repetition in {fold.repetition for fold in folds}:
+            tested = sum(truth[fold.test, label].any() for fold in folds if fold.repetition == repetition)
+            assert tested == min(5, len(lengths))
+        if len(lengths) > 1:
+            assert all(truth[fold.learn, label].any() for fold in folds)

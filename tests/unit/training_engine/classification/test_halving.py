@@ -1,5 +1,6 @@
 """Successive halving over contenders whose clock is a number."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ class Racer:
     estimated: float
     real: float
     found: int = 0  # Rungs that an earlier process did.
+    name: str = "racer"
     trained: list[int] = field(default_factory=list)
 
     def cost(self, rung: int) -> float:
@@ -33,9 +35,6 @@ class Racer:
         seconds = self.real * 2**rung
         self.clock.seconds += 0 if rung < self.found else seconds
         return seconds
-
-    def is_trained(self, rung: int) -> bool:
-        return rung < self.found
 
     def score(self) -> float:
         return self.quality
@@ -97,11 +96,32 @@ def test_rungs_that_are_found_done_do_not_make_the_next_ones_look_free() -> None
     assert standing.dropped == "no time was left for rung 2"
 
 
-def test_rungs_that_are_found_done_need_no_time() -> None:
-    clock = Clock()
-    (standing,) = halve([Racer(clock, 1, 10, 10, found=2)], 2, Budget(5, clock.now), reserve=lambda _: 40)
-    assert clock.seconds == 0
-    assert (standing.rungs, standing.dropped) == (2, "")
+@settings(max_examples=60, deadline=None)
+@given(
+    qualities=_qualities,
+    seconds=st.floats(0, 60),
+    again=st.floats(-60, 120),
+    paces=st.lists(st.floats(0.1, 10), min_size=12, max_size=12),
+)
+def test_a_race_that_is_run_again_decides_nothing_by_the_clock(
+    qualities: list[float], seconds: float, again: float, paces: list[float]
+) -> None:
+    decisions: dict[str, bool] = {}
+
+    def decide(question: str, answer: Callable[[], bool]) -> bool:
+        return decisions.setdefault(question, answer())
+
+    def race(budget: float, found: int) -> list[tuple[int, str]]:
+        clock = Clock()
+        racers = [
+            Racer(clock, quality, 1, pace, found, f"racer {number}")
+            for number, (quality, pace) in enumerate(zip(qualities, paces, strict=False))
+        ]
+        standings = halve(racers, 3, Budget(budget, clock.now, decide))
+        assert not found or clock.seconds == 0
+        return [(standing.rungs, standing.dropped) for standing in standings]
+
+    assert race(seconds, 0) == race(again, 3)
 
 
 def test_the_first_rung_is_planned_by_the_pace_that_is_known_already() -> None:

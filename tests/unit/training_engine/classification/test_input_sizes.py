@@ -20,7 +20,7 @@ def _search(folder: Path, *, seconds: float = 60.0, takes: float = 1.0, gone: bo
     clear = small_backbone()(to_planes(pixels)).detach().numpy()
     noise = np.random.default_rng(1).random(clear.shape, dtype=np.float32)
     given = SearchInput({"small": noise}, {"small": 0.001}, pixels, truth, "softmax")
-    sized = SizedBackbone("small-32px", 0.004, takes, lambda: None if gone else clear)
+    sized = SizedBackbone("small-32px", 0.004, takes, lambda advance: None if gone else clear)
     wish = SearchWish("fast", "balanced", 3, 1, folder, lambda name: small_backbone(), other_size={"small": sized})
     return search(given, wish, Budget(seconds), lambda *each: None)
 

@@ -24,3 +24,18 @@ def test_more_images_make_a_better_probe_of_noisy_features(activation: str) -> N
     assert points[-1].score == probe.scores[0]
     assert points[0].score < points[-1].score - 0.03
     assert learning_points(features, probe, truth, folds, seed=0) == points
+
+
+def test_copies_do_not_make_the_curve_look_flat() -> None:
+    """A quarter of the images would hold a copy of most of what there is."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    centres = 0.35 * random.normal(size=(3, 64))
+    originals = np.exp(random.normal(size=(60, 64)) + centres[labels]).astype(np.float32)
+    groups = np.repeat(np.arange(60), 4)
+    features, truth = {"net": originals[groups]}, np.eye(3, dtype=bool)[labels[groups]]
+    folds = plan_folds(truth, 0, groups)
+    probe = try_probe(("net",), features, truth, "softmax", folds, 0.01, threads=1)[2]
+    together, apart = (learning_points(features, probe, truth, folds, 0, which) for which in (groups, None))
+    assert together[-1] == apart[-1]
+    assert together[0].score < apart[0].score - 0.05

@@ -80,7 +80,6 @@ def test_a_search_finds_a_model_and_records_everything(activation: str, effort: 
     learned = [point.images for point in found.learning]
     assert learned == sorted(set(learned))
     assert len(learned) == (0 if effort == "fast" else 4)
-    assert [row[1] for row in found.trade_off] == sorted(row[1] for row in found.trade_off)
     assert (activate(_logits(found, given), activation).argmax(axis=1) == given.truth.argmax(axis=1)).mean() > 0.8
 
 

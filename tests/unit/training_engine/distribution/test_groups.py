@@ -29,16 +29,25 @@ def test_a_group_learns_what_one_process_learns_even_if_a_member_breaks_off(tmp_
     given = replace(given, pixels=pixels)
     accident = tmp_path / "accident"
     start = (small_backbone(), blank_head(), _RECIPE, given)
-    alone = fine_tune(*start, tmp_path / "alone.pt", accident, advance=lambda share: None)
+    alone = fine_tune(*start, tmp_path / "alone.pt", accident, advance=lambda *told: None)
     accident.touch()
-    told: list[float] = []
-    together = run_in_group(2, fine_tune, *start, tmp_path / "together.pt", accident, advance=told.append)
+    told: list[tuple[float, int]] = []
+    together = run_in_group(
+        2,
+        fine_tune,
+        *start,
+        tmp_path / "together.pt",
+        accident,
+        advance=lambda share, epochs: told.append((share, len(epochs))),
+    )
     assert not accident.exists()
     assert (alone[-1], together[-1]) == (1, 2)
     for one, other in zip(alone[:-1], together[:-1], strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=2e-4)
     assert len(together[0]) == _RECIPE.epochs
-    assert told == sorted(told)
+    # What broke off begins anew behind its last epoch.
+    assert [epochs for _, epochs in told] == sorted(epochs for _, epochs in told)
+    assert all(0 < share <= 1 for share, _ in told)
 
 
 def test_the_reason_of_a_failure_comes_through() -> None:

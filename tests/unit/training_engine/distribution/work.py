@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from sightsmith_training.engine.classification.fine_tuning import Examples, FineTuning, Recipe
+from sightsmith_training.engine.classification.fine_tuning import Examples, FineTuning, Recipe, Report
 from sightsmith_training.engine.classification.heads import Head
 from sightsmith_training.engine.distribution.places import find_place
 from sightsmith_training.engine.errors import TrainingError
@@ -21,7 +21,7 @@ def fine_tune(
     examples: Examples,
     checkpoint: Path,
     accident: Path,
-    advance: Callable[[float], None],
+    advance: Report,
 ) -> tuple[list[float], list[float | None], np.ndarray, int]:
     """Losses, held-out losses, logits and the size of the group.
 

@@ -1,6 +1,5 @@
 """Confidences that mean what they say: 80 % is right eight times in ten."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +7,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax
 
-from sightsmith_training.engine.classification.folds import Fold
 from sightsmith_training.engine.classification.heads import Head, activate
 from sightsmith_training.engine.classification.truth import Activation, Logits, Probabilities, Truth
-from sightsmith_training.engine.judging.reliability import LEAST_CONFIDENCE, reliability
 
 _WIDEST = float(np.log(20))  # A temperature beyond 1/20 to 20 says that the images are too few to tell.
 
@@ -39,14 +36,6 @@ class Calibration:
     def apply_to(self, head: Head) -> Head:
         """The head whose scores are calibrated."""
         return head.rescaled(self.scale, self.shift)
-
-
-@dataclass(frozen=True)
-class CalibrationGain:
-    """Expected calibration error, 0 to 1, of scores whose images took no part in the calibration; None: no scores."""
-
-    error_before: float | None
-    error_after: float | None
 
 
 def fit_calibration(logits: Logits, truth: Truth, activation: Activation) -> Calibration:
@@ -96,33 +85,3 @@ def _platt_lines(logits: Logits, truth: Truth) -> tuple[_Numbers, _Numbers]:
     found = minimize(value_and_slope, np.zeros(2 * labels), jac=True, method="L-BFGS-B", bounds=bounds)
     log_scale, shift = np.asarray(found.x).reshape(2, -1)
     return np.exp(log_scale), shift
-
-
-def calibration_gain(
-    logits: npt.NDArray[np.float64], truth: Truth, activation: Activation, folds: Sequence[Fold]
-) -> CalibrationGain:
-    """What calibration does for images it has not seen: fitted on the learning part of each fold, tried on the rest.
-
-    Args:
-        logits: out of fold, shape [repetitions, images, labels].
-        truth: shape [images, labels].
-        activation: behind the logits.
-        folds: those that gave the logits.
-    """
-    before, after, carried = [], [], []
-    for fold in folds:
-        own = logits[fold.repetition]
-        calibration = fit_calibration(own[fold.learn], truth[fold.learn], activation)
-        before.append(activate(own[fold.test], activation))
-        after.append(calibration.scores(own[fold.test]))
-        carried.append(truth[fold.test])
-    truths = np.concatenate(carried)
-    return CalibrationGain(*(_error(np.concatenate(scores), truths, activation) for scores in (before, after)))
-
-
-def _error(scores: Probabilities, truth: Truth, activation: Activation) -> float | None:
-    if activation == "softmax":
-        right = np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1)[:, 0]
-        return reliability(scores.max(axis=1), right).calibration_error
-    shown = scores >= LEAST_CONFIDENCE
-    return reliability(scores[shown], truth[shown]).calibration_error

@@ -97,6 +97,10 @@ class Epoch:
     network_share: float
 
 
+Report = Callable[[float, Sequence[Epoch]], None]
+"""Called with the share of a run's steps that are done, and with all epochs so far."""
+
+
 class FineTuning:
     """A network on its way, which can be stopped after any epoch and go on in another process.
 
@@ -157,7 +161,7 @@ class FineTuning:
         examples: Examples,
         until: int,
         checkpoint: Path | None = None,
-        advance: Callable[[float], None] = lambda share: None,
+        advance: Report = lambda share, epochs: None,
     ) -> None:
         """Goes on to the end of an epoch, or stops earlier.
 
@@ -165,7 +169,7 @@ class FineTuning:
             examples: always the same ones for one fine-tuning.
             until: number of the last epoch.
             checkpoint: file from which it goes on if it is there and fits, and that is renewed after each epoch.
-            advance: called with the share of this run's steps that are done.
+            advance: called after each step and each epoch.
         """
         if checkpoint is not None:
             self._read(checkpoint)
@@ -173,11 +177,11 @@ class FineTuning:
         place = find_place(self._device)
         with self._learner_at(place) as learner:
             while len(self.epochs) < until and not self.stopped:
-                done = len(self.epochs) - first
-                report = _part(advance, done / (until - first), 1 / (until - first))
-                self._run_epoch(examples, place, learner, report)
+                done, whole = len(self.epochs) - first, until - first
+                self._run_epoch(examples, place, learner, self._part(advance, done / whole, 1 / whole))
                 if checkpoint is not None and place.is_first:
                     write_state(checkpoint, self.state)
+                advance((done + 1) / whole, self.epochs)
 
     def logits(self, pixels: Pixels) -> Logits:
         """What the averaged weights of the best epoch say; shape [images, labels]."""
@@ -230,6 +234,9 @@ class FineTuning:
         network, whole = learner.clock()
         loss = place.total(float(torch.stack(losses).mean()))
         self.epochs.append(Epoch(loss, held_out, time.monotonic() - started, network / whole))
+
+    def _part(self, advance: Report, start: float, length: float) -> Callable[[float], None]:
+        return lambda share: advance(start + length * share, self.epochs)
 
     def _batches(self, learn: Rows, epoch: int) -> Iterator[Rows]:
         order = np.random.default_rng([self._seed, epoch]).permutation(learn)
@@ -355,10 +362,6 @@ class _Part:
 def _join(parts: Sequence[_Part]) -> _Part:
     planes, truth, weights = zip(*((part.planes, part.truth, part.weights) for part in parts), strict=True)
     return _Part(torch.cat(planes), torch.cat(truth), torch.cat(weights))
-
-
-def _part(advance: Callable[[float], None], start: float, length: float) -> Callable[[float], None]:
-    return lambda share: advance(start + length * share)
 
 
 def _weights_of(examples: Examples, network: TunedNetwork) -> npt.NDArray[np.float32]:

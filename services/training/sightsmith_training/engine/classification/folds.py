@@ -27,7 +27,8 @@ class Fold:
 def plan_folds(truth: Truth, seed: int, groups: npt.NDArray[np.intp] | None = None) -> list[Fold]:
     """Divides images as evenly as their labels allow; the same for every candidate, so that they compare fairly.
 
-    As many folds as the rarest label allows, five at most and two at least; few images are divided several times over.
+    Into five folds, unless there are fewer groups; few images are divided several times over. A label with fewer groups
+    than folds is missing from some of these: to divide by two for its sake would halve what is learned of all others.
 
     Args:
         truth: shape [images, labels]; at least two images or groups.
@@ -37,24 +38,36 @@ def plan_folds(truth: Truth, seed: int, groups: npt.NDArray[np.intp] | None = No
     Returns:
         Every fold of every repetition. In each repetition every image is tested exactly once.
     """
-    units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    counts = np.zeros((int(units.max()) + 1, truth.shape[1]))
-    np.add.at(counts, units, truth)
-    sizes = np.bincount(units).astype(np.float64)
-    carriers = (counts > 0).sum(axis=0)
-    rarest = int(carriers[carriers > 0].min(initial=MAX_FOLDS))
-    folds = min(max(2, min(MAX_FOLDS, rarest)), len(units))
     repetitions = _REPETITIONS_OF_FEW if len(truth) <= _FEW_IMAGES else _REPETITIONS_OF_MANY
     return [
         fold
         for repetition in range(repetitions)
-        for fold in _folds(repetition, stratify(counts, sizes, folds, seed + repetition)[units], folds)
+        for fold in _folds(repetition, stratify_images(truth, MAX_FOLDS, seed + repetition, groups))
     ]
 
 
-def _folds(repetition: int, places: Rows, folds: int) -> Iterator[Fold]:
-    for fold in range(folds):
+def _folds(repetition: int, places: Rows) -> Iterator[Fold]:
+    for fold in np.unique(places):
         yield Fold(repetition, np.flatnonzero(places != fold), np.flatnonzero(places == fold))
+
+
+def stratify_images(truth: Truth, folds: int, seed: int, groups: npt.NDArray[np.intp] | None = None) -> Rows:
+    """Divides images so that each fold has about its share of every label, and groups stay together.
+
+    Args:
+        truth: shape [images, labels].
+        folds: at least one; where there are fewer groups, as many as groups.
+        seed: as for `stratify`.
+        groups: shape [images]; images of one number stay in one fold. None: every image by itself.
+
+    Returns:
+        The fold of each image, shape [images].
+    """
+    units = np.arange(len(truth)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    sizes = np.bincount(units).astype(np.float64)
+    counts = np.zeros((len(sizes), truth.shape[1]))
+    np.add.at(counts, units, truth)
+    return stratify(counts, sizes, min(folds, len(sizes)), seed)[units]
 
 
 def stratify(

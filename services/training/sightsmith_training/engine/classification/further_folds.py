@@ -36,7 +36,8 @@ def judge_leader(
         return
     pace = leader.seconds / sum(contender.cost(rung) for rung in range(leader.rungs))
     for number, split in enumerate(splits, start=1):
-        if pace * (contender.further_cost(split) + contender.final_cost) > budget.left:
+        seconds = pace * (contender.further_cost(split) + contender.final_cost)
+        if not budget.has_time_for(f"{contender.name}: further fold {number}", seconds):
             break
         started = budget.now()
         contender.train_further(split)

@@ -12,6 +12,10 @@ from typing import Generic, Protocol, TypeVar
 class Contender(Protocol):
     """Something that can be trained in rungs, each going on from the one before."""
 
+    @property
+    def name(self) -> str:
+        """Tells it from the other contenders, in every search for the same."""
+
     def cost(self, rung: int) -> float:
         """Estimated seconds of a rung; only as good as a guess."""
 
@@ -22,23 +26,29 @@ class Contender(Protocol):
             Seconds of the rung's work, also of what an earlier process did and this one only found.
         """
 
-    def is_trained(self, rung: int) -> bool:
-        """Whether an earlier process trained to the end of a rung, so that it takes no time."""
-
     def score(self) -> float:
         """How good it is after its last rung, the higher the better."""
 
 
 C = TypeVar("C", bound=Contender)
 
+Decide = Callable[[str, Callable[[], bool]], bool]
+"""Answers what is asked by asking now, or as it was answered before."""
+
 
 class Budget:
     """Seconds that may be spent, counted from its making."""
 
-    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Takes the seconds, and a clock."""
+    def __init__(
+        self,
+        seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        decide: Decide = lambda question, answer: answer(),
+    ) -> None:
+        """Takes the seconds, a clock, and who remembers what was decided by it."""
         self._now = now
         self._end = now() + seconds
+        self._decide = decide
 
     @property
     def left(self) -> float:
@@ -48,6 +58,18 @@ class Budget:
     def now(self) -> float:
         """The time of its clock in seconds."""
         return self._now()
+
+    def has_time_for(self, what: str, seconds: float) -> bool:
+        """Whether something that is expected to take so long may begin, or began before."""
+        return self._decide(what, lambda: seconds <= self.left)
+
+    def share(self, share: float) -> "Budget":
+        """A part of what is left, 0 to 1."""
+        return Budget(self.left * share, self._now, self._decide)
+
+    def remembered_by(self, decide: Decide) -> "Budget":
+        """The same seconds, decided about by somebody who remembers."""
+        return Budget(self.left, self._now, decide)
 
 
 @dataclass
@@ -136,10 +158,10 @@ class _Race(Generic[C]):
 
     def _train_if_time(self, standing: Standing[C], rung: int) -> None:
         contender = standing.contender
-        if self._expected(contender, rung) > self._budget.left and not contender.is_trained(rung):
-            standing.dropped = f"no time was left for rung {rung + 1}"
-        else:
+        if self._budget.has_time_for(f"{contender.name}: rung {rung + 1}", self._expected(contender, rung)):
             self._train(standing, rung)
+        else:
+            standing.dropped = f"no time was left for rung {rung + 1}"
 
     def drop_worse_half(self) -> None:
         ranked = sorted(self._alive, key=lambda standing: -_score(standing))

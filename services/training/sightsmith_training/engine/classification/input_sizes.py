@@ -18,13 +18,13 @@ class SizedBackbone:
         cost: seconds for one image on an ordinary core.
         seconds: expected until its features are there.
         features: reads the images and computes features of the training images, shape [images, features]; None if the
-            images cannot be had at that size.
+            images cannot be had at that size. It is given what to call with the share of the work that is done.
     """
 
     name: str
     cost: float
     seconds: float
-    features: Callable[[], Features | None]
+    features: Callable[[Callable[[float], None]], Features | None]
 
 
 def best_alone(probes: Sequence[Trial]) -> list[Trial]:
@@ -34,6 +34,6 @@ def best_alone(probes: Sequence[Trial]) -> list[Trial]:
     return [trial for trial in alone if trial.backbones == best.backbones]
 
 
-def is_worth_trying(sized: SizedBackbone, before: Sequence[Trial], seconds_left: float) -> bool:
-    """Whether there is time for it; its probes take as long as those of the same backbone did before."""
-    return sized.seconds + sum(trial.seconds for trial in before) <= _SHARE_OF_TIME * seconds_left
+def seconds_to_have(sized: SizedBackbone, before: Sequence[Trial]) -> float:
+    """How much time must be left for it to be tried; its probes take as long as those of the same backbone before."""
+    return (sized.seconds + sum(trial.seconds for trial in before)) / _SHARE_OF_TIME

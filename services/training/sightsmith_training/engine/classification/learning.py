@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from sightsmith_training.engine.classification.candidates import Trial
-from sightsmith_training.engine.classification.folds import Fold, stratify
+from sightsmith_training.engine.classification.folds import Fold, stratify_images
 from sightsmith_training.engine.classification.heads import activate
 from sightsmith_training.engine.classification.probes import fit_probe, join_features
 from sightsmith_training.engine.classification.scores import macro_f1
@@ -22,6 +23,7 @@ def learning_points(
     truth: Truth,
     folds: Sequence[Fold],
     seed: int,
+    groups: npt.NDArray[np.intp] | None = None,
     advance: Callable[[float], None] = lambda share: None,
 ) -> list[LearningPoint]:
     """Scores out of fold of a design that learned from parts of the images, few images first.
@@ -34,10 +36,12 @@ def learning_points(
         truth: shape [images, labels].
         folds: of which those of the first repetition are used.
         seed: decides which images are in which part.
+        groups: shape [images]; near duplicates, which have one number, are in one part: copies of what was learned
+            already teach nothing. None: there are none.
         advance: called with the share of the work that is done.
     """
     first = [fold for fold in folds if fold.repetition == 0]
-    parts = stratify(truth.astype(np.float64), np.ones(len(truth)), _PARTS, seed)
+    parts = stratify_images(truth, _PARTS, seed, groups)
     points = []
     for count in range(1, _PARTS + 1):
         learned = [fold.learn[parts[fold.learn] < count] for fold in first]

@@ -5,12 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from threadpoolctl import threadpool_limits
 
 from sightsmith_training.engine.classification.candidates import Trial
 from sightsmith_training.engine.classification.folds import Fold
 from sightsmith_training.engine.classification.heads import Head, fit_bytes, fit_heads
 from sightsmith_training.engine.classification.truth import Activation, Logits, Truth
+from sightsmith_training.engine.distribution.checkpoints import State
 from sightsmith_training.engine.heads import Features, even_out
 
 STRENGTHS = (0.003, 0.03, 0.3, 3.0)
@@ -50,6 +53,7 @@ def try_probe(
     cost: float,
     threads: int,
     advance: Callable[[float], None] = lambda share: None,
+    keep: Callable[[Callable[[], State]], State] = lambda do: do(),
 ) -> list[Trial]:
     """Tries one set of backbones at every strength.
 
@@ -62,12 +66,34 @@ def try_probe(
         cost: of the backbones, seconds an image.
         threads: folds at once, unless they would take too much memory; the result does not depend on it.
         advance: called with the share of the folds that are done.
+        keep: gives what the work gave that it is called with, or what the same work gave before.
 
     Returns:
         One trial for each strength.
     """
-    started = time.monotonic()
-    joined = join_features(features, backbones)
+
+    def work() -> State:
+        started = time.monotonic()
+        logits = _out_of_fold(join_features(features, backbones), truth, activation, folds, threads, advance)
+        return {"logits": torch.from_numpy(logits), "seconds": (time.monotonic() - started) / len(STRENGTHS)}
+
+    found, rows = keep(work), np.arange(len(truth))
+    seconds = found["seconds"]
+    return [
+        Trial("probe", backbones, {"strength": strength}, activation, each, rows, truth, seconds, 1000 * cost)
+        for strength, each in zip(STRENGTHS, found["logits"].numpy(), strict=True)
+    ]
+
+
+def _out_of_fold(
+    joined: Features,
+    truth: Truth,
+    activation: Activation,
+    folds: Sequence[Fold],
+    threads: int,
+    advance: Callable[[float], None],
+) -> npt.NDArray[np.float64]:
+    """Logits of every image by heads that did not learn from it, shape [strengths, repetitions, images, labels]."""
     logits = np.zeros((len(STRENGTHS), 1 + max(fold.repetition for fold in folds), *truth.shape))
 
     def try_fold(fold: Fold) -> list[Logits]:
@@ -79,12 +105,7 @@ def try_probe(
         for done, (fold, each) in enumerate(zip(folds, pool.map(try_fold, folds), strict=True), start=1):
             logits[:, fold.repetition, fold.test] = each
             advance(done / len(folds))
-    seconds = (time.monotonic() - started) / len(STRENGTHS)
-    rows = np.arange(len(truth))
-    return [
-        Trial("probe", backbones, {"strength": strength}, activation, each, rows, truth, seconds, 1000 * cost)
-        for strength, each in zip(STRENGTHS, logits, strict=True)
-    ]
+    return logits
 
 
 def fit_probe(joined: Features, truth: Truth, activation: Activation, strength: float) -> Head:

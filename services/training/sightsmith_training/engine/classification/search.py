@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sightsmith_training.engine.classification.augmentation import Augmentation
-from sightsmith_training.engine.classification.calibration import CalibrationGain, calibration_gain, fit_calibration
+from sightsmith_training.engine.classification.calibration import fit_calibration
 from sightsmith_training.engine.classification.candidates import Trial, Untried, choose, with_reasons
 from sightsmith_training.engine.classification.fine_tuning import Epoch, Recipe
 from sightsmith_training.engine.classification.folds import MAX_FOLDS, Fold, plan_folds
@@ -55,7 +55,6 @@ class Found:
         head: fitted on all images, calibrated.
         judged: positions of the images that the chosen trial was judged on.
         scores: calibrated, of those images, out of fold; thresholds are chosen on them. Shape [judged, labels].
-        calibration: what it did.
         curves: of the last training on all images; empty for frozen networks.
         learning: how the score grows with the images, by the best probe; empty where seconds count.
         untried: candidates for which there was no time at all.
@@ -67,7 +66,6 @@ class Found:
     head: Head
     judged: Rows
     scores: Probabilities
-    calibration: CalibrationGain
     curves: list[Epoch]
     learning: list[LearningPoint]
     untried: list[Untried]
@@ -78,15 +76,12 @@ class Found:
         seconds = sum(epoch.seconds for epoch in self.curves)
         return sum(epoch.seconds * epoch.network_share for epoch in self.curves) / seconds if seconds else None
 
-    @property
-    def trade_off(self) -> list[tuple[str, float, float]]:
-        """Name, milliseconds for an image and macro-F1 of every trial, quick ones first."""
-        rows = [(trial.name, trial.milliseconds, trial.mean) for trial in self.trials]
-        return sorted(rows, key=lambda row: (row[1], -row[2]))
-
 
 def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advance) -> Found:
     """Tries probes, then fine-tuning as far as the budget goes, and trains what is best on all images.
+
+    What another search for the same found out and decided before it broke off is taken over, however little time is
+    left.
 
     Args:
         given: what is searched on.
@@ -94,9 +89,10 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         budget: seconds for all of it; what comes after the search is for the caller to keep back.
         advance: called while it goes on.
     """
+    budget = budget.remembered_by(wish.kept.decide)
     folds = _plan(given, wish)
     probes = try_probes(given, wish, folds, budget, advance)
-    probed, sized = try_other_size(given, wish, folds, probes, budget)
+    probed, sized = try_other_size(given, wish, folds, probes, budget, advance)
     splits, further = _splits(folds, wish)
     standings = _race(given, wish, splits, _by_promise(probes), budget, _part_of_tuning(advance, 0.0, _SHARE_OF_RACE))
     probes += sized
@@ -112,6 +108,7 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
     backbones, head, curves = _train_on_all(probed, chosen, winner, _with_score(fitting, chosen.mean))
     calibration = fit_calibration(_stacked(chosen), np.tile(chosen.truth, (len(chosen.logits), 1)), given.activation)
     trials = with_reasons(tried, chosen)
+    learning = _learning_points(probed, wish, folds, probes, budget, _with_score(fitting, chosen.mean))
     return Found(
         chosen=next(told for trial, told in zip(tried, trials, strict=True) if trial is chosen),
         trials=trials,
@@ -119,9 +116,8 @@ def search(given: SearchInput, wish: SearchWish, budget: Budget, advance: Advanc
         head=calibration.apply_to(head),
         judged=chosen.judged,
         scores=np.mean([calibration.scores(logits) for logits in chosen.logits], axis=0),
-        calibration=_calibration_gain(chosen, folds),
         curves=curves,
-        learning=_learning_points(probed, wish, folds, probes, budget),
+        learning=learning,
         untried=untried_probes(given, probes)
         + [each.contender.untried(each.dropped) for each in standings if not each.rungs],
     )
@@ -148,12 +144,17 @@ def tuning_seconds(effort: Effort, costs: Collection[float], images: int, thread
 
 
 def _learning_points(
-    given: SearchInput, wish: SearchWish, folds: Sequence[Fold], probes: Sequence[Trial], budget: Budget
+    given: SearchInput,
+    wish: SearchWish,
+    folds: Sequence[Fold],
+    probes: Sequence[Trial],
+    budget: Budget,
+    advance: Callable[[float], None],
 ) -> list[LearningPoint]:
     best = max(probes, key=lambda trial: trial.mean)
-    if wish.effort == "fast" or budget.left < best.seconds:
+    if wish.effort == "fast" or not budget.has_time_for("learning curve", best.seconds):
         return []
-    return learning_points(given.features, best, given.truth, folds, wish.seed)
+    return learning_points(given.features, best, given.truth, folds, wish.seed, given.groups, advance)
 
 
 def _plan(given: SearchInput, wish: SearchWish) -> list[Fold]:
@@ -201,16 +202,15 @@ def _race(
         given.truth,
         given.activation,
         splits,
-        wish.checkpoints,
+        wish.kept,
         wish.seed,
         wish.threads,
         wish.trials,
         wish.device,
-        wish.save,
-        wish.restore,
         wish.note,
     )
-    augmentation = Augmentation(mirror=_may_mirror(given, wish))
+    mirror = wish.kept.decide("mirrored pictures mean the same", lambda: _may_mirror(given, wish))
+    augmentation = Augmentation(mirror=mirror)
     candidates = [
         TuningCandidate(
             name,
@@ -267,11 +267,3 @@ def _train_on_all(
 
 def _stacked(trial: Trial) -> npt.NDArray[np.float64]:
     return np.concatenate(list(trial.logits))
-
-
-def _calibration_gain(chosen: Trial, folds: Sequence[Fold]) -> CalibrationGain:
-    """On folds of the images that were judged."""
-    if chosen.kind == "probe":
-        return calibration_gain(chosen.logits, chosen.truth, chosen.activation, folds)
-    own = [fold for fold in plan_folds(chosen.truth, 0) if fold.repetition == 0]
-    return calibration_gain(chosen.logits, chosen.truth, chosen.activation, own)

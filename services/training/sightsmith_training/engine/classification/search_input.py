@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sightsmith_training.engine.classification.input_sizes import SizedBackbone
+from sightsmith_training.engine.classification.kept import Kept
 from sightsmith_training.engine.classification.truth import Activation, Truth
 from sightsmith_training.engine.distribution.trials import InProcessTrials, Trials
 from sightsmith_training.engine.heads import Features
@@ -47,7 +49,7 @@ class SearchWish:
         preference: what decides between candidates that are about equally good.
         seed: decides everything random.
         threads: cores to use.
-        checkpoints: folder in which fine-tunings keep how far they are.
+        checkpoints: folder in which the search keeps what it found out and decided, and how far fine-tunings are.
         load: gives a pretrained backbone by name.
         trials: where networks are tuned.
         device: on what.
@@ -73,3 +75,8 @@ class SearchWish:
     pace: float = 1.0
     embed: Callable[[str, Pixels], Features] | None = None
     other_size: Mapping[str, SizedBackbone] = field(default_factory=dict)
+
+    @cached_property
+    def kept(self) -> Kept:
+        """What an earlier search for the same left, and what a later one will find."""
+        return Kept(self.checkpoints, self.save, self.restore)

@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from sightsmith_training.engine.classification.candidates import Trial, Untried
-from sightsmith_training.engine.classification.fine_tuning import Epoch, Examples, FineTuning, Recipe
+from sightsmith_training.engine.classification.fine_tuning import Epoch, Examples, FineTuning, Recipe, Report
 from sightsmith_training.engine.classification.folds import Fold
 from sightsmith_training.engine.classification.heads import Head
+from sightsmith_training.engine.classification.kept import Kept
 from sightsmith_training.engine.classification.truth import Activation, Logits, Rows, Truth
 from sightsmith_training.engine.distribution.checkpoints import State, read_state, write_state
 from sightsmith_training.engine.distribution.devices import DeviceWish
@@ -26,6 +28,7 @@ RUNGS = (3, 6, 12)
 _IMAGES_FOR_A_MEMBER = 2  # Of each batch, at least: with fewer, members would mostly wait for each other.
 _SECONDS_BETWEEN_SAVES = 30.0
 _IMAGES_WORTH_A_GROUP = 20_000  # Seen in a training: processes take seconds to start and to find each other.
+_NONE = np.zeros(0, dtype=np.intp)
 _DEARER_THAN_USE = 14
 """A step of learning on an image, as a multiple of the use of the network: the way back, and slower graphs."""
 
@@ -39,27 +42,23 @@ class TuningGround:
         truth: shape [images, labels].
         activation: behind the head.
         splits: to race on: folds of one repetition, so no image is judged twice.
-        checkpoints: folder of the job in which fine-tunings keep how far they are.
+        kept: where fine-tunings keep how far they are, and what came of it.
         seed: decides everything random.
         threads: cores for each training.
         trials: where it is trained.
         device: on what.
-        save: called with each checkpoint now and then after it was renewed, to keep it elsewhere too.
-        restore: called with a checkpoint before it is looked for, to bring it back from there.
-        note: called with what is trained, and with its figures after each piece.
+        note: called with what is trained, and with its figures after each epoch.
     """
 
     pixels: Pixels
     truth: Truth
     activation: Activation
     splits: Sequence[Fold]
-    checkpoints: Path
+    kept: Kept
     seed: int
     threads: int
     trials: Trials = field(default_factory=InProcessTrials)
     device: DeviceWish = "auto"
-    save: Callable[[Path], None] = lambda file: None
-    restore: Callable[[Path], None] = lambda file: None
     note: Note = no_note
 
     @cached_property
@@ -92,6 +91,7 @@ class TuningTask:
         truth: shape [images, labels].
         learn: positions of the images to learn from.
         held_out: positions of those that judge each epoch; may be empty.
+        judged: positions of those that it is judged by in the end; may be empty.
         until: number of the last epoch.
         state: from which it goes on; None at the beginning.
         checkpoint: file that is renewed after each epoch, if the work sees this machine's files.
@@ -105,6 +105,7 @@ class TuningTask:
     truth: Truth
     learn: Rows
     held_out: Rows
+    judged: Rows
     until: int
     state: State | None = None
     checkpoint: Path | None = None
@@ -115,28 +116,42 @@ class Tuned:
     """What came of a piece of fine-tuning.
 
     Attributes:
-        state: from which it can go on.
         epochs: all so far.
-        best_epoch: after how many of them the held-out loss was lowest.
-        logits: of the held-out images at that epoch, shape [held out, labels].
+        best_epoch: after how many of them the held-out loss was lowest; all of them without held-out images.
+        logits: of the judged images at that epoch, shape [judged, labels].
     """
 
-    state: State
     epochs: list[Epoch]
     best_epoch: int
     logits: Logits
 
+    @property
+    def state(self) -> State:
+        """To be kept."""
+        epochs = [vars(epoch) for epoch in self.epochs]
+        return {"epochs": epochs, "best_epoch": self.best_epoch, "logits": torch.tensor(self.logits)}
+
+    @classmethod
+    def of(cls, state: State) -> "Tuned":
+        """What was kept."""
+        epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        return cls(epochs, state["best_epoch"], state["logits"].numpy())
+
 
 def tune(
-    backbone: nn.Module, pixels: Pixels, task: TuningTask, advance: Callable[[float], None] = lambda share: None
-) -> Tuned:
-    """Does a piece of fine-tuning, in whatever process and on whatever machine it is called."""
+    backbone: nn.Module, pixels: Pixels, task: TuningTask, advance: Report = lambda share, epochs: None
+) -> tuple[Tuned, State]:
+    """Does a piece of fine-tuning, in whatever process and on whatever machine it is called.
+
+    Returns:
+        What came of it, and from what it can go on.
+    """
     tuning = FineTuning(backbone, task.head, task.recipe, task.seed, task.threads, task.device)
     if task.state is not None:
         tuning.restore(task.state)
     tuning.run(Examples(pixels, task.truth, task.learn, task.held_out), task.until, task.checkpoint, advance)
-    logits = tuning.logits(pixels[task.held_out]) if len(task.held_out) else np.zeros((0, task.truth.shape[1]))
-    return Tuned(tuning.state, tuning.epochs, tuning.best_epoch, logits)
+    logits = tuning.logits(pixels[task.judged]) if len(task.judged) else np.zeros((0, task.truth.shape[1]))
+    return Tuned(tuning.epochs, tuning.best_epoch, logits), tuning.state
 
 
 class TuningCandidate:
@@ -171,7 +186,7 @@ class TuningCandidate:
         self._rungs = 0
         self._splits = list(ground.splits)
         self._tuned: list[Tuned] = []
-        self._figures: dict[str, float] = {}
+        self._heads: dict[str, Head] = {}
 
     @property
     def name(self) -> str:
@@ -196,38 +211,28 @@ class TuningCandidate:
 
     def train(self, rung: int) -> float:
         """Trains each split to the end of a rung; gives the seconds of its epochs, whichever process ran them."""
-        nothing: list[State | None] = [None] * len(self._splits)
-        before = [tuned.state for tuned in self._tuned] or nothing
-        self._tuned = [
-            self._tune(
-                self._checkpoint(f"split{number}"), self._task(split.learn, split.test, head, RUNGS[rung], state)
-            )
-            for number, (split, head, state) in enumerate(zip(self._splits, self._heads, before, strict=True))
-        ]
+        self._tuned = [self._judge(number, split, split.test, RUNGS[rung]) for number, split in enumerate(self._splits)]
         self._rungs = rung + 1
         ran = slice(self._epochs_before[rung], RUNGS[rung])
         return sum(epoch.seconds for tuned in self._tuned for epoch in tuned.epochs[ran])
 
-    def is_trained(self, rung: int) -> bool:
-        """Whether every split has a checkpoint from the end of a rung, or beyond it."""
-        return all(
-            self._epochs_kept(self._checkpoint(f"split{number}")) >= RUNGS[rung] for number in range(len(self._splits))
-        )
-
-    def _epochs_kept(self, checkpoint: Path) -> int:
-        self._ground.restore(checkpoint)
-        return len((read_state(checkpoint) or {}).get("epochs", ()))
-
     def further_cost(self, split: Fold) -> float:
         """Estimated seconds of training as far on one more split."""
-        return RUNGS[self._rungs - 1] * epoch_seconds(self._image_cost, len(split.learn), self._ground.threads)
+        return self._best_epoch * epoch_seconds(self._image_cost, len(split.learn), self._ground.threads)
 
     def train_further(self, split: Fold) -> None:
-        """Trains as far on one more split, whose images count for the score from then on."""
-        checkpoint = self._checkpoint(f"split{len(self._splits)}")
-        task = self._task(split.learn, split.test, self._fit_head(split.learn), RUNGS[self._rungs - 1], None)
-        self._tuned.append(self._tune(checkpoint, task))
+        """Trains on one more split, whose images count for the score from then on.
+
+        For as many epochs as were best in the race: to choose them by the very images that then judge would flatter.
+        """
+        self._tuned.append(self._judge(len(self._splits), split, _NONE, self._best_epoch))
         self._splits.append(split)
+
+    @property
+    def _best_epoch(self) -> int:
+        """Of the race, whose splits are the first ones."""
+        raced = self._tuned[: len(self._ground.splits)]
+        return round(float(np.mean([tuned.best_epoch for tuned in raced])))
 
     def score(self) -> float:
         """Macro-F1 over the images that its splits held out."""
@@ -257,73 +262,87 @@ class TuningCandidate:
         return Untried("fine_tuning", (self.backbone,), self.name, self._parameters, reason)
 
     def train_on_all(self, advance: Callable[[float], None]) -> tuple[nn.Module, Head, list[Epoch]]:
-        """Trains on all images for as many epochs as were best on the splits; gives backbone, head and epochs."""
-        everything, nothing = np.arange(len(self._ground.truth)), np.zeros(0, dtype=np.intp)
-        until = round(float(np.mean([tuned.best_epoch for tuned in self._tuned])))
-        head = self._fit_head(everything)
-        task = self._task(everything, nothing, head, until, None)
+        """Trains on all images for as many epochs as were best in the race; gives backbone, head and epochs."""
+        everything, until = np.arange(len(self._ground.truth)), self._best_epoch
+        task = self._task("all", everything, _NONE, _NONE, until)
         members = self.recipe.batch // _IMAGES_FOR_A_MEMBER if len(everything) * until >= _IMAGES_WORTH_A_GROUP else 1
-        tuned = self._tune(self._checkpoint("all"), task, members, advance)
-        tuning = FineTuning(self._load(), head, self.recipe, self._ground.seed, self._ground.threads)
-        tuning.restore(tuned.state)
+        tuned, state = self._tune("all", task, members, advance)
+        tuning = FineTuning(self._load(), task.head, self.recipe, self._ground.seed, self._ground.threads)
+        tuning.restore(state)
         return *tuning.result(), tuned.epochs
 
-    def _task(self, learn: Rows, held_out: Rows, head: Head, until: int, state: State | None) -> TuningTask:
+    def _task(self, part: str, learn: Rows, held_out: Rows, judged: Rows, until: int) -> TuningTask:
         ground = self._ground
+        if part not in self._heads:
+            self._heads[part] = self._fit_head(learn)
         return TuningTask(
-            head, self.recipe, ground.seed, ground.threads, ground.device, ground.truth, learn, held_out, until, state
+            head=self._heads[part],
+            recipe=self.recipe,
+            seed=ground.seed,
+            threads=ground.threads,
+            device=ground.device,
+            truth=ground.truth,
+            learn=learn,
+            held_out=held_out,
+            judged=judged,
+            until=until,
         )
 
+    def _judge(self, number: int, split: Fold, held_out: Rows, until: int) -> Tuned:
+        """What comes of a split up to an epoch, or what came of it when it was trained so far before."""
+        part = f"split{number}"
+
+        def do() -> State:
+            return self._tune(part, self._task(part, split.learn, held_out, split.test, until))[0].state
+
+        return Tuned.of(self._ground.kept.read_or_do(f"{self._stem}-{part}-to{until}", do))
+
     def _tune(
-        self,
-        checkpoint: Path,
-        task: TuningTask,
-        members: int = 1,
-        advance: Callable[[float], None] = lambda share: None,
-    ) -> Tuned:
+        self, part: str, task: TuningTask, members: int = 1, advance: Callable[[float], None] = lambda share: None
+    ) -> tuple[Tuned, State]:
         """Has the work done where trials are run; what comes back from other machines is kept here."""
-        trials = self._ground.trials
-        self._ground.restore(checkpoint)
+        trials, kept = self._ground.trials, self._ground.kept
+        checkpoint = kept.folder / f"{self._stem}-{part}.pt"
+        kept.restore(checkpoint)
         if trials.sees_files:
             task = replace(task, checkpoint=checkpoint)
-        elif task.state is None:
+        else:
             task = replace(task, state=read_state(checkpoint))
         activity = f"{self.name}: to epoch {task.until}, {len(task.learn)} images"
-        self._ground.note(activity, self._figures)
-        report = self._saving(checkpoint, advance)
-        tuned = trials.run(tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=report)
+        self._ground.note(activity, {})
+        report = self._report(activity, checkpoint, advance)
+        tuned, state = trials.run(
+            tune, self._backbone, self._ground.shared_pixels, task, members=members, advance=report
+        )
         if not trials.sees_files:
-            write_state(checkpoint, tuned.state)
-        self._ground.save(checkpoint)
-        self._figures = _figures(tuned.epochs)
-        self._ground.note(activity, self._figures)
-        return tuned
+            write_state(checkpoint, state)
+        kept.save(checkpoint)
+        self._ground.note(activity, _figures(tuned.epochs))
+        return tuned, state
 
-    def _saving(self, checkpoint: Path, advance: Callable[[float], None]) -> Callable[[float], None]:
-        """Saves the checkpoint, too, when it was renewed and some time has passed; the file is large."""
+    def _report(self, activity: str, checkpoint: Path, advance: Callable[[float], None]) -> Report:
+        """Tells of each epoch, and saves the checkpoint when it was renewed and some time has passed: it is large."""
         saved = time.monotonic()
         before = _changed(checkpoint)
 
-        def report(share: float) -> None:
+        def report(share: float, epochs: Sequence[Epoch]) -> None:
             nonlocal saved, before
+            self._ground.note(activity, _figures(epochs))
             advance(share)
             now = time.monotonic()
             if now - saved >= _SECONDS_BETWEEN_SAVES and _changed(checkpoint) != before:
-                self._ground.save(checkpoint)
+                self._ground.kept.save(checkpoint)
                 saved, before = now, _changed(checkpoint)
 
         return report
 
     @cached_property
-    def _heads(self) -> list[Head]:
-        return [self._fit_head(split.learn) for split in self._splits]
-
-    @cached_property
     def _backbone(self) -> nn.Module:
         return self._ground.trials.share(self._load())
 
-    def _checkpoint(self, part: str) -> Path:
-        return self._ground.checkpoints / f"{self.backbone}-{self.recipe.body_rate:g}-{part}.pt"
+    @property
+    def _stem(self) -> str:
+        return f"{self.backbone}-{self.recipe.body_rate:g}"
 
 
 def _figures(epochs: Sequence[Epoch]) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sightsmith_training.engine.classification.folds import stratify
+from sightsmith_training.engine.classification.folds import stratify_images
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.scenes import Labelling
 
@@ -45,12 +45,7 @@ def hold_out(
     if not parts:
         return []
     parts = max(parts, min(math.ceil(len(labellings) / most), with_boxes // _LEAST_WITH_BOXES))
-    units = np.arange(len(labellings)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    counts = np.zeros((int(units.max()) + 1, labels))
-    parts = min(parts, len(counts))
-    for unit, labelling in zip(units, labellings, strict=True):
-        counts[unit, np.unique(labelling.labels)] += 1
-    sizes = np.bincount(units).astype(np.float64)
-    places = stratify(counts, sizes, parts, seed)[units]
-    held_out = [rows for part in range(parts) if len(rows := np.flatnonzero(places == part))]
+    truth = np.array([np.isin(range(labels), labelling.labels) for labelling in labellings])
+    places = stratify_images(truth, parts, seed, groups)
+    held_out = [np.flatnonzero(places == part) for part in np.unique(places)]
     return held_out if len(held_out) > 1 else []

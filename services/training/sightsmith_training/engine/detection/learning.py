@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sightsmith_training.engine.classification.folds import stratify
+from sightsmith_training.engine.classification.folds import stratify_images
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.design import Design, seconds_per_image
 from sightsmith_training.engine.detection.ground import Ground
@@ -59,11 +59,11 @@ def learning_points(
 
 
 def _quarters(ground: Ground, rows: Rows) -> Rows:
-    """The quarter of each image, shape [rows]."""
-    counts = np.zeros((len(rows), ground.given.labels))
-    for place, row in enumerate(rows.tolist()):
-        counts[place, np.unique(ground.given.labellings[row].labels)] = 1
-    return stratify(counts, np.ones(len(rows)), max(_QUARTERS), ground.wish.seed)
+    """The quarter of each image, shape [rows]; near duplicates are in one: a copy of what is known teaches nothing."""
+    given = ground.given
+    truth = np.array([np.isin(range(given.labels), given.labellings[row].labels) for row in rows.tolist()])
+    groups = None if given.groups is None else given.groups[rows]
+    return stratify_images(truth, max(_QUARTERS), ground.wish.seed, groups)
 
 
 def _point(

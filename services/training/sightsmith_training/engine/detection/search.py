@@ -70,12 +70,6 @@ class FoundDetector:
     learning: list[LearningPoint]
     notes: list[str]
 
-    @property
-    def trade_off(self) -> list[tuple[str, float, float]]:
-        """Name, milliseconds for an image and mAP50-95 of every trial, quick ones first."""
-        rows = [(trial.name, trial.milliseconds, trial.map_50_95) for trial in self.trials]
-        return sorted(rows, key=lambda row: (row[1], -row[2]))
-
 
 def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, advance: Advance) -> FoundDetector:
     """Tries designs and trains the best one on all images.

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 def run_in_group(
-    members: int, work: Callable[..., Result], *arguments: Any, advance: Callable[[float], None] = lambda share: None
+    members: int, work: Callable[..., Result], *arguments: Any, advance: Callable[..., None] = lambda *told: None
 ) -> Result:
     """Lets several processes do the same work together, and gives what the first of them returned.
 
@@ -39,7 +39,7 @@ def run_in_group(
         members: how many processes.
         work: a function of a module. It takes the arguments and, by name, an `advance` of its own.
         arguments: they must be picklable.
-        advance: called with what the first member says of its progress.
+        advance: called with what the first member calls its own with.
 
     Raises:
         Exception: what the work raised in the first member that failed, if it can be told; RuntimeError otherwise.
@@ -52,7 +52,7 @@ def run_in_group(
             launched = pool.submit(_launch_repeatedly, members, folder)
             while wait([launched], _SECONDS_BETWEEN_LOOKS).not_done:
                 if (folder / PROGRESS).exists():
-                    advance(read_parcel(folder / PROGRESS))
+                    advance(*read_parcel(folder / PROGRESS))
             launched.result()
         if not (folder / ANSWER).exists():
             raise read_parcel(folder / ERROR)

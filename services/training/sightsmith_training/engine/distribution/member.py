@@ -36,7 +36,7 @@ def main(folder: Path, parent: int) -> None:
     is_first = os.environ["RANK"] == "0"
     work, arguments = read_parcel(folder / WORK)
     try:
-        answer = _work_together(work, arguments, partial(write_parcel, folder / PROGRESS) if is_first else _ignore)
+        answer = _work_together(work, arguments, partial(_tell, folder) if is_first else _ignore)
         if is_first:
             write_parcel(folder / ANSWER, answer)
     except Exception as error:
@@ -46,7 +46,7 @@ def main(folder: Path, parent: int) -> None:
             raise
 
 
-def _work_together(work: Callable[..., Any], arguments: tuple[Any, ...], advance: Callable[[float], None]) -> Any:
+def _work_together(work: Callable[..., Any], arguments: tuple[Any, ...], advance: Callable[..., None]) -> Any:
     torch.set_num_threads(1)
     gpus = find_devices().gpus
     if gpus:
@@ -58,7 +58,11 @@ def _work_together(work: Callable[..., Any], arguments: tuple[Any, ...], advance
         distributed.destroy_process_group()
 
 
-def _ignore(share: float) -> None:
+def _tell(folder: Path, *told: object) -> None:
+    write_parcel(folder / PROGRESS, told)
+
+
+def _ignore(*told: object) -> None:
     """One member's word is enough."""
 
 

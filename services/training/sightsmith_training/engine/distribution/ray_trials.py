@@ -50,7 +50,7 @@ class RayTrials:
         work: Callable[..., Result],
         *arguments: Any,
         members: int = 1,
-        advance: Callable[[float], None] = lambda share: None,
+        advance: Callable[..., None] = lambda *told: None,
     ) -> Result:
         members = min(members, self.at_once)
         with _told_as_training_errors(self._ray):
@@ -156,5 +156,5 @@ def _work_as_member(given: dict[str, Any]) -> Any:
     return answer if torch.distributed.get_rank() == 0 else None
 
 
-def _ignore(share: float) -> None:
+def _ignore(*told: object) -> None:
     """Nobody is told: it would have to travel from machine to machine."""

@@ -29,7 +29,7 @@ class Trials(Protocol):
         work: Callable[..., Result],
         *arguments: Any,
         members: int = 1,
-        advance: Callable[[float], None] = lambda share: None,
+        advance: Callable[..., None] = lambda *told: None,
     ) -> Result:
         """Has one piece of work done and waits for it.
 
@@ -38,7 +38,7 @@ class Trials(Protocol):
             arguments: values, or what `share` gave for them.
             members: how many processes may train one network together, where there are processors for them. The work
                 then learns its part from `find_place`; all members get the same arguments.
-            advance: called with the share of the work that is done, as far as it is known.
+            advance: called with what the work calls its own with, as far as it is known.
 
         Returns:
             What the work returned, in the first member.
@@ -66,7 +66,7 @@ class InProcessTrials:
         work: Callable[..., Result],
         *arguments: Any,
         members: int = 1,
-        advance: Callable[[float], None] = lambda share: None,
+        advance: Callable[..., None] = lambda *told: None,
     ) -> Result:
         possible = min(members, find_devices(self._device).gpus)
         if possible > 1:
