@@ -161,7 +161,7 @@ class _DetectorTraining:
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
-            left_out_labels=sorted(self._job.left_out),
+            left_out_labels=self._job.left_out_labels,
             labels=samples.labels,
             thresholds=found.thresholds.tolist(),
             image_side=found.side,
@@ -197,7 +197,7 @@ class _DetectorTraining:
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
-            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out)
+            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out_labels)
             _require_enough(samples, self._spec)
             if len(samples.entries) < len(read.entries):
                 samples, given, unusable = self._read(samples)  # Squares and entries go side by side.

@@ -13,8 +13,8 @@ from sightsmith_training.engine.detection.design import (
     suitable_side,
     tiny_boxes,
 )
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
-from sightsmith_training.engine.detection.scenes import Labelling
 from sightsmith_training.engine.specification import DetectorLimits
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.catalogue import NANODET
-from sightsmith_training.engine.detection.scenes import Labelling, Variety
+from sightsmith_training.engine.detection.labelling import Labelling
+from sightsmith_training.engine.detection.scenes import Variety
 from sightsmith_training.engine.detection.tuning import Recipe
 from sightsmith_training.engine.judging.tiny_boxes import TinyBoxes
 from sightsmith_training.engine.specification import DetectorLimits, Preference
@@ -19,6 +20,7 @@ _ENOUGH_PIXELS = 20  # The finest points are 8 pixels apart; an object should li
 _BEARABLE_PIXELS: Mapping[Preference, float] = {"speed": _LEAST_PIXELS, "balanced": 12, "accuracy": _ENOUGH_PIXELS}
 _USUAL_SIDES: Mapping[Preference, int] = {"speed": 320, "balanced": NANODET.input_side, "accuracy": 512}
 _DEAR_SIDE = 640  # Above this only what is bearable is asked for: an image costs two to ten times the usual.
+_PASTED = 0.5  # Share of the pictures.
 _PART = 256
 _CELL = 32  # Pixels; sides are multiples of the coarsest stride.
 _CHANNELS = 3
@@ -31,29 +33,37 @@ class Design:
     Attributes:
         side: of its input in pixels.
         flip: whether it learns from mirrored pictures too.
+        paste: whether it learns from pictures with objects of other images pasted upon them, see `LabelledObjects`.
         frozen: how many stages stay as they were pretrained. The first ones, which see edges and colours, are the
             dearest to train and have the least to learn: for the same time there are a quarter more steps.
     """
 
     side: int
     flip: bool = False
+    paste: bool = False
     frozen: int = 2
 
     @property
     def name(self) -> str:
         """Says what it is, for people."""
         mirrored = ", mirrored pictures" if self.flip else ""
-        return f"{NANODET.name} {self.side} px, {self.frozen} stages frozen{mirrored}"
+        pasted = ", pasted objects" if self.paste else ""
+        return f"{NANODET.name} {self.side} px, {self.frozen} stages frozen{mirrored}{pasted}"
 
     @property
     def key(self) -> str:
         """Tells it from other designs in the name of a file."""
-        return f"{self.side}-{self.frozen}{'-flip' if self.flip else ''}"
+        return f"{self.side}-{self.frozen}{'-flip' if self.flip else ''}{'-paste' if self.paste else ''}"
 
     @property
     def parameters(self) -> dict[str, float]:
         """Everything that was chosen, by name."""
-        return {"side": self.side, "flip": float(self.flip), "frozen": self.frozen}
+        return {
+            "side": self.side,
+            "flip": float(self.flip),
+            "paste": float(self.paste),
+            "frozen": self.frozen,
+        }
 
     @property
     def milliseconds(self) -> float:
@@ -63,7 +73,7 @@ class Design:
     @property
     def variety(self) -> Variety:
         """How much the pictures differ that it learns from."""
-        return Variety(flip=self.flip)
+        return Variety(flip=self.flip, paste=_PASTED if self.paste else 0.0)
 
     def recipe(self, steps: int) -> Recipe:
         """How it is trained in so many steps."""
