@@ -14,7 +14,7 @@ _LEAST_SEARCH = 30.0
 
 
 def expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
-    """Seconds of each phase on an ordinary core, for the progress; `side` is that of the detector's input."""
+    """Seconds of each phase on an ordinary core, for the progress; `side` is that of what the network sees."""
     judged, variants = _judging_seconds(samples, side, job.threads), _variant_seconds(samples, side, job)
     reading = 0.2 + 0.01 * len(samples.entries) / job.threads
     if job.decision.composes_scenes:

@@ -40,7 +40,7 @@ def test_objects_of_images_that_judge_are_never_pasted():
     scenes = Scenes(
         squares, labellings, Variety(paste=1), 0, objects=LabelledObjects(squares, labellings, np.arange(5))
     )
-    pictures = [scenes.picture(19, _SIDE, 0.5, np.random.default_rng(seed))[1] for seed in range(40)]
+    pictures = [scenes.picture(19, _SIDE, 1, np.random.default_rng(seed))[1] for seed in range(40)]
     pasted = {label for picture in pictures for label in picture.labels.tolist()} - {19}
     assert pasted == set(range(5))
 

@@ -195,7 +195,7 @@ class Ground:
 
     def detect(self, network: NanoDet, design: Design, rows: Rows) -> list[Detections]:
         """Runs a network over some of the images, parts of them beside each other."""
-        detector = Detector(copy.deepcopy(network), design.side).to(self._place.device)
+        detector = Detector(copy.deepcopy(network), design.side, enlargement=design.enlargement).to(self._place.device)
         find = network_finder(detector)
 
         def detect_part(part: Rows) -> list[Detections]:
