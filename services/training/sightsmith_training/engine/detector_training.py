@@ -23,8 +23,9 @@ from sightsmith_training.engine.contract import (
 from sightsmith_training.engine.detection.design import (
     Design,
     affordable_side,
+    enlarged,
     larger_side,
-    suitable_design,
+    suitable_side,
     tiny_boxes,
 )
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
@@ -102,12 +103,15 @@ def _pretrained_weights() -> Path:
 
 
 def _largest_design(samples: DetectionSamples, job: Job) -> Design:
-    """The first detector, with the largest side that is to be tried: images are decoded to squares of this side."""
+    """The dearest design to be tried; images are decoded to squares of its side."""
     options = job.spec.options
     labellings = [samples.labelling(row) for row in range(samples.training)]
     largest = affordable_side(len(samples.entries), job.spec.detector_limits)
-    design = suitable_design(labellings, largest, options.preference)
-    return replace(design, side=larger_side(design.side, largest)) if options.effort == "best" else design
+    design = Design(suitable_side(labellings, largest, options.preference))
+    if options.effort == "fast":
+        return design
+    side = larger_side(design.side, largest) if options.effort == "best" else design.side
+    return enlarged(replace(design, side=side), labellings, options.preference)
 
 
 @dataclass(frozen=True)

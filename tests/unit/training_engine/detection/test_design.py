@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sightsmith_training.engine.detection.design import (
     Design,
     affordable_side,
+    enlarged,
     larger_side,
     possible_sides,
-    suitable_design,
     suitable_side,
     tiny_boxes,
 )
@@ -56,7 +56,7 @@ def test_tiny_boxes_get_a_larger_side(box, preference, side):
     ids=["tiny", "tiny, quickly", "small", "tiny beside larger than can be told", "nothing"],
 )
 def test_what_is_tiny_at_the_largest_side_is_seen_enlarged(boxes, preference, enlargement):
-    design = suitable_design(boxes, 1280, preference)
+    design = enlarged(Design(1280), boxes, preference)
     assert design.enlargement == enlargement
     assert design.recipe(1).side == design.seen_side == design.side * enlargement
     assert ("in tiles" in design.name) == (f"{design.side}x2" in design.key) == (enlargement == 2)

@@ -1,13 +1,17 @@
 """The search: held-out images judge, all images teach, and what was stopped goes on to the same end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.detection import learning, pace, search, trials
+from sightsmith_training.engine.detection.design import Design
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish, Ground
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.search import search_detector
 
 from .shapes import draw_shapes
@@ -111,6 +115,14 @@ def test_with_few_boxes_balanced_has_two_trials_and_composed_scenes_one(tmp_path
     grounds = [Ground(_given(images), _wish(tmp_path, "balanced")) for images in (59, 60)]
     grounds.append(Ground(_given(8, judged=np.arange(2)), _wish(tmp_path, "balanced")))
     assert [trials.trial_share(ground) for ground in grounds] == [0.125, 0.25, 0.25]
+
+
+def test_tiny_boxes_have_balanced_try_an_enlarged_input(tmp_path):
+    tiny = [Labelling(np.array([[0.5, 0.5, 0.55, 0.55]], np.float32), np.zeros(1, np.intp))] * 8
+    given = replace(_given(8), labellings=tiny)
+    (change,) = trials._changes(Ground(given, _wish(tmp_path, "balanced")))
+    assert change(Design(_SIDE)) == Design(_SIDE, enlargement=2)
+    assert not trials._changes(Ground(given, _wish(tmp_path, "fast")))
 
 
 def test_very_few_images_are_all_learned_from(tmp_path):

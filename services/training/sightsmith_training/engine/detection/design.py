@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -100,16 +100,14 @@ def possible_sides(largest: int) -> list[int]:
     return sides or [max(_CELL, largest // _CELL * _CELL)]
 
 
-def suitable_design(labellings: Sequence[Labelling], largest: int, preference: Preference) -> Design:
-    """Where a search begins, see `suitable_side`.
+def enlarged(design: Design, labellings: Sequence[Labelling], preference: Preference) -> Design:
+    """The same with the input seen twice as large, where nine of ten boxes have not even the pixels that they need.
 
-    Where nine of ten boxes have not even the pixels that they need, the network sees the input twice as large, unless
-    that would make boxes larger than its points reach, or speed is wished for.
+    It stays as it is where that would make boxes larger than the network's points reach, or speed is wished for.
     """
-    side = suitable_side(labellings, largest, preference)
-    is_tiny = _small_box(labellings) * side < _LEAST_PIXELS
-    fits = _large_box(labellings) * side * _ENLARGEMENT <= _REACH
-    return Design(side, enlargement=_ENLARGEMENT if is_tiny and fits and preference != "speed" else 1)
+    is_tiny = _small_box(labellings) * design.side < _LEAST_PIXELS
+    fits = _large_box(labellings) * design.side * _ENLARGEMENT <= _REACH
+    return replace(design, enlargement=_ENLARGEMENT) if is_tiny and fits and preference != "speed" else design
 
 
 def suitable_side(labellings: Sequence[Labelling], largest: int, preference: Preference) -> int:

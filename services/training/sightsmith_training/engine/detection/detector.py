@@ -28,6 +28,7 @@ class Detector(nn.Module):
     """
 
     points: Tensor
+    positions: Tensor
     bins: Tensor
 
     def __init__(self, network: NanoDet, side: int, line: ScoreLine = NO_CHANGE, enlargement: int = 1) -> None:
@@ -39,6 +40,7 @@ class Detector(nn.Module):
         self.labels = network.labels
         self.network = network
         self.register_buffer("points", torch.cat([tile.points for tile in self._tiles]), persistent=False)
+        self.register_buffer("positions", torch.stack([tile.positions for tile in self._tiles]), persistent=False)
         self.register_buffer("bins", bin_distances(), persistent=False)
         self.eval()
 
@@ -72,13 +74,15 @@ class Detector(nn.Module):
 
     def _answers(self, pixels: Tensor) -> Tensor:
         if self.enlargement == 1:
-            return self.network(pixels)
-        return torch.cat([self._answers_of(tile, pixels) for tile in self._tiles], 1)
+            answers: Tensor = self.network(pixels)
+            return answers
+        pairs = zip(self._tiles, self.positions.unbind(), strict=True)
+        return torch.cat([self._seen(tile, pixels)[:, positions] for tile, positions in pairs], 1)
 
-    def _answers_of(self, tile: Tile, pixels: Tensor) -> Tensor:
+    def _seen(self, tile: Tile, pixels: Tensor) -> Tensor:
         shown = pixels[:, tile.top : tile.top + tile.side, tile.left : tile.left + tile.side]
         answers: Tensor = self.network(enlarge(shown, self.enlargement))
-        return answers[:, tile.positions.to(answers.device)]
+        return answers
 
 
 def _pick(boxes: Tensor, places: Tensor) -> Tensor:

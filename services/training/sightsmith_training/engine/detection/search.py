@@ -7,7 +7,7 @@ two trainings, and the one that was judged is kept as it is.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.decoys import look_for_decoys
-from sightsmith_training.engine.detection.design import Design, suitable_design
+from sightsmith_training.engine.detection.design import Design, suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish, Ground, Trained
 from sightsmith_training.engine.detection.held_out import hold_out
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, Judgement
@@ -123,8 +123,8 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
 
 
 def _first_design(given: DetectorInput, wish: DetectorWish) -> Design:
-    design = suitable_design(given.labellings, given.squares.shape[1], wish.preference)
-    return design if wish.pretrained else replace(design, frozen=0)
+    side = suitable_side(given.labellings, given.squares.shape[1], wish.preference)
+    return Design(side) if wish.pretrained else Design(side, frozen=0)
 
 
 def _parts(ground: Ground, design: Design, pace: Pace) -> list[Rows]:

@@ -9,7 +9,7 @@ import numpy as np
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.choosing import is_better
-from sightsmith_training.engine.detection.design import Design, larger_side
+from sightsmith_training.engine.detection.design import Design, enlarged, larger_side, suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput, Ground, Trained
 from sightsmith_training.engine.detection.judgement import Judgement, judge
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace
@@ -127,29 +127,34 @@ def trial_share(ground: Ground) -> float:
 
 
 def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
-    given, effort = ground.given, ground.wish.effort
+    """What is worth a trial, in this order; some of it may change nothing about the best design so far."""
+    given, wish = ground.given, ground.wish
     largest = given.squares.shape[1]
 
-    def other_side(design: Design) -> Design:
-        return design if ground.wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
+    def with_enlarged(design: Design) -> Design:
+        return enlarged(design, given.labellings, wish.preference)
 
     def with_pasted(design: Design) -> Design:
-        # Composed scenes are made of pasted objects.
-        return replace(design, paste=given.judged is None)
+        return replace(design, paste=True)
 
-    if effort == "best":
-        return [
-            with_pasted,
-            lambda design: replace(design, flip=True),
-            other_side,
-            lambda design: replace(design, frozen=0),
-        ]
-    return [with_pasted] if effort == "balanced" and _has_few_boxes(given) else []
+    def other_side(design: Design) -> Design:
+        return design if wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
+
+    if wish.effort == "fast":
+        return []
+    first = Design(suitable_side(given.labellings, largest, wish.preference))
+    changes = [with_enlarged] if with_enlarged(first) != first else []
+    # Composed scenes are made of pasted objects.
+    if given.judged is None and (wish.effort == "best" or _has_few_boxes(given)):
+        changes.append(with_pasted)
+    if wish.effort == "best":
+        changes += [lambda design: replace(design, flip=True), other_side, lambda design: replace(design, frozen=0)]
+    return changes
 
 
 def _has_few_boxes(given: DetectorInput) -> bool:
     labels = np.concatenate([np.empty(0, np.intp), *(each.labels for each in given.labellings)])
-    return given.judged is None and len(labels) < _FEW_BOXES * given.labels
+    return len(labels) < _FEW_BOXES * given.labels
 
 
 def _part_of(report: Report, start: float, length: float, best: float | None) -> Callable[[float], None]:
