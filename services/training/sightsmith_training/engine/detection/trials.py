@@ -143,7 +143,7 @@ def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
     if wish.effort == "fast":
         return []
     first = Design(suitable_side(given.labellings, largest, wish.preference))
-    changes = [with_enlarged] if with_enlarged(first) != first else []
+    changes: list[Callable[[Design], Design]] = [with_enlarged] if with_enlarged(first) != first else []
     # Composed scenes are made of pasted objects.
     if given.judged is None and (wish.effort == "best" or _has_few_boxes(given)):
         changes.append(with_pasted)
