@@ -82,7 +82,7 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     # A download, which happens once on a machine, is nothing that the training took.
     job = replace(job, ends=job.ends + time.monotonic() - before)
     largest = _largest_design(samples, job)
-    meter = ProgressMeter(expected_costs(samples, largest.seen_side, job), send)
+    meter = ProgressMeter(expected_costs(samples, largest, job), send)
     return _DetectorTraining(job, meter, weights, largest).run(samples)
 
 
@@ -108,10 +108,9 @@ def _largest_design(samples: DetectionSamples, job: Job) -> Design:
     labellings = [samples.labelling(row) for row in range(samples.training)]
     largest = affordable_side(len(samples.entries), job.spec.detector_limits)
     design = Design(suitable_side(labellings, largest, options.preference))
-    if options.effort == "fast":
+    if options.effort != "best":
         return design
-    side = larger_side(design.side, largest) if options.effort == "best" else design.side
-    return enlarged(replace(design, side=side), labellings, options.preference)
+    return enlarged(replace(design, side=larger_side(design.side, largest)), labellings, options.preference)
 
 
 @dataclass(frozen=True)
@@ -245,7 +244,7 @@ class _DetectorTraining:
             restore=checkpoints.restore,
             note=self._meter.note,
         )
-        kept_back = seconds_after_search(samples, self._largest.seen_side, self._job)
+        kept_back = seconds_after_search(samples, self._largest, self._job)
         budget = Budget(self._job.seconds_left - max(1.0, self._meter.pace) * kept_back)
         return search_detector(given, wish, budget, self._tell)
 

@@ -117,12 +117,14 @@ def test_with_few_boxes_balanced_has_two_trials_and_composed_scenes_one(tmp_path
     assert [trials.trial_share(ground) for ground in grounds] == [0.125, 0.25, 0.25]
 
 
-def test_tiny_boxes_have_balanced_try_an_enlarged_input(tmp_path):
+def test_tiny_boxes_have_best_try_an_enlarged_input(tmp_path):
     tiny = [Labelling(np.array([[0.5, 0.5, 0.55, 0.55]], np.float32), np.zeros(1, np.intp))] * 8
     given = replace(_given(8), labellings=tiny)
-    (change,) = trials._changes(Ground(given, _wish(tmp_path, "balanced")))
-    assert change(Design(_SIDE)) == Design(_SIDE, enlargement=2)
-    assert not trials._changes(Ground(given, _wish(tmp_path, "fast")))
+    changes = {
+        effort: trials._changes(Ground(given, _wish(tmp_path, effort))) for effort in ("fast", "balanced", "best")
+    }
+    assert [len(of_effort) for of_effort in changes.values()] == [0, 0, 5]
+    assert changes["best"][0](Design(_SIDE)) == Design(_SIDE, enlargement=2)
 
 
 def test_very_few_images_are_all_learned_from(tmp_path):

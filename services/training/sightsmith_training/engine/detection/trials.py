@@ -130,6 +130,7 @@ def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
     """What is worth a trial, in this order; some of it may change nothing about the best design so far."""
     given, wish = ground.given, ground.wish
     largest = given.squares.shape[1]
+    first = Design(suitable_side(given.labellings, largest, wish.preference))
 
     def with_enlarged(design: Design) -> Design:
         return enlarged(design, given.labellings, wish.preference)
@@ -140,16 +141,17 @@ def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
     def other_side(design: Design) -> Design:
         return design if wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
 
-    if wish.effort == "fast":
-        return []
-    first = Design(suitable_side(given.labellings, largest, wish.preference))
-    changes: list[Callable[[Design], Design]] = [with_enlarged] if with_enlarged(first) != first else []
     # Composed scenes are made of pasted objects.
-    if given.judged is None and (wish.effort == "best" or _has_few_boxes(given)):
-        changes.append(with_pasted)
+    pasting = [with_pasted] if given.judged is None else []
     if wish.effort == "best":
-        changes += [lambda design: replace(design, flip=True), other_side, lambda design: replace(design, frozen=0)]
-    return changes
+        return [
+            *([with_enlarged] if with_enlarged(first) != first else []),
+            *pasting,
+            lambda design: replace(design, flip=True),
+            other_side,
+            lambda design: replace(design, frozen=0),
+        ]
+    return [*pasting] if wish.effort == "balanced" and _has_few_boxes(given) else []
 
 
 def _has_few_boxes(given: DetectorInput) -> bool:
