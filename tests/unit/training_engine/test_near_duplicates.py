@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sightsmith_training.engine.classification.folds import plan_folds
 from sightsmith_training.engine.classification.probes import try_probe
 from sightsmith_training.engine.detection.held_out import hold_out
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.near_duplicates import find_near_duplicates
 
 LABELS = 3

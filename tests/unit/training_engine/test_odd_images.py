@@ -70,4 +70,4 @@ def test_the_label_of_one_image_is_left_out_and_named(result: TrainingResult) ->
     assert result.labels == ["cat", "flower", "temple"]
     assert result.left_out_labels == ["coffee"]
     texts = [advice.text for advice in result.evaluation.advice]
-    assert "Labels with fewer than 3 training images were left out: 'coffee'" in texts
+    assert any(text.startswith("Labels with fewer than 3 training images were left out: 'coffee'") for text in texts)

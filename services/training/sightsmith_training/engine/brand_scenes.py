@@ -11,7 +11,7 @@ from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.composing import Logos, compose_scene
 from sightsmith_training.engine.detection.design import suitable_side
 from sightsmith_training.engine.detection.ground import DetectorInput
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection_samples import DetectionSamples
 from sightsmith_training.engine.job import Job, budget_seconds
 from sightsmith_training.engine.reading import ReadImages, UnusableImage, new_pixels

@@ -54,17 +54,6 @@ class NpmPackage:
 
 
 @dataclass(frozen=True)
-class TorchvisionHub:
-    """Weights that torchvision names and downloads, such as `SSD300_VGG16_Weights.COCO_V1`."""
-
-    weights: str
-    download_bytes: int
-
-    def __str__(self) -> str:
-        return f"torchvision {self.weights}"
-
-
-@dataclass(frozen=True)
 class TimmHub:
     """Weights of timm's on a model hub, under the name that timm has for them: `convnext_nano.in12k_ft_in1k`."""
 
@@ -84,7 +73,7 @@ class LocalFile:
         return f"file {self.path}"
 
 
-Source = PythonPackage | NpmPackage | TorchvisionHub | TimmHub | LocalFile
+Source = PythonPackage | NpmPackage | TimmHub | LocalFile
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ class WeightsFile:
 
     Attributes:
         path: inside its source, with forward slashes.
-        sha256: hexadecimal digest; or its first digits, where its makers publish no more.
+        sha256: hexadecimal digest.
     """
 
     path: str
@@ -214,95 +203,5 @@ NANODET = Detector(
 )
 """NanoDet-g, trained on the 80 labels of COCO."""
 
-
-def _torchvision(
-    architecture: str,
-    weights: str,
-    file: str,
-    *,
-    megabytes: float,
-    side: int,
-    parameters: int,
-    cost: float,
-    map_: float,
-) -> Detector:
-    return Detector(
-        name=architecture.replace("_", "-"),
-        architecture=architecture,
-        source=TorchvisionHub(f"{weights}.COCO_V1", download_bytes=int(megabytes * 1024 * 1024)),
-        files=(WeightsFile(file, file.removesuffix(".pth").rpartition("-")[2]),),
-        licence="BSD-3-Clause",
-        input_side=side,
-        parameters=parameters,
-        cost=cost,
-        published_map=map_,
-    )
-
-
-DETECTORS = (
-    NANODET,
-    _torchvision(
-        "ssdlite320_mobilenet_v3_large",
-        "SSDLite320_MobileNet_V3_Large_Weights",
-        "ssdlite320_mobilenet_v3_large_coco-a79551df.pth",
-        megabytes=13.418,
-        side=320,
-        parameters=3_440_060,
-        cost=0.08,
-        map_=0.213,
-    ),
-    _torchvision(
-        "fasterrcnn_mobilenet_v3_large_320_fpn",
-        "FasterRCNN_MobileNet_V3_Large_320_FPN_Weights",
-        "fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth",
-        megabytes=74.239,
-        side=320,
-        parameters=19_386_354,
-        cost=0.14,
-        map_=0.228,
-    ),
-    _torchvision(
-        "fasterrcnn_mobilenet_v3_large_fpn",
-        "FasterRCNN_MobileNet_V3_Large_FPN_Weights",
-        "fasterrcnn_mobilenet_v3_large_fpn-fb6a3cc7.pth",
-        megabytes=74.239,
-        side=800,
-        parameters=19_386_354,
-        cost=1.1,
-        map_=0.328,
-    ),
-    _torchvision(
-        "fcos_resnet50_fpn",
-        "FCOS_ResNet50_FPN_Weights",
-        "fcos_resnet50_fpn_coco-99b0c9b7.pth",
-        megabytes=123.608,
-        side=800,
-        parameters=32_269_600,
-        cost=5.8,
-        map_=0.392,
-    ),
-    _torchvision(
-        "retinanet_resnet50_fpn_v2",
-        "RetinaNet_ResNet50_FPN_V2_Weights",
-        "retinanet_resnet50_fpn_v2_coco-5905b1c5.pth",
-        megabytes=146.037,
-        side=800,
-        parameters=38_198_935,
-        cost=7.1,
-        map_=0.415,
-    ),
-    _torchvision(
-        "fasterrcnn_resnet50_fpn_v2",
-        "FasterRCNN_ResNet50_FPN_V2_Weights",
-        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
-        megabytes=167.104,
-        side=800,
-        parameters=43_712_278,
-        cost=12.0,
-        map_=0.467,
-    ),
-)
-"""Detectors, all trained on COCO. torchvision's makers give eight digits of each file's SHA-256, in its name."""
-
-STARTING_POINTS: dict[str, StartingPoint] = {entry.name: entry for entry in (*CATALOGUE, *DETECTORS)}
+STARTING_POINTS: dict[str, StartingPoint] = {entry.name: entry for entry in (*CATALOGUE, NANODET)}
 """Everything in the catalogue, by name."""

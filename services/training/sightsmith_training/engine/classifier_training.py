@@ -365,7 +365,7 @@ class _ClassifierTraining:
         result = TrainingResult(
             task=self._job.decision.task,
             task_reason=self._job.decision.reason,
-            left_out_labels=sorted(self._job.left_out),
+            left_out_labels=self._job.left_out_labels,
             labels=samples.labels,
             # Zeros would have every label hold; without thresholds the surest one is the answer.
             thresholds=thresholds.tolist() if thresholds.any() else [],

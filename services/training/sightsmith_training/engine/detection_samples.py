@@ -8,7 +8,7 @@ import numpy as np
 
 from sightsmith_training.engine.box_flaws import box_flaws, too_many_flawed
 from sightsmith_training.engine.contract import Violation
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.judging.answers import LabelledImage
 from sightsmith_training.engine.samples import check_counts
 from sightsmith_training.engine.specification import SpecBox, SpecEntry
@@ -41,7 +41,9 @@ class DetectionSamples:
     def training_digest(self) -> str:
         """Names the contents of the training images and their boxes, in their order."""
         contents = "\n".join(
-            f"{entry.sha256} {[box.model_dump() for box in entry.boxes]}" for entry in self.entries[: self.training]
+            f"{entry.sha256} {[box.model_dump() for box in entry.boxes]}"
+            f"{[box.model_dump() for box in entry.left_out_boxes] or ''}"
+            for entry in self.entries[: self.training]
         )
         return hashlib.sha256(contents.encode()).hexdigest()
 
@@ -49,8 +51,10 @@ class DetectionSamples:
         """The boxes of an entry, as shares of its sides."""
         entry = self.entries[row]
         sides = np.array([entry.width, entry.height] * 2, np.float64)
-        boxes = (_corners(entry.boxes) / sides).clip(0, 1).astype(np.float32)
-        return Labelling(boxes, self._label_positions(entry))
+        boxes, ignored = (
+            (_corners(each) / sides).clip(0, 1).astype(np.float32) for each in (entry.boxes, entry.left_out_boxes)
+        )
+        return Labelling(boxes, self._label_positions(entry), ignored)
 
     def labelled_image(self, row: int) -> LabelledImage:
         """The boxes of an entry, as its detections are judged by them."""

@@ -46,5 +46,5 @@ def _untried(found: FoundDetector) -> Candidate:
         log_loss=0.0,
         name=f"{NANODET.name} {found.side} px, not tried on held-out images: there are too few",
         fine_tuned=True,
-        milliseconds_per_image=1000 * seconds_per_image(found.side),
+        milliseconds_per_image=1000 * seconds_per_image(found.seen_side),
     )

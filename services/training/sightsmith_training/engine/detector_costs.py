@@ -2,7 +2,7 @@
 
 from sightsmith_training.engine.brand_scenes import composing_seconds
 from sightsmith_training.engine.contract import Phase
-from sightsmith_training.engine.detection.design import seconds_per_image
+from sightsmith_training.engine.detection.design import Design, seconds_per_image
 from sightsmith_training.engine.detection_samples import DetectionSamples
 from sightsmith_training.engine.job import Job
 from sightsmith_training.engine.variants.exporting import expected_variant_seconds
@@ -13,9 +13,9 @@ _EXPORT_SECONDS = 12.0
 _LEAST_SEARCH = 30.0
 
 
-def expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase, float]:
-    """Seconds of each phase on an ordinary core, for the progress; `side` is that of the detector's input."""
-    judged, variants = _judging_seconds(samples, side, job.threads), _variant_seconds(samples, side, job)
+def expected_costs(samples: DetectionSamples, design: Design, job: Job) -> dict[Phase, float]:
+    """Seconds of each phase on an ordinary core, for the progress; `design` is the dearest that is tried."""
+    judged, variants = _judging_seconds(samples, design, job.threads), _variant_seconds(samples, design, job)
     reading = 0.2 + 0.01 * len(samples.entries) / job.threads
     if job.decision.composes_scenes:
         reading += composing_seconds(job, len(samples.labels))
@@ -30,9 +30,9 @@ def expected_costs(samples: DetectionSamples, side: int, job: Job) -> dict[Phase
     }
 
 
-def seconds_after_search(samples: DetectionSamples, side: int, job: Job) -> float:
+def seconds_after_search(samples: DetectionSamples, design: Design, job: Job) -> float:
     """What judging, exporting and checking are expected to take."""
-    return _EXPORT_SECONDS + _judging_seconds(samples, side, job.threads) + _variant_seconds(samples, side, job)
+    return _EXPORT_SECONDS + _judging_seconds(samples, design, job.threads) + _variant_seconds(samples, design, job)
 
 
 def compared_images(side: int) -> int:
@@ -40,9 +40,11 @@ def compared_images(side: int) -> int:
     return max(_LEAST_COMPARED, min(_MOST_COMPARED, _COMPARED_PIXELS // side**2))
 
 
-def _judging_seconds(samples: DetectionSamples, side: int, threads: int) -> float:
-    return 1.0 + seconds_per_image(side) * samples.test / threads
+def _judging_seconds(samples: DetectionSamples, design: Design, threads: int) -> float:
+    return 1.0 + seconds_per_image(design.seen_side) * samples.test / threads
 
 
-def _variant_seconds(samples: DetectionSamples, side: int, job: Job) -> float:
+def _variant_seconds(samples: DetectionSamples, design: Design, job: Job) -> float:
+    """Variants have to make do with the time that an input takes that is not enlarged: they are made while it lasts."""
+    side = design.side
     return expected_variant_seconds(job, seconds_per_image(side), samples.test or compared_images(side))

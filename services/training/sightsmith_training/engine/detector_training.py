@@ -20,7 +20,14 @@ from sightsmith_training.engine.contract import (
     TrainingResult,
     Violation,
 )
-from sightsmith_training.engine.detection.design import affordable_side, larger_side, suitable_side, tiny_boxes
+from sightsmith_training.engine.detection.design import (
+    Design,
+    affordable_side,
+    enlarged,
+    larger_side,
+    suitable_side,
+    tiny_boxes,
+)
 from sightsmith_training.engine.detection.detecting import Finder, detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
@@ -74,9 +81,9 @@ def train_detector(job: Job, send: Callable[[Progress], None]) -> TrainingResult
     weights = _pretrained_weights()
     # A download, which happens once on a machine, is nothing that the training took.
     job = replace(job, ends=job.ends + time.monotonic() - before)
-    side = _wanted_side(samples, job)
-    meter = ProgressMeter(expected_costs(samples, side, job), send)
-    return _DetectorTraining(job, meter, weights, side).run(samples)
+    largest = _largest_design(samples, job)
+    meter = ProgressMeter(expected_costs(samples, largest, job), send)
+    return _DetectorTraining(job, meter, weights, largest).run(samples)
 
 
 def _select(job: Job) -> DetectionSamples:
@@ -95,13 +102,15 @@ def _pretrained_weights() -> Path:
         raise TrainingError("WEIGHTS_MISSING", str(error), weights=NANODET.name) from error
 
 
-def _wanted_side(samples: DetectionSamples, job: Job) -> int:
-    """Side of the squares to which images are decoded: that of the first detector, or of the largest to be tried."""
+def _largest_design(samples: DetectionSamples, job: Job) -> Design:
+    """The dearest design to be tried; images are decoded to squares of its side."""
     options = job.spec.options
     labellings = [samples.labelling(row) for row in range(samples.training)]
     largest = affordable_side(len(samples.entries), job.spec.detector_limits)
-    side = suitable_side(labellings, largest, options.preference)
-    return larger_side(side, largest) if options.effort == "best" else side
+    design = Design(suitable_side(labellings, largest, options.preference))
+    if options.effort != "best":
+        return design
+    return enlarged(replace(design, side=larger_side(design.side, largest)), labellings, options.preference)
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,9 @@ class _Judged:
 
 
 class _DetectorTraining:
-    def __init__(self, job: Job, meter: ProgressMeter, weights: Path, side: int) -> None:
+    def __init__(self, job: Job, meter: ProgressMeter, weights: Path, largest: Design) -> None:
         self._job = job
-        self._side = side
+        self._largest = largest
         self._spec = job.spec
         self._meter = meter
         self._weights = weights
@@ -136,12 +145,12 @@ class _DetectorTraining:
     def run(self, wanted: DetectionSamples) -> TrainingResult:
         samples, given, unusable = self._read(wanted)
         found = self._search(samples, given)
-        detector = Detector(found.network, found.side, found.line)
+        detector = Detector(found.network, found.side, found.line, found.enlargement)
         find = network_finder(detector)
         judged = self._judge(find, samples, found)
         samples, rows = judged.samples, judged.rows
         artifacts = self._export(detector, samples.labels)
-        parity = self._check(find, judged.squares)
+        parity = self._check(find, judged.squares[: compared_images(found.seen_side)])
         variants = self._export_variants(judged, found.side)
         detections = as_stored(judged.detections)
         matches = match_samples(samples, rows, detections, found.thresholds)
@@ -154,14 +163,14 @@ class _DetectorTraining:
             all_images=samples.training,
             limits=[*found.notes, *self._limits, *self._job.limits],
             budget_exceeded=self._job.budget_exceeded,
-            tiny=tiny_boxes(given.labellings, given.labels, found.side),
+            tiny=tiny_boxes(given.labellings, given.labels, found.side, found.enlargement),
         )
         evaluation = evaluate_detector(matches, "test" if samples.test else "cross_validation", facts)
         chosen = chosen_candidate(found)
         result = TrainingResult(
             task="detection",
             task_reason=self._job.decision.reason,
-            left_out_labels=sorted(self._job.left_out),
+            left_out_labels=self._job.left_out_labels,
             labels=samples.labels,
             thresholds=found.thresholds.tolist(),
             image_side=found.side,
@@ -193,11 +202,11 @@ class _DetectorTraining:
         if self._job.decision.composes_scenes:
             material = compose_brand_scenes(self._job, wanted, self._meter.advance)
             return material.samples, material.given, material.unusable
-        read = self._job.read(wanted.entries, self._side, self._meter.advance)
+        read = self._job.read(wanted.entries, self._largest.side, self._meter.advance)
         samples = wanted
         if read.unusable:
             samples = wanted.without([image.entry for image in read.unusable])
-            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out)
+            samples = samples.relabelled(self._job.without_rare_labels(samples.entries), self._job.left_out_labels)
             _require_enough(samples, self._spec)
             if len(samples.entries) < len(read.entries):
                 samples, given, unusable = self._read(samples)  # Squares and entries go side by side.
@@ -235,7 +244,7 @@ class _DetectorTraining:
             restore=checkpoints.restore,
             note=self._meter.note,
         )
-        kept_back = seconds_after_search(samples, self._side, self._job)
+        kept_back = seconds_after_search(samples, self._largest, self._job)
         budget = Budget(self._job.seconds_left - max(1.0, self._meter.pace) * kept_back)
         return search_detector(given, wish, budget, self._tell)
 
@@ -250,7 +259,7 @@ class _DetectorTraining:
             judged = found.judgement
             assert judged is not None  # noqa: S101 - see `_require_enough`
             rows = judged.rows.tolist()
-            some = {samples.entries[row].image: row for row in rows[: compared_images(found.side)]}
+            some = {samples.entries[row].image: row for row in rows[: compared_images(found.seen_side)]}
             again = self._read_again([samples.entries[row] for row in some.values()], found.side)
             shown = [some[entry.image] for entry in again.entries]
             return _Judged(samples, rows, judged.detections, shown, again.pixels)
@@ -294,7 +303,7 @@ class _DetectorTraining:
     def _check(self, find: Finder, squares: Pixels) -> Parity:
         self._meter.enter("checking")
         advance = part_of(self._meter.advance, 0.0, _EXPORTS_CHECKED if self._spec.options.tries_variants else 1.0)
-        return check_detector_exports(find, squares[: compared_images(squares.shape[1])], self._job, advance)
+        return check_detector_exports(find, squares, self._job, advance)
 
     def _export_variants(self, judged: _Judged, side: int) -> ExportedVariants:
         if not self._spec.options.tries_variants:

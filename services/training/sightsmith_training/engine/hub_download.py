@@ -1,6 +1,6 @@
-"""The program `python -m sightsmith_training.engine.hub_download timm|torchvision NAME FOLDER`.
+"""The program `python -m sightsmith_training.engine.hub_download NAME FOLDER`.
 
-Downloads pretrained weights from the hub that timm or torchvision names for them, and prints where the file lies. A
+Downloads pretrained weights from the hub that timm names for them, and prints where the file lies. A
 program of its own, so that whoever fetches weights need not load torch.
 """
 
@@ -12,20 +12,18 @@ from pathlib import Path
 def main(arguments: list[str]) -> int:
     """Downloads; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m sightsmith_training.engine.hub_download")
-    parser.add_argument("library", choices=["timm", "torchvision"])
-    parser.add_argument("name", help="of a pretrained network in timm, or of weights in torchvision")
+    parser.add_argument("name", help="of a pretrained network in timm")
     parser.add_argument("folder", type=Path)
     wanted = parser.parse_args(arguments)
-    download = _from_timm if wanted.library == "timm" else _from_torchvision
     try:
-        print(download(wanted.name, wanted.folder))  # noqa: T201 - the program's result
+        print(_download(wanted.name, wanted.folder))  # noqa: T201 - the program's result
     except Exception as error:  # Whatever went wrong, the one who started this program wants it in a few words.
         print(_in_words(error), file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
 
-def _from_timm(name: str, folder: Path) -> Path:
+def _download(name: str, folder: Path) -> Path:
     import timm
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import RemoteEntryNotFoundError
@@ -36,7 +34,7 @@ def _from_timm(name: str, folder: Path) -> Path:
     if config is None or not config.has_weights:
         raise LookupError(f"timm knows no pretrained weights {name}")
     if not config.hf_hub_id:
-        return _from_url(str(config.url), folder, "")
+        return _from_url(str(config.url), folder)
     try:
         file = config.hf_hub_filename or "model.safetensors"
         return Path(hf_hub_download(config.hf_hub_id, file, local_dir=folder))
@@ -44,18 +42,11 @@ def _from_timm(name: str, folder: Path) -> Path:
         return Path(hf_hub_download(config.hf_hub_id, "pytorch_model.bin", local_dir=folder))
 
 
-def _from_torchvision(name: str, folder: Path) -> Path:
-    from torchvision.models import get_weight
-
-    url: str = get_weight(name).url
-    return _from_url(url, folder, url.rpartition("-")[2].removesuffix(".pth"))
-
-
-def _from_url(url: str, folder: Path, digest: str) -> Path:
+def _from_url(url: str, folder: Path) -> Path:
     from torch.hub import download_url_to_file
 
     target = folder / url.rpartition("/")[2]
-    download_url_to_file(url, str(target), digest or None, progress=False)
+    download_url_to_file(url, str(target), progress=False)
     return target
 
 

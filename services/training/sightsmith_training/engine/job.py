@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from obstore.store import ObjectStore, from_url
 
 from sightsmith_training.engine.classification.search import BUDGET_SECONDS
-from sightsmith_training.engine.rare_labels import leave_out_rare_labels, told_of_left_out
+from sightsmith_training.engine.rare_labels import LeftOut, leave_out_rare_labels, told_of_left_out
 from sightsmith_training.engine.reading import ReadImages, read_images
 from sightsmith_training.engine.specification import Effort, SpecEntry, Task, TrainingOptions, TrainingSpec
 from sightsmith_training.engine.tasks import TaskDecision
@@ -36,7 +36,7 @@ class Job:
         folder: for files that are not needed afterwards.
         store: holds images, checkpoints and exported backbones.
         ends: on the clock of `time.monotonic`, when the budget is used up.
-        left_out: labels that are not among the entries any more, because they have too few images; it may grow.
+        left_out: what is not among the entries any more, because labels have too few images; it may grow.
     """
 
     spec: TrainingSpec
@@ -45,18 +45,26 @@ class Job:
     folder: Path
     store: ObjectStore
     ends: float
-    left_out: list[str]
+    left_out: list[LeftOut]
 
     @classmethod
     @contextmanager
-    def begin(cls, spec: TrainingSpec, decision: TaskDecision, left_out: Sequence[str] = ()) -> "Iterator[Job]":
+    def begin(cls, spec: TrainingSpec, decision: TaskDecision, left_out: LeftOut | None = None) -> "Iterator[Job]":
         """Makes the place for a training, and clears it away afterwards."""
         spec.output_dir.mkdir(parents=True, exist_ok=True)
         ends = time.monotonic() + budget_seconds(spec.options, decision.task) - spec.spent_seconds
         threads = spec.threads or len(os.sched_getaffinity(0))
         try:
             with TemporaryDirectory(prefix=".training-", dir=spec.output_dir) as folder:
-                yield cls(spec, decision, threads, Path(folder), from_url(spec.object_store_url), ends, [*left_out])
+                yield cls(
+                    spec,
+                    decision,
+                    threads,
+                    Path(folder),
+                    from_url(spec.object_store_url),
+                    ends,
+                    [left_out or LeftOut()],
+                )
         finally:
             with suppress(OSError):  # It goes if nothing was made; what was made is wanted.
                 spec.output_dir.rmdir()
@@ -64,7 +72,12 @@ class Job:
     @property
     def limits(self) -> list[str]:
         """What the training has to do without, for people."""
-        return told_of_left_out(sorted(self.left_out), self.spec.min_images_per_label)
+        return told_of_left_out(self.left_out, self.spec.min_images_per_label)
+
+    @property
+    def left_out_labels(self) -> list[str]:
+        """Labels with too few images, sorted."""
+        return sorted(label for each in self.left_out for label in each.labels)
 
     @property
     def seconds_left(self) -> float:
@@ -92,7 +105,7 @@ class Job:
         if not self.spec.options.leave_out_rare_labels:
             return list(entries)
         kept, left_out = leave_out_rare_labels(entries, self.decision, self.spec.min_images_per_label)
-        self.left_out.extend(left_out)
+        self.left_out.append(left_out)
         return kept
 
     def read(

@@ -58,6 +58,7 @@ class SpecEntry(_Frozen):
         labels: of the whole image.
         source: where the image came from; passed through to the predictions.
         boxes: of the objects on it.
+        left_out_boxes: of objects on it that are not to be learned, because their labels have too few images.
         width: of the upright image in pixels; 0 in snapshots of old.
         height: of the upright image in pixels; 0 in snapshots of old.
     """
@@ -69,6 +70,7 @@ class SpecEntry(_Frozen):
     labels: list[str] = []
     source: str = ""
     boxes: list[SpecBox] = []
+    left_out_boxes: list[SpecBox] = []
     width: int = Field(default=0, ge=0)
     height: int = Field(default=0, ge=0)
 

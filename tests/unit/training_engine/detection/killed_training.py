@@ -14,12 +14,13 @@ from typing import Any
 
 from sightsmith_training.engine import progress
 from sightsmith_training.engine.contract import Progress
-from sightsmith_training.engine.detection import ground, pace, search
+from sightsmith_training.engine.detection import ground, pace, search, trials
 from sightsmith_training.engine.detection.tuning import Tuner
 from sightsmith_training.engine.specification import TrainingSpec
 from sightsmith_training.engine.training import train
 
 pace.LEAST_STEPS = search.LEAST_STEPS = 10
+trials._FEW_BOXES = 0
 ground._STEPS_TOLD = 5
 ground._SECONDS_BETWEEN_CHECKPOINTS = progress._SECONDS_BETWEEN_MESSAGES = 0
 

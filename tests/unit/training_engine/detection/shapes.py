@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 
 COLOURS = ((220, 30, 30), (30, 30, 220))
 

@@ -5,7 +5,7 @@ import pytest
 
 from sightsmith_training.engine.detection.choosing import is_better, standard_error_of_gain
 from sightsmith_training.engine.detection.judgement import Judgement, judge
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.judging.answers import Detections
 
 _BOX = np.array([[0.2, 0.2, 0.6, 0.6]], np.float32)

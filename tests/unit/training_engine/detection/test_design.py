@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from sightsmith_training.engine.detection.design import (
     Design,
     affordable_side,
+    enlarged,
     larger_side,
     possible_sides,
     suitable_side,
     tiny_boxes,
 )
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace, step_cost
-from sightsmith_training.engine.detection.scenes import Labelling
 from sightsmith_training.engine.specification import DetectorLimits
 
 
@@ -43,6 +44,24 @@ def test_tiny_boxes_get_a_larger_side(box, preference, side):
     assert suitable_side(_boxes(box), 1280, preference) == side
 
 
+@pytest.mark.parametrize(
+    ("boxes", "preference", "enlargement"),
+    [
+        (_boxes(0.005), "balanced", 2),
+        (_boxes(0.005), "speed", 1),
+        (_boxes(0.0075), "accuracy", 1),
+        ([*_boxes(0.005), *_boxes(0.3)], "balanced", 1),
+        ([], "balanced", 1),
+    ],
+    ids=["tiny", "tiny, quickly", "small", "tiny beside larger than can be told", "nothing"],
+)
+def test_what_is_tiny_at_the_largest_side_is_seen_enlarged(boxes, preference, enlargement):
+    design = enlarged(Design(1280), boxes, preference)
+    assert design.enlargement == enlargement
+    assert design.recipe(1).side == design.seen_side == design.side * enlargement
+    assert ("in tiles" in design.name) == (f"{design.side}x2" in design.key) == (enlargement == 2)
+
+
 def test_no_side_is_larger_than_the_images_at_hand():
     assert suitable_side(_boxes(0.01), 512, "accuracy") == 512
     assert possible_sides(100) == [96]
@@ -62,6 +81,9 @@ def test_boxes_below_eight_pixels_of_the_input_are_tiny():
     assert tiny_boxes(labellings, 3, 416).counts == [0, 2, 0]
     assert tiny_boxes(labellings, 3, 640).counts == [0, 1, 0]
     assert tiny_boxes(labellings, 3, 1280).counts == [0, 0, 0]
+    assert tiny_boxes(labellings, 3, 416, enlargement=2).counts == [0, 0, 0]
+    assert tiny_boxes(labellings, 3, 320, enlargement=2).counts == [0, 1, 0]
+    assert "smaller than 4 pixels" in tiny_boxes(labellings, 3, 320, enlargement=2).text
     assert tiny_boxes(labellings, 3, 416).boxes == 3
     assert "2 of 3 training boxes are smaller than 8 pixels" in tiny_boxes(labellings, 3, 416).text
     assert tiny_boxes([], 2, 416).counts == [0, 0]

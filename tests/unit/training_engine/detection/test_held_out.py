@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightsmith_training.engine.detection.held_out import hold_out
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 
 _BOX = np.array([[0.1, 0.1, 0.5, 0.5]], np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 
 from sightsmith_training.engine.detection.decoys import find_decoys
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, judge
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.judging.answers import Detections
 
 _SIZE = (200, 100)

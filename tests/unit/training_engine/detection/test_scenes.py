@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Variety
+from sightsmith_training.engine.detection.labelling import Labelling
+from sightsmith_training.engine.detection.scenes import Scenes, Variety
 
 from .shapes import draw_shapes
 
@@ -57,6 +58,20 @@ def test_a_part_around_a_box_shows_all_of_it(share, seed):
     assert len(labelling.boxes) == 1
     (width, height), (seen_width, seen_height) = _sides(labellings[0].boxes), _sides(labelling.boxes)
     assert seen_width / seen_height == pytest.approx(width / height, rel=0.01)
+
+
+def test_ignored_places_move_with_the_picture():
+    squares, labellings = draw_shapes(1, _SIDE)
+    (known,) = labellings
+    ignored = [Labelling(known.boxes[:0], known.labels[:0], known.boxes)]
+    variety = Variety(zoom=1, flip=True)
+    for seed in range(8):
+        (_, one), (_, other) = (
+            Scenes(squares, own, variety, seed=1).picture(0, _SIDE, 1, np.random.default_rng(seed))
+            for own in (labellings, ignored)
+        )
+        assert np.array_equal(one.boxes, other.ignored)
+        assert not len(other.boxes)
 
 
 def _sides(boxes):

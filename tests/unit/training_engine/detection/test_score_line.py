@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from sightsmith_training.engine.detection.judgement import judge
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.score_line import NO_CHANGE, ScoreLine, fit_score_line
 from sightsmith_training.engine.judging.answers import Detections
 

@@ -1,13 +1,17 @@
 """The search: held-out images judge, all images teach, and what was stopped goes on to the same end."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from sightsmith_training.engine.classification.halving import Budget
-from sightsmith_training.engine.detection import learning, pace, search
-from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish
+from sightsmith_training.engine.detection import learning, pace, search, trials
+from sightsmith_training.engine.detection.design import Design
+from sightsmith_training.engine.detection.ground import DetectorInput, DetectorWish, Ground
 from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.search import search_detector
 
 from .shapes import draw_shapes
@@ -20,15 +24,22 @@ def _few_steps():
     with pytest.MonkeyPatch.context() as patch:
         for module in (pace, search):
             patch.setattr(module, "LEAST_STEPS", 10)
+        patch.setattr(trials, "_FEW_BOXES", 0)
         yield
 
 
-def _search(folder, images=8, effort="balanced", advance=lambda *told: None, seconds=0.1, **wish):
+def _given(images, **judged):
     squares, labellings = draw_shapes(images, _SIDE)
-    given = DetectorInput(squares, labellings, 2, [(128, 96)] * images)
+    return DetectorInput(squares, labellings, 2, [(128, 96)] * images, **judged)
+
+
+def _wish(folder, effort, **wish):
+    return DetectorWish(effort, "balanced", seed=1, threads=2, folder=folder, pretrained=None, **wish)
+
+
+def _search(folder, images=8, effort="balanced", advance=lambda *told: None, seconds=0.1, **wish):
     folder.mkdir(exist_ok=True)
-    wished = DetectorWish(effort, "balanced", seed=1, threads=2, folder=folder, pretrained=None, **wish)
-    return search_detector(given, wished, Budget(seconds), advance)
+    return search_detector(_given(images), _wish(folder, effort, **wish), Budget(seconds), advance)
 
 
 def _same(one, other):
@@ -89,8 +100,30 @@ def test_fast_keeps_what_was_judged(tmp_path):
 def test_best_tries_several_designs_and_says_why_others_were_dropped(tmp_path):
     found = _search(tmp_path, effort="best")
     # There is no larger picture than those of 64 pixels, and nothing is frozen that was not pretrained.
-    assert [trial.parameters["flip"] for trial in found.trials] == [0, 1]
+    assert [(trial.parameters["paste"], trial.parameters["flip"]) for trial in found.trials] == [(0, 0), (1, 0), (0, 1)]
+    assert "pasted objects" in found.trials[1].name
+    # Another design has a pace of its own.
+    assert sorted(file.name for file in tmp_path.glob("pace-*")) == [
+        f"pace-{_SIDE}-0-{own}.json" for own in ("flip", "paste")
+    ]
     assert [not trial.dropped for trial in found.trials].count(True) == 1
+
+
+def test_with_few_boxes_balanced_has_two_trials_and_composed_scenes_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "_FEW_BOXES", 30)
+    grounds = [Ground(_given(images), _wish(tmp_path, "balanced")) for images in (59, 60)]
+    grounds.append(Ground(_given(8, judged=np.arange(2)), _wish(tmp_path, "balanced")))
+    assert [trials.trial_share(ground) for ground in grounds] == [0.125, 0.25, 0.25]
+
+
+def test_tiny_boxes_have_best_try_an_enlarged_input(tmp_path):
+    tiny = [Labelling(np.array([[0.5, 0.5, 0.55, 0.55]], np.float32), np.zeros(1, np.intp))] * 8
+    given = replace(_given(8), labellings=tiny)
+    changes = {
+        effort: trials._changes(Ground(given, _wish(tmp_path, effort))) for effort in ("fast", "balanced", "best")
+    }
+    assert [len(of_effort) for of_effort in changes.values()] == [0, 0, 5]
+    assert changes["best"][0](Design(_SIDE)) == Design(_SIDE, enlargement=2)
 
 
 def test_very_few_images_are_all_learned_from(tmp_path):

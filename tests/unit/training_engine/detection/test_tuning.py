@@ -11,6 +11,7 @@ from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.detector_export import export_detector, trace_detector
 from sightsmith_training.engine.detection.losses import DetectionLoss, Truth
 from sightsmith_training.engine.detection.network import BINS, NanoDet
+from sightsmith_training.engine.detection.points import points_of
 from sightsmith_training.engine.detection.scenes import Scenes, Variety
 from sightsmith_training.engine.detection.score_line import ScoreLine
 from sightsmith_training.engine.detection.tuning import Recipe, Tuner, _ahead
@@ -175,10 +176,24 @@ def test_the_loss_is_computed_where_the_answers_are(monkeypatch):
     loss = DetectionLoss(_SIDE, 2)
     _, labellings = draw_shapes(2, _SIDE)
     truths = [
-        Truth(torch.from_numpy(each.boxes * _SIDE), torch.from_numpy(each.labels.astype(np.int64)))
+        Truth(torch.from_numpy(each.boxes * _SIDE), torch.from_numpy(each.labels.astype(np.int64)), torch.empty(0, 4))
         for each in labellings
     ]
     assigned = loss.assign(truths)
     answers = torch.empty(*assigned.shape, 2 + 4 * BINS, device="meta")
     assert loss(answers, truths, assigned, 1.0).device.type == "meta"
     assert Detector(NanoDet(2), _SIDE).to("meta").bins.device.type == "meta"
+
+
+def test_ignored_places_teach_nothing():
+    loss = DetectionLoss(_SIDE, 1)
+    box, nothing = torch.tensor([[0.0, 0.0, 30.0, 30.0]]), torch.empty(0, dtype=torch.int64)
+    background, ignored = (Truth(torch.empty(0, 4), nothing, places) for places in (box[:0], box))
+    answers = torch.zeros(1, len(points_of(_SIDE)), 1 + 4 * BINS, requires_grad=True)
+    losses = []
+    for truth in (background, ignored):
+        losses.append(loss(answers, [truth], loss.assign([truth]), 1.0))
+    losses[1].backward()
+    taught = answers.grad[0, :, 0] != 0
+    assert taught.sum() < len(taught)
+    assert losses[1].item() / losses[0].item() == pytest.approx(float(taught.float().mean()))

@@ -172,7 +172,7 @@ def test_a_hub_s_weights_are_fetched_once_and_then_need_no_hub(
 def test_what_no_hub_has_is_said_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, message: str
 ) -> None:
-    assert hub_download.main(["timm", name, str(tmp_path)]) == 1
+    assert hub_download.main([name, str(tmp_path)]) == 1
     printed, errors = capsys.readouterr()
     assert (printed, message in errors) == ("", True)
 

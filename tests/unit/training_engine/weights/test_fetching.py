@@ -10,13 +10,13 @@ import pytest
 from sightsmith_training.engine.catalogue import (
     CATALOGUE,
     NANODET,
-    STARTING_POINTS,
     Detector,
     NpmPackage,
     PythonPackage,
     WeightsFile,
 )
 from sightsmith_training.weights.errors import WeightsError
+from sightsmith_training.weights.extra_backbones import ExtraBackbone
 from sightsmith_training.weights.fetching import Fetched, Fetcher, ensure_weights
 from sightsmith_training.weights.files import weights_files
 from sightsmith_training.weights.settings import WeightsSettings
@@ -163,21 +163,11 @@ def test_what_is_brought_by_hand_is_checked_as_well(fetcher: Fetcher, tmp_path: 
     assert nothing_left(fetcher)
 
 
-def test_weights_that_publish_part_of_their_digest_are_checked_by_that(fetcher: Fetcher, tmp_path: Path) -> None:
-    given = tmp_path / "any-name.pth"
-    given.write_bytes(b"weights")
-    digest = hashlib.sha256(b"weights").hexdigest()
-    entry = replace(STARTING_POINTS["fcos-resnet50-fpn"], files=(WeightsFile(f"fcos-{digest[:8]}.pth", digest[:8]),))
-    fetched = fetcher.fetch(entry, lambda done, of: None, given)
-    assert [file.name for file in fetched.files] == [f"fcos-{digest[:8]}.pth"]
-    assert fetcher.fetch(entry, lambda done, of: None).was_there
-
-
 def test_a_hub_out_of_reach_is_a_clear_error(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    name = "ssdlite320-mobilenet-v3-large"
-    with pytest.raises(WeightsError, match=f"(?s){name} cannot be fetched.*refused.*fetch {name} --from-file PATH"):
-        fetcher.fetch(STARTING_POINTS[name], lambda done, of: None)
+    name = "timm:resnet18.a1_in1k"
+    with pytest.raises(WeightsError, match=f"(?s){name} cannot be fetched.*fetch {name} --from-file PATH"):
+        fetcher.fetch(ExtraBackbone.parse(name), lambda done, of: None)
     assert nothing_left(fetcher)
 
 

@@ -7,6 +7,10 @@ from torchvision.ops import box_iou
 from sightsmith_training.engine.detection.points import level_sizes, points_of
 
 NO_BOX = -1
+"""A point that is to find nothing."""
+
+IGNORED = -2
+"""A point of which nothing is asked: it may find something or nothing."""
 
 _NEAREST = 9  # Points of each level that are looked at for a box (section 4.4.1).
 _CELL = 2.5  # Half the side, in strides, of the square that stands for a point where overlaps are measured (3.1).
@@ -19,23 +23,26 @@ class Assigner:
     def __init__(self, side: int) -> None:
         points = points_of(side)
         self._middles = points[:, :2]
+        self._strides = points[:, 2:]
         reach = points[:, 2:] * _CELL
         self._squares = torch.cat([self._middles - reach, self._middles + reach], 1)
         self._levels = level_sizes(side)
 
-    def assign(self, boxes: Tensor) -> Tensor:
+    def assign(self, boxes: Tensor, ignored: Tensor) -> Tensor:
         """Assigns points to the boxes of one image.
 
         Args:
             boxes: float32, shape [boxes, 4]: left, top, right, bottom in pixels, right of left and bottom below top.
+            ignored: shape [places, 4]: where points without a box are not to learn that there is nothing.
 
         Returns:
-            int64, shape [points]: the position of the point's box, or `NO_BOX`. A point lies inside its box; where none
-            does, because the box is so small, the nearest one of the finest level finds it. A box gets no point if
-            others overlap all of its points more.
+            int64, shape [points]: the position of the point's box, `NO_BOX` or `IGNORED`. A point lies inside its box;
+            where none does, because the box is so small, the nearest one of the finest level finds it. A box gets no
+            point if others overlap all of its points more.
         """
+        elsewhere = torch.where(self._touches(ignored), IGNORED, NO_BOX)
         if not len(boxes):
-            return torch.full((len(self._middles),), NO_BOX)
+            return elsewhere
         candidates = self._nearest(boxes)
         overlaps = box_iou(self._squares, boxes).gather(0, candidates)
         inside = self._is_inside(candidates, boxes)
@@ -47,7 +54,14 @@ class Assigner:
         best = torch.zeros(len(self._middles), len(boxes))
         best.scatter_(0, candidates, possible * (possible >= least))
         overlap, box = best.max(1)
-        return torch.where(overlap > 0, box, NO_BOX)
+        return torch.where(overlap > 0, box, elsewhere)
+
+    def _touches(self, places: Tensor) -> Tensor:
+        """Whether the cell of a point and one of the places have anything in common; shape [points]."""
+        reach = self._strides[:, None] / 2
+        apart = (self._middles[:, None] + reach <= places[:, :2]) | (self._middles[:, None] - reach >= places[:, 2:])
+        touches: Tensor = (~apart.any(-1)).any(1)
+        return touches
 
     def _nearest(self, boxes: Tensor) -> Tensor:
         """Positions of the points of each level nearest to the middles of the boxes; shape [candidates, boxes]."""

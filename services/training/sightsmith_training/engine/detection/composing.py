@@ -13,8 +13,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from sightsmith_training.engine.detection.backgrounds import draw_background
 from sightsmith_training.engine.detection.cutting_out import Logo, cut_out, rounded_shape
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.pasting import Box, Pasted, seen_from_aside
-from sightsmith_training.engine.detection.scenes import Labelling
 from sightsmith_training.engine.samples import Pixels
 
 _SIZES = (0.05, 0.6)  # Longer side of a logo, as a share of the scene's.

@@ -9,8 +9,8 @@ from torchvision.ops import box_iou
 from sightsmith_training.engine.detection.design import Design
 from sightsmith_training.engine.detection.ground import Ground
 from sightsmith_training.engine.detection.judgement import Size
+from sightsmith_training.engine.detection.labelling import Labelling, Shares
 from sightsmith_training.engine.detection.network import NanoDet
-from sightsmith_training.engine.detection.scenes import Labelling, Shares
 from sightsmith_training.engine.judging.answers import Detections
 
 _SURE = 0.25
@@ -48,7 +48,7 @@ def look_for_decoys(ground: Ground, network: NanoDet, design: Design, bearable: 
 def find_decoys(
     detections: Sequence[Detections], labellings: Sequence[Labelling], sizes: Sequence[Size]
 ) -> list[Shares]:
-    """Finds detections of which the detector is fairly sure and which lie apart from all labelled boxes.
+    """Finds detections of which the detector is fairly sure, apart from all labelled boxes and ignored places.
 
     Args:
         detections: on each image, in pixels, the surest first.
@@ -63,6 +63,7 @@ def find_decoys(
 
 def _decoys(found: Detections, labelling: Labelling, size: Size) -> Shares:
     boxes = (found.boxes[found.confidences >= _SURE] / np.array([*size, *size])).astype(np.float32)
-    overlaps = box_iou(torch.from_numpy(boxes), torch.from_numpy(labelling.boxes)).numpy()
+    taken = np.concatenate([labelling.boxes, labelling.ignored])
+    overlaps = box_iou(torch.from_numpy(boxes), torch.from_numpy(taken)).numpy()
     decoys: Shares = boxes[overlaps.max(axis=1, initial=0.0) < _APART][:_MOST]
     return decoys

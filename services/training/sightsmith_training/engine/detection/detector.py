@@ -6,9 +6,9 @@ from torch.nn import functional
 
 from sightsmith_training.engine.detection.decoding import bin_distances, decode_boxes
 from sightsmith_training.engine.detection.network import BINS, NanoDet
-from sightsmith_training.engine.detection.points import points_of
 from sightsmith_training.engine.detection.score_line import NO_CHANGE, ScoreLine
 from sightsmith_training.engine.detection.suppression import survivors
+from sightsmith_training.engine.detection.tiling import Tile, enlarge, tiles_of
 
 KEPT = 100
 """How many detections are given for every image; places that are not needed have a score of 0."""
@@ -22,20 +22,25 @@ class Detector(nn.Module):
 
     Attributes:
         side: of the input in pixels.
+        enlargement: how many times larger the network sees it, see `tiles_of`.
         labels: how many labels it tells apart.
         line: calibrates the scores.
     """
 
     points: Tensor
+    positions: Tensor
     bins: Tensor
 
-    def __init__(self, network: NanoDet, side: int, line: ScoreLine = NO_CHANGE) -> None:
+    def __init__(self, network: NanoDet, side: int, line: ScoreLine = NO_CHANGE, enlargement: int = 1) -> None:
         super().__init__()
         self.line = line
         self.side = side
+        self.enlargement = enlargement
+        self._tiles = tiles_of(side, enlargement)
         self.labels = network.labels
         self.network = network
-        self.register_buffer("points", points_of(side), persistent=False)
+        self.register_buffer("points", torch.cat([tile.points for tile in self._tiles]), persistent=False)
+        self.register_buffer("positions", torch.stack([tile.positions for tile in self._tiles]), persistent=False)
         self.register_buffer("bins", bin_distances(), persistent=False)
         self.eval()
 
@@ -49,8 +54,9 @@ class Detector(nn.Module):
             Boxes, float32 [batch, KEPT, 4], left, top, right, bottom as shares of the image's sides, 0 to 1; scores,
             float32 [batch, KEPT], 0 to 1, the highest first; labels, int32 [batch, KEPT].
         """
-        label_logits, distance_logits = self.network(pixels).split([self.labels, 4 * BINS], -1)
-        boxes = (decode_boxes(distance_logits, self.points, self.bins) / self.side).clamp(0, 1)
+        label_logits, distance_logits = torch.split(self._answers(pixels), [self.labels, 4 * BINS], -1)
+        boxes = decode_boxes(distance_logits, self.points, self.bins) / (self.side * self.enlargement)
+        boxes = boxes.clamp(0, 1)
         label_scores = (self.line.scale * label_logits + self.line.shift).sigmoid()
         candidates = min(_CANDIDATES, len(self.points) * self.labels)
         scores, places = label_scores.flatten(1).topk(candidates)
@@ -65,6 +71,18 @@ class Detector(nn.Module):
             functional.pad(scores, (0, missing)),
             functional.pad(labels, (0, missing)),
         )
+
+    def _answers(self, pixels: Tensor) -> Tensor:
+        if self.enlargement == 1:
+            answers: Tensor = self.network(pixels)
+            return answers
+        pairs = zip(self._tiles, self.positions.unbind(), strict=True)
+        return torch.cat([self._seen(tile, pixels)[:, positions] for tile, positions in pairs], 1)
+
+    def _seen(self, tile: Tile, pixels: Tensor) -> Tensor:
+        shown = pixels[:, tile.top : tile.top + tile.side, tile.left : tile.left + tile.side]
+        answers: Tensor = self.network(enlarge(shown, self.enlargement))
+        return answers
 
 
 def _pick(boxes: Tensor, places: Tensor) -> Tensor:

@@ -16,10 +16,12 @@ from sightsmith_training.engine.detection.design import Design
 from sightsmith_training.engine.detection.detecting import detect, network_finder
 from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.judgement import Size
+from sightsmith_training.engine.detection.labelled_objects import LabelledObjects
+from sightsmith_training.engine.detection.labelling import Labelling, Shares
 from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
 from sightsmith_training.engine.detection.pace import learning_cost, step_cost
 from sightsmith_training.engine.detection.resizing import resize_squares
-from sightsmith_training.engine.detection.scenes import Labelling, Scenes, Shares
+from sightsmith_training.engine.detection.scenes import Scenes
 from sightsmith_training.engine.detection.tuning import Clock, Tuner
 from sightsmith_training.engine.distribution.places import find_place
 from sightsmith_training.engine.judging.answers import Detections
@@ -139,7 +141,9 @@ class Ground:
         begin_with: NanoDet | None = None,
     ) -> Tuner:
         """Prepares a training on some of the images."""
-        scenes = Scenes(self.given.squares, self.given.labellings, design.variety, self.wish.seed, decoys)
+        given = self.given
+        objects = LabelledObjects(given.squares, given.labellings, rows) if design.paste else None
+        scenes = Scenes(given.squares, given.labellings, design.variety, self.wish.seed, decoys, objects)
         network = self.start() if begin_with is None else copy.deepcopy(begin_with)
         tuner = Tuner(network, scenes, design.recipe(steps), self.wish.threads, self._place)
         draws = np.zeros(len(scenes), dtype=np.intp)
@@ -191,7 +195,7 @@ class Ground:
 
     def detect(self, network: NanoDet, design: Design, rows: Rows) -> list[Detections]:
         """Runs a network over some of the images, parts of them beside each other."""
-        detector = Detector(copy.deepcopy(network), design.side).to(self._place.device)
+        detector = Detector(copy.deepcopy(network), design.side, enlargement=design.enlargement).to(self._place.device)
         find = network_finder(detector)
 
         def detect_part(part: Rows) -> list[Detections]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sightsmith_training.engine.classification.folds import stratify_images
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 
 _PARTS = ((60, 6), (24, 4), (6, 3))
 """From so many images with boxes, one in so many is held out: a few images judge badly, but few are to learn from."""

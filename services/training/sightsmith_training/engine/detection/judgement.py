@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.detection.scenes import Labelling
+from sightsmith_training.engine.detection.labelling import Labelling
 from sightsmith_training.engine.detection.score_line import ScoreLine, fit_score_line
 from sightsmith_training.engine.judging.answers import Detections, LabelledImage
 from sightsmith_training.engine.judging.detection_matches import DetectionMatches, match_detections

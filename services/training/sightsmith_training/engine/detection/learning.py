@@ -43,7 +43,7 @@ def learning_points(
     rows = np.setdiff1d(np.arange(len(given.labellings)), judged)
     recipe = design.recipe(LEAST_STEPS)
     steps = pace.steps(_MOST * _LEARNING / len(_QUARTERS), recipe, len(rows))
-    judging = seconds_per_image(design.side) * len(judged) / ground.wish.threads
+    judging = seconds_per_image(design.seen_side) * len(judged) / ground.wish.threads
     if len(_QUARTERS) * (pace.seconds_of(steps, recipe) + judging) > _MOST * pace.seconds:
         return []
     if sum(len(given.labellings[row].labels) for row in judged.tolist()) < _ENOUGH_BOXES:

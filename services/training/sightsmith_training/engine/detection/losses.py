@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
-from sightsmith_training.engine.detection.assignment import NO_BOX, Assigner
+from sightsmith_training.engine.detection.assignment import IGNORED, Assigner
 from sightsmith_training.engine.detection.decoding import bin_distances, decode_boxes
 from sightsmith_training.engine.detection.network import BINS
 from sightsmith_training.engine.detection.points import points_of
@@ -25,10 +25,12 @@ class Truth:
     Attributes:
         boxes: float32, shape [boxes, 4], in pixels of the input.
         labels: int64, shape [boxes].
+        ignored: float32, shape [places, 4], likewise: where there is something, but nothing to learn from.
     """
 
     boxes: Tensor
     labels: Tensor
+    ignored: Tensor
 
 
 class DetectionLoss:
@@ -42,7 +44,7 @@ class DetectionLoss:
 
     def assign(self, truths: Sequence[Truth]) -> Tensor:
         """Says which box each point is to find on each image, see `Assigner`; shape [images, points]."""
-        return torch.stack([self._assigner.assign(truth.boxes) for truth in truths])
+        return torch.stack([self._assigner.assign(truth.boxes, truth.ignored) for truth in truths])
 
     def __call__(self, answers: Tensor, truths: Sequence[Truth], assigned: Tensor, usual: float) -> Tensor:
         """Computes the loss of some images.
@@ -60,10 +62,11 @@ class DetectionLoss:
         """
         label_logits, distance_logits = torch.split(answers, [self._labels, 4 * BINS], -1)
         # What is to be found is put together on the processor; a GPU gets the few points and boxes that matter.
-        image, point = torch.nonzero(assigned != NO_BOX, as_tuple=True)
+        image, point = torch.nonzero(assigned >= 0, as_tuple=True)
+        asked = (assigned != IGNORED).to(answers.device)[..., None]
         qualities = torch.zeros_like(label_logits)
         if not len(image):
-            return quality_focal_loss(label_logits, qualities) / usual
+            return quality_focal_loss(label_logits, qualities, asked) / usual
         box = assigned[image, point] + _starts(truths)[image]
         wanted = torch.cat([truth.boxes for truth in truths])[box].to(answers.device)
         labels = torch.cat([truth.labels for truth in truths])[box].to(answers.device)
@@ -73,7 +76,7 @@ class DetectionLoss:
         found = decode_boxes(logits, points, bins)
         qualities[image, point, labels] = box_iou_pairs(found.detach(), wanted)
         loss: Tensor = (
-            quality_focal_loss(label_logits, qualities)
+            quality_focal_loss(label_logits, qualities, asked)
             + _BOX_WEIGHT * generalized_box_iou_loss(found, wanted, reduction="sum")
             + _DISTANCE_WEIGHT * distribution_focal_loss(logits, _distances(points, wanted))
         )
@@ -86,15 +89,16 @@ def _starts(truths: Sequence[Truth]) -> Tensor:
     return counts.cumsum(0) - counts
 
 
-def quality_focal_loss(logits: Tensor, qualities: Tensor) -> Tensor:
+def quality_focal_loss(logits: Tensor, qualities: Tensor, asked: Tensor) -> Tensor:
     """Cross-entropy against qualities, weighted by the square of the error (equation 3 with β = 2); the sum.
 
     Args:
         logits: any shape.
         qualities: same shape, 0 to 1: the overlap of the found box with the labelled one; 0 where there is none.
+        asked: bool, of a shape that suits both: which of them count.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, qualities, reduction="none")
-    return (entropy * (logits.sigmoid() - qualities).square()).sum()
+    return (entropy * (logits.sigmoid() - qualities).square() * asked).sum()
 
 
 def distribution_focal_loss(logits: Tensor, distances: Tensor) -> Tensor:

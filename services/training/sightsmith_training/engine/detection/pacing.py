@@ -8,8 +8,8 @@ from sightsmith_training.engine.detection.ground import Ground, Trained
 from sightsmith_training.engine.detection.pace import Pace
 from sightsmith_training.engine.specification import Effort
 
-TRIAL_SHARE: Mapping[Effort, float] = {"fast": 1.0, "balanced": 0.25, "best": 0.08}
-"""Of the time, for each trial."""
+TRIALS_SHARE: Mapping[Effort, float] = {"fast": 1.0, "balanced": 0.25, "best": 0.32}
+"""Of the time, for all trials together."""
 
 _LEAST_LOOKED_AT = 24
 
@@ -17,6 +17,11 @@ _LEAST_LOOKED_AT = 24
 def first_pace(ground: Ground, design: Design, budget: Budget) -> Pace:
     """The time for the search, and how fast the machine is in a few steps."""
     return _kept(ground, "pace.json", lambda: Pace(budget.left, ground.step_seconds(design)))
+
+
+def pace_with(ground: Ground, design: Design, pace: Pace) -> Pace:
+    """The same time, and how fast the machine is with another design in a few steps."""
+    return _kept(ground, f"pace-{design.key}.json", lambda: Pace(pace.seconds, ground.step_seconds(design)))
 
 
 def pace_after(ground: Ground, name: str, trained: Trained, pace: Pace, budget: Budget) -> Pace:
@@ -35,7 +40,7 @@ def pace_after(ground: Ground, name: str, trained: Trained, pace: Pace, budget: 
 def bearable_images(ground: Ground, pace: Pace, design: Design, share: float) -> int:
     """How many images a detector can look at in a share of the time, but some in any case."""
     seconds = share * pace.seconds * ground.wish.threads
-    return max(_LEAST_LOOKED_AT, int(seconds / seconds_per_image(design.side)))
+    return max(_LEAST_LOOKED_AT, int(seconds / seconds_per_image(design.seen_side)))
 
 
 def _kept(ground: Ground, name: str, measure: Callable[[], Pace]) -> Pace:

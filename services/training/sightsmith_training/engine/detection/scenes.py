@@ -15,29 +15,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from sightsmith_training.engine.detection.labelled_objects import LabelledObjects
+from sightsmith_training.engine.detection.labelling import Labelling, Shares
 from sightsmith_training.engine.detection.losses import Truth
 from sightsmith_training.engine.samples import Pixels
-
-Shares = npt.NDArray[np.float32]
-"""Shape [boxes, 4]: left, top, right, bottom as shares of the image's sides, 0 to 1."""
 
 _GREY = (114, 114, 114)
 _LEAST_VISIBLE = 0.4  # A box of which less is left after cropping is left out.
 _LEAST_SIDE = 4  # Pixels of the input; below this there is nothing to learn from.
 _ROOM = 1.25  # Side of a part, at the least, as a multiple of the box that it is around.
-
-
-@dataclass(frozen=True)
-class Labelling:
-    """The boxes of one image.
-
-    Attributes:
-        boxes: shape [boxes, 4].
-        labels: shape [boxes]; positions in the model's list of labels.
-    """
-
-    boxes: Shares
-    labels: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -50,6 +36,7 @@ class Variety:
         focus: share of the parts that are around a box; the others are anywhere.
         stretch: largest ratio by which width and height are stretched differently.
         light: largest change of brightness and contrast, and half that of each colour, as a share.
+        paste: share of the pictures upon which objects of other images are pasted.
         flip: whether pictures may be mirrored: not if there is writing on the objects, or left and right differ.
     """
 
@@ -58,6 +45,7 @@ class Variety:
     focus: float = 0.8
     stretch: float = 1.15
     light: float = 0.3
+    paste: float = 0.0
     flip: bool = False
 
 
@@ -88,6 +76,7 @@ class Scenes:
         variety: how much the pictures differ.
         seed: decides everything random.
         decoys: what is on each image and was taken for an object, but is none; parts are around these too.
+        objects: what is pasted; None: nothing is.
     """
 
     def __init__(
@@ -97,11 +86,13 @@ class Scenes:
         variety: Variety,
         seed: int,
         decoys: Sequence[Shares] | None = None,
+        objects: LabelledObjects | None = None,
     ) -> None:
         self._squares = squares
         self._labellings = labellings
         self._variety = variety
         self._seed = seed
+        self._objects = objects
         boxes = [labelling.boxes for labelling in labellings]
         self._places = boxes if decoys is None else [np.concatenate(pair) for pair in zip(boxes, decoys, strict=True)]
 
@@ -144,10 +135,11 @@ class Scenes:
         view = self._view(self._places[image], share, random)
         canvas = _seen(Image.fromarray(np.asarray(self._squares[image])), view, side)
         labelling = _without_specks(_through(view, self._labellings[image]), side)
+        if self._objects and random.random() < self._variety.paste:
+            labelling = self._objects.paste(canvas, labelling, (side / view.width, side / view.height), random)
         if self._variety.flip and random.random() < 0.5:
             canvas = canvas.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            left, top, right, bottom = labelling.boxes.T
-            labelling = Labelling(np.stack([1 - right, top, 1 - left, bottom], 1), labelling.labels)
+            labelling = Labelling(_mirrored(labelling.boxes), labelling.labels, _mirrored(labelling.ignored))
         return np.asarray(_relight(canvas, self._variety.light, random)), labelling
 
     def _view(self, places: Shares, share: float, random: np.random.Generator) -> _View:
@@ -193,18 +185,29 @@ def _overlap(start: float, length: float, pixels: int, side: int) -> tuple[tuple
 
 def _through(view: _View, labelling: Labelling) -> Labelling:
     """Boxes as shares of the view, cut at its edges; those of which little is left are left out."""
-    offset = np.array([view.left, view.top] * 2, dtype=np.float32)
-    scale = np.array([view.width, view.height] * 2, dtype=np.float32)
-    boxes: Shares = (labelling.boxes - offset) / scale
+    boxes = _shares_of(view, labelling.boxes)
     cut = boxes.clip(0, 1)
     visible = _areas(cut) >= _LEAST_VISIBLE * _areas(boxes)
-    return Labelling(cut[visible], labelling.labels[visible])
+    ignored = _shares_of(view, labelling.ignored).clip(0, 1)
+    return Labelling(cut[visible], labelling.labels[visible], ignored[_areas(ignored) > 0])
+
+
+def _shares_of(view: _View, boxes: Shares) -> Shares:
+    offset = np.array([view.left, view.top] * 2, dtype=np.float32)
+    scale = np.array([view.width, view.height] * 2, dtype=np.float32)
+    shares: Shares = (boxes - offset) / scale
+    return shares
 
 
 def _without_specks(labelling: Labelling, side: int) -> Labelling:
     width, height = (labelling.boxes[:, 2:] - labelling.boxes[:, :2]).T * side
     kept = np.minimum(width, height) >= _LEAST_SIDE
-    return Labelling(labelling.boxes[kept], labelling.labels[kept])
+    return Labelling(labelling.boxes[kept], labelling.labels[kept], labelling.ignored)
+
+
+def _mirrored(boxes: Shares) -> Shares:
+    left, top, right, bottom = boxes.T
+    return np.stack([1 - right, top, 1 - left, bottom], 1)
 
 
 def _areas(boxes: Shares) -> Shares:
@@ -221,5 +224,8 @@ def _relight(picture: Image.Image, strength: float, random: np.random.Generator)
 
 
 def _truth(labelling: Labelling, side: int) -> Truth:
-    boxes = torch.from_numpy(np.ascontiguousarray(labelling.boxes * side, dtype=np.float32))
-    return Truth(boxes, torch.from_numpy(labelling.labels.astype(np.int64)))
+    boxes, ignored = (
+        torch.from_numpy(np.ascontiguousarray(each * side, dtype=np.float32))
+        for each in (labelling.boxes, labelling.ignored)
+    )
+    return Truth(boxes, torch.from_numpy(labelling.labels.astype(np.int64)), ignored)

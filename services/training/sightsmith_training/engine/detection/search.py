@@ -23,9 +23,9 @@ from sightsmith_training.engine.detection.judgement import USUAL_THRESHOLD, Judg
 from sightsmith_training.engine.detection.learning import learning_points
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace
-from sightsmith_training.engine.detection.pacing import TRIAL_SHARE, bearable_images, first_pace, pace_after
+from sightsmith_training.engine.detection.pacing import bearable_images, first_pace, pace_after
 from sightsmith_training.engine.detection.score_line import NO_CHANGE, ScoreLine
-from sightsmith_training.engine.detection.trials import DetectorTrial, Tried, try_designs
+from sightsmith_training.engine.detection.trials import DetectorTrial, Tried, trial_share, try_designs
 from sightsmith_training.engine.evaluation_result import LearningPoint
 from sightsmith_training.engine.specification import Effort
 
@@ -46,6 +46,7 @@ class FoundDetector:
     Attributes:
         network: with its final weights.
         side: of its input in pixels.
+        enlargement: how many times larger the network sees it, see `tiles_of`.
         chosen: the trial that was kept; None where there were too few images to hold any out.
         trials: everything that was tried, in the order of trial.
         judgement: of the chosen trial, with calibrated scores; it names the held-out images. None where there was none.
@@ -60,6 +61,7 @@ class FoundDetector:
 
     network: NanoDet
     side: int
+    enlargement: int
     chosen: DetectorTrial | None
     trials: list[DetectorTrial]
     judgement: Judgement | None
@@ -69,6 +71,11 @@ class FoundDetector:
     network_share: float
     learning: list[LearningPoint]
     notes: list[str]
+
+    @property
+    def seen_side(self) -> int:
+        """Side in pixels of what the network sees."""
+        return self.side * self.enlargement
 
 
 def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, advance: Advance) -> FoundDetector:
@@ -96,6 +103,7 @@ def search_detector(given: DetectorInput, wish: DetectorWish, budget: Budget, ad
     return FoundDetector(
         network=trained.network,
         side=design.side,
+        enlargement=design.enlargement,
         chosen=next((trial for trial in trials if not trial.dropped), None),
         trials=trials,
         judgement=judgement,
@@ -118,7 +126,7 @@ def _parts(ground: Ground, design: Design, pace: Pace) -> list[Rows]:
     given, wish = ground.given, ground.wish
     if given.judged is not None:
         return [given.judged]
-    most = bearable_images(ground, pace, design, _JUDGING_SHARE * TRIAL_SHARE[wish.effort])
+    most = bearable_images(ground, pace, design, _JUDGING_SHARE * trial_share(ground))
     return hold_out(given.labellings, given.labels, wish.seed, given.groups, most)
 
 
@@ -126,7 +134,7 @@ def _learning(
     ground: Ground, best: Tried, pace: Pace, judged: Rows, budget: Budget, advance: Advance
 ) -> list[LearningPoint]:
     # There are as many composed scenes as anybody wants.
-    if TRIAL_SHARE[ground.wish.effort] >= 1 or ground.given.judged is not None:
+    if ground.wish.effort == "fast" or ground.given.judged is not None:
         return []
     measured = pace_after(ground, "learning-pace.json", best.trained, pace, budget)
     score = best.judgement.map_50_95
@@ -138,7 +146,7 @@ def _finish(
     ground: Ground, best: Tried | None, design: Design, pace: Pace, budget: Budget, advance: Advance
 ) -> Trained:
     """Trains on all images for the time that is left, and goes on from what the trial learned."""
-    if best and TRIAL_SHARE[ground.wish.effort] >= 1:
+    if best and ground.wish.effort == "fast":
         return best.trained
     score = best.judgement.map_50_95 if best else None
     advance("fitting", 0.0, score)

@@ -9,16 +9,15 @@ import numpy as np
 from sightsmith_training.engine.classification.halving import Budget
 from sightsmith_training.engine.classification.truth import Rows
 from sightsmith_training.engine.detection.choosing import is_better
-from sightsmith_training.engine.detection.design import Design, larger_side
-from sightsmith_training.engine.detection.ground import Ground, Trained
+from sightsmith_training.engine.detection.design import Design, enlarged, larger_side, suitable_side
+from sightsmith_training.engine.detection.ground import DetectorInput, Ground, Trained
 from sightsmith_training.engine.detection.judgement import Judgement, judge
 from sightsmith_training.engine.detection.pace import LEAST_STEPS, Pace
-from sightsmith_training.engine.detection.pacing import TRIAL_SHARE, pace_after
+from sightsmith_training.engine.detection.pacing import TRIALS_SHARE, pace_after, pace_with
 from sightsmith_training.engine.judging.answers import Detections
 from sightsmith_training.engine.progress import part_of
-from sightsmith_training.engine.specification import Effort
 
-_TRIALS: Mapping[Effort, int] = {"fast": 1, "balanced": 1, "best": 4}
+_FEW_BOXES = 30  # Of a label: with fewer, `balanced` too tries to paste them upon other images.
 _WITH_JUDGING = 1.1  # How long a trial takes, as a multiple of its training.
 
 ENOUGH_BOXES = 100
@@ -102,7 +101,7 @@ def try_designs(
     Returns:
         What was tried, in the order of trial; all but one were dropped.
     """
-    changes = _changes(ground)[: _TRIALS[ground.wish.effort] - 1]
+    changes = _changes(ground)
     designs = 1 + len(changes)
     start = _try(ground, first, pace, parts[:1], _part_of(report, 0, 1 / designs, None))
     judged = parts[: _parts_to_judge_by(ground, start, pace, parts, designs, budget)]
@@ -115,24 +114,49 @@ def try_designs(
         if design == best.design:
             continue
         own_report = _part_of(report, len(tried) / designs, 1 / designs, best.judgement.map_50_95)
-        tried.append(_try(ground, design, pace, judged, own_report))
+        tried.append(_try(ground, design, pace_with(ground, design, pace), judged, own_report))
         if is_better(tried[-1].judgement, best.judgement, ground.wish.preference, ground.wish.seed):
             best = tried[-1]
     reason = "not better than the chosen one by more than chance"
     return [each if each is best else replace(each, dropped=reason) for each in tried]
 
 
+def trial_share(ground: Ground) -> float:
+    """How much of the time there is for each trial."""
+    return TRIALS_SHARE[ground.wish.effort] / (1 + len(_changes(ground)))
+
+
 def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
-    largest = ground.given.squares.shape[1]
+    """What is worth a trial, in this order; some of it may change nothing about the best design so far."""
+    given, wish = ground.given, ground.wish
+    largest = given.squares.shape[1]
+    first = Design(suitable_side(given.labellings, largest, wish.preference))
+
+    def with_enlarged(design: Design) -> Design:
+        return enlarged(design, given.labellings, wish.preference)
+
+    def with_pasted(design: Design) -> Design:
+        return replace(design, paste=True)
 
     def other_side(design: Design) -> Design:
-        return design if ground.wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
+        return design if wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
 
-    return [
-        lambda design: replace(design, flip=True),
-        other_side,
-        lambda design: replace(design, frozen=0),
-    ]
+    # Composed scenes are made of pasted objects.
+    pasting = [with_pasted] if given.judged is None else []
+    if wish.effort == "best":
+        return [
+            *([with_enlarged] if with_enlarged(first) != first else []),
+            *pasting,
+            lambda design: replace(design, flip=True),
+            other_side,
+            lambda design: replace(design, frozen=0),
+        ]
+    return [*pasting] if wish.effort == "balanced" and _has_few_boxes(given) else []
+
+
+def _has_few_boxes(given: DetectorInput) -> bool:
+    labels = np.concatenate([np.empty(0, np.intp), *(each.labels for each in given.labellings)])
+    return len(labels) < _FEW_BOXES * given.labels
 
 
 def _part_of(report: Report, start: float, length: float, best: float | None) -> Callable[[float], None]:
@@ -149,7 +173,7 @@ def _try(
 ) -> Tried:
     """Trains and judges once for each part; `begun` is what came of the first part alone, if it was tried before."""
     started = time.monotonic()
-    steps = pace.steps(TRIAL_SHARE[ground.wish.effort], design.recipe(LEAST_STEPS), _others(ground, parts[0]))
+    steps = pace.steps(trial_share(ground), design.recipe(LEAST_STEPS), _others(ground, parts[0]))
     trained = [begun.trained] if begun else []
     detections = [begun.judgement.detections] if begun else []
     for number, part in list(enumerate(parts))[len(trained) :]:
@@ -180,7 +204,7 @@ def _parts_to_judge_by(
     """By how many parts designs are judged: so many that there are enough boxes, as far as there is time to spare."""
     boxes = np.cumsum([sum(len(ground.given.labellings[row].labels) for row in part.tolist()) for part in parts])
     wanted = min(len(parts), 1 + int((boxes < ENOUGH_BOXES).sum()))
-    if wanted == 1 or TRIAL_SHARE[ground.wish.effort] >= 1:
+    if wanted == 1 or ground.wish.effort == "fast":
         return 1
     left = pace_after(ground, "trial-pace.json", start.trained, pace, budget)
     recipe = start.design.recipe(LEAST_STEPS)

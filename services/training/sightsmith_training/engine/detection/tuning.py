@@ -17,7 +17,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sightsmith_training.engine.classification.truth import Rows
-from sightsmith_training.engine.detection.assignment import NO_BOX
 from sightsmith_training.engine.detection.losses import DetectionLoss, Truth
 from sightsmith_training.engine.detection.network import NanoDet
 from sightsmith_training.engine.detection.scenes import Batch, Scenes
@@ -222,7 +221,7 @@ class Tuner:
 
     def _count(self, assigned: torch.Tensor) -> None:
         """Keeps account of how many points of a step have a box, the last steps above all."""
-        count = float((assigned != NO_BOX).sum())
+        count = float((assigned >= 0).sum())
         memory = _COUNT_MEMORY if self._usual_count else 0.0
         self._usual_count = max(1.0, memory * self._usual_count + (1 - memory) * count)
 
