@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import grpc
 import pytest
 from PIL import Image
 
-from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictRequest
+from sightsmith.api.inference.v1.prediction_service_pb2 import StreamPredictRequest, StreamPredictResponse
 from sightsmith.client import Client
 from sightsmith.client.patience import Patience
 from sightsmith.errors import SightsmithError
@@ -115,15 +116,25 @@ async def test_triton_killed(stack: Stack, client: InferenceClient, main: str) -
 async def test_the_client_outlasts_a_killed_service(
     stack: Stack, api: Client, client: InferenceClient, main: str
 ) -> None:
+    answered = threading.Event()
+
     def images() -> Iterator[tuple[str, bytes]]:
         for index in range(40):
             if index == 20:
+                # A stream that has no answer yet would be sent again by gRPC itself.
+                assert answered.wait(30)
                 stack.kill("inference")
             yield str(index), png(index)
 
     waits: list[SightsmithError] = []
     stream = api.predict_stream("shop", main, images(), patience=Patience(60, waits.append))
-    answers = await asyncio.to_thread(list, stream)
+
+    def all_answers() -> Iterator[StreamPredictResponse]:
+        for answer in stream:
+            answered.set()
+            yield answer
+
+    answers = await asyncio.to_thread(lambda: list(all_answers()))
     assert [(answer.id, answer.index) for answer in answers] == [(str(index), index) for index in range(40)]
     assert not any(answer.HasField("error") for answer in answers)
     assert waits
