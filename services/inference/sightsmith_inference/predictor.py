@@ -346,8 +346,8 @@ def raise_if(violations: Sequence[FieldViolation]) -> None:
 def chunks_of(images: Sequence[NamedImage], largest: int, workers: int) -> Iterator[Sequence[NamedImage]]:
     """Cuts images into chunks, smaller and smaller towards the end, so that those who work on them end together.
 
-    Each is a worker's half share of what is left: guided self-scheduling (Polychronopoulos and Kuck, 1987). What fits into
-    one chunk stays together: more images may follow it, as in a stream.
+    Each is a worker's half share of what is left: guided self-scheduling (Polychronopoulos and Kuck, 1987). What fits
+    into one chunk stays together: more images may follow it, as in a stream.
 
     Args:
         images: any number.
