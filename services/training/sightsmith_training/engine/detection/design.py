@@ -39,6 +39,7 @@ class Design:
         enlargement: how many times larger the network sees the input, in tiles: see `tiles_of`.
         flip: whether it learns from mirrored pictures too.
         paste: whether it learns from pictures with objects of other images pasted upon them, see `LabelledObjects`.
+        mosaic: whether it learns from pictures put together from four images, see `Mosaics`.
         frozen: how many stages stay as they were pretrained. The first ones, which see edges and colours, are the
             dearest to train and have the least to learn: for the same time there are a quarter more steps.
     """
@@ -47,21 +48,23 @@ class Design:
     enlargement: int = 1
     flip: bool = False
     paste: bool = False
+    mosaic: bool = False
     frozen: int = 2
 
     @property
     def name(self) -> str:
         """Says what it is, for people."""
         enlarged = f" in tiles, {self.enlargement} times as large" if self.enlargement > 1 else ""
-        mirrored = ", mirrored pictures" if self.flip else ""
-        pasted = ", pasted objects" if self.paste else ""
-        return f"{NANODET.name} {self.side} px{enlarged}, {self.frozen} stages frozen{mirrored}{pasted}"
+        ways = {", mirrored pictures": self.flip, ", pasted objects": self.paste, ", mosaics": self.mosaic}
+        pictures = "".join(way for way, is_taken in ways.items() if is_taken)
+        return f"{NANODET.name} {self.side} px{enlarged}, {self.frozen} stages frozen{pictures}"
 
     @property
     def key(self) -> str:
         """Tells it from other designs in the name of a file."""
         enlarged = f"x{self.enlargement}" if self.enlargement > 1 else ""
-        return f"{self.side}{enlarged}-{self.frozen}{'-flip' if self.flip else ''}{'-paste' if self.paste else ''}"
+        ways = {"-flip": self.flip, "-paste": self.paste, "-mosaic": self.mosaic}
+        return f"{self.side}{enlarged}-{self.frozen}" + "".join(way for way, is_taken in ways.items() if is_taken)
 
     @property
     def seen_side(self) -> int:
@@ -76,6 +79,7 @@ class Design:
             "enlargement": self.enlargement,
             "flip": float(self.flip),
             "paste": float(self.paste),
+            "mosaic": float(self.mosaic),
             "frozen": self.frozen,
         }
 

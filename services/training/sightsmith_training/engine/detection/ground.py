@@ -18,6 +18,7 @@ from sightsmith_training.engine.detection.detector import Detector
 from sightsmith_training.engine.detection.judgement import Size
 from sightsmith_training.engine.detection.labelled_objects import LabelledObjects
 from sightsmith_training.engine.detection.labelling import Labelling, Shares
+from sightsmith_training.engine.detection.mosaics import Mosaics
 from sightsmith_training.engine.detection.network import NanoDet, load_pretrained
 from sightsmith_training.engine.detection.pace import learning_cost, step_cost
 from sightsmith_training.engine.detection.resizing import resize_squares
@@ -143,7 +144,8 @@ class Ground:
         """Prepares a training on some of the images."""
         given = self.given
         objects = LabelledObjects(given.squares, given.labellings, rows) if design.paste else None
-        scenes = Scenes(given.squares, given.labellings, design.variety, self.wish.seed, decoys, objects)
+        shown = (given.squares, given.labellings, design.variety, self.wish.seed)
+        scenes = Mosaics(*shown, rows, decoys, objects) if design.mosaic else Scenes(*shown, decoys, objects)
         network = self.start() if begin_with is None else copy.deepcopy(begin_with)
         tuner = Tuner(network, scenes, design.recipe(steps), self.wish.threads, self._place)
         draws = np.zeros(len(scenes), dtype=np.intp)

@@ -141,17 +141,22 @@ def _changes(ground: Ground) -> list[Callable[[Design], Design]]:
     def other_side(design: Design) -> Design:
         return design if wish.preference == "speed" else replace(design, side=larger_side(design.side, largest))
 
+    def with_mosaics(design: Design) -> Design:
+        return replace(design, mosaic=True)
+
     # Composed scenes are made of pasted objects.
     pasting = [with_pasted] if given.judged is None else []
     if wish.effort == "best":
         return [
             *([with_enlarged] if with_enlarged(first) != first else []),
+            with_mosaics,
             *pasting,
             lambda design: replace(design, flip=True),
             other_side,
             lambda design: replace(design, frozen=0),
         ]
-    return [*pasting] if wish.effort == "balanced" and _has_few_boxes(given) else []
+    is_worth_it = wish.effort == "balanced" and given.judged is None and _has_few_boxes(given)
+    return [with_mosaics] if is_worth_it else []
 
 
 def _has_few_boxes(given: DetectorInput) -> bool:
