@@ -51,7 +51,7 @@ def judge(project: Project, entries: list[SpecEntry]) -> Iterator[Callable[..., 
 
         def judge(samples: DetectionSamples, judgement: object = None) -> tuple[_Judged, list[str]]:
             training = _DetectorTraining(job, ProgressMeter({"evaluating": 1.0}, lambda told: None), Path("none"), 64)
-            found: Any = SimpleNamespace(side=64, judgement=judgement)
+            found: Any = SimpleNamespace(side=64, seen_side=64, judgement=judgement)
             return training._judge(_find, samples, found), [image.entry.image for image in training._gone]
 
         yield judge

@@ -68,7 +68,8 @@ def test_other_contents_are_not_found(store: WeightsStore) -> None:
     assert store.find([WeightsFile("a", "0" * 64)]) is None
     home = bring(store, {"a": b"a"})
     digest = digest_of(home / "a")
-    assert store.find([WeightsFile("folder/a", digest[:8])]) == home
+    assert store.find([WeightsFile("folder/a", digest)]) == home
+    assert store.find([WeightsFile("a", digest[:8])]) is None
     assert store.find([WeightsFile("a", "0" * 64)]) is None
     assert store.find([WeightsFile("a", digest), WeightsFile("b", digest)]) is None
 
