@@ -51,7 +51,7 @@ def test_results_become_suggestions(
         "suggestions", "import", shop.project, tmp_path / "one.jsonl", "--min-confidence", "0.1", "--json"
     )
     assert done.code == 0, done.errors
-    assert done.json == {"suggestion_count": 1, "images": 1, "unknown": 0, "unanswered": 0}
+    assert done.json == {"suggestion_count": 1, "known_count": 0, "images": 1, "unknown": 0, "unanswered": 0}
     (suggested,) = client.suggestions.list(shop.project)
     assert (suggested.image, suggested.label, suggested.model) == (unlabelled, "cat", shop.model)
 

@@ -63,7 +63,7 @@ def test_a_corrected_prediction_makes_a_model_that_is_proposed(
     assert "proposal" not in accepted
 
     # Other tests go on from what was there before.
-    done("deployments", "delete", shop.project, "learning")
+    done("deployments", "delete", shop.project, "learning", "--yes")
     client.models.delete(retrained["model"])
     with calling():
         client.labeling.DeleteImage(labeling_service_pb2.DeleteImageRequest(name=settled["image"]))

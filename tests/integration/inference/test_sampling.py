@@ -140,7 +140,8 @@ async def test_what_the_model_is_not_sure_of_is_kept(
 ) -> None:
     images = [png(seed) for seed in range(1010, 1030)]
     best = [max(alpha.scores(image).values()) for image in images]
-    below = sorted(best)[7]
+    # Between two scores: Triton may round one otherwise, with the size of the batch.
+    below = sum(sorted(best)[6:8]) / 2
     await client.update(deployment, ["sampling"], sampling=SamplingPolicy(below_confidence=below))
     await client.predict_batch(deployment, [b"no image", *images])
     told = [await sampled.next() for score in best if score < below]

@@ -129,7 +129,7 @@ def test_train_and_test_are_made_where_an_import_names_them(run: Run, project: s
     assert run("datasets", new).exit_code == 1, "a typing error makes no project"
     for _ in range(2):
         result_of(run("import", new, photos, "--dataset", "test", "--json"))
-    assert "there is test; imports make" in run("import", new, photos, "--dataset", "judge").stderr
+    assert "there is test; an import makes" in run("import", new, photos, "--dataset", "judge").stderr
     (dataset,) = result_of(run("datasets", new, "--json"))["datasets"]
     assert (dataset["name"], dataset["split"]) == (f"projects/{new}/datasets/test", "SPLIT_TEST")
     assert dataset["image_count"] == "1"

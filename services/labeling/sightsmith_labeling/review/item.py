@@ -107,13 +107,13 @@ class Sample:
     """How a prediction came to be sampled.
 
     Attributes:
-        image_key: of its image in the object store, which is nobody else's.
-        expire_time: when it is to be deleted with its image.
+        image_key: of its image in the object store, which is nobody else's if it expires.
+        expire_time: when it is to be deleted with its image; None for when nobody settles it, without its image.
         weight: for how many predictions it stands; 0 if that is not known.
     """
 
     image_key: str
-    expire_time: datetime
+    expire_time: datetime | None
     weight: float
 
 

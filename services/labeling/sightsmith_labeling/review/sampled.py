@@ -8,6 +8,7 @@ from sightsmith.api.events.v1.event_pb2 import Event, PredictionSampled
 from sightsmith.errors import NotFoundError
 from sightsmith.logs import get_logger
 from sightsmith.names import DeploymentName, ProjectName
+from sightsmith.objects import image_key
 from sightsmith_labeling.jobs.tables import DiscardedFileRow
 from sightsmith_labeling.projects import require_project
 from sightsmith_labeling.review.item import Prediction, Reason, Sample, Seen
@@ -38,7 +39,7 @@ async def on_prediction_sampled(session: AsyncSession, event: Event) -> None:
     except NotFoundError:
         _log.info("sampled prediction of a project that is not there", project=project)
         is_needed = False
-    if not is_needed:
+    if not is_needed and sampled.image_key:
         session.add(DiscardedFileRow(key=sampled.image_key))
 
 
@@ -54,8 +55,9 @@ def _prediction_of(sampled: PredictionSampled) -> Prediction:
 
 def _sample_of(sampled: PredictionSampled) -> Sample:
     return Sample(
-        image_key=sampled.image_key,
-        expire_time=sampled.expire_time.ToDatetime(UTC),
+        # Services of before kept samples among all images, without an end.
+        image_key=sampled.image_key or image_key(sampled.image_sha256),
+        expire_time=sampled.expire_time.ToDatetime(UTC) if sampled.HasField("expire_time") else None,
         # By the inverse of the probability of being picked (D. G. Horvitz and D. J. Thompson, 1952).
         weight=1 / sampled.inclusion_probability if sampled.inclusion_probability > 0 else 0.0,
     )
