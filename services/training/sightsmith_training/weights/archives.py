@@ -37,7 +37,8 @@ def take_files(archive: Path, wanted: Collection[str], into: Path) -> None:
                     missing.remove(member.name)
                 if not missing:
                     return
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    # A TypeError where gzip's header is cut short: CPython 3.11 takes the code of a character that is not there.
+    except (tarfile.TarError, EOFError, zlib.error, TypeError) as error:
         raise WeightsError(f"{archive} is cut short or damaged: {error}") from error
     raise WeightsError(f"{archive} lacks {', '.join(sorted(missing))}")
 

@@ -73,6 +73,13 @@ def test_a_shortened_archive_never_gives_other_bytes_in_silence(
         assert (folder / "into" / "net.bin").read_bytes() == weights
 
 
+@pytest.mark.parametrize("size", range(12))
+def test_an_archive_that_ends_in_its_header_is_refused(tmp_path: Path, into: Path, size: int) -> None:
+    (tmp_path / "a.tgz").write_bytes(archive_of({WANTED: b"1"})[:size])
+    with pytest.raises(WeightsError):
+        take_files(tmp_path / "a.tgz", [WANTED], into)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.95])
 def test_a_truncated_archive_is_refused_in_words(tmp_path: Path, into: Path, share: float) -> None:
     whole = archive_of({"package/first": os.urandom(700), WANTED: os.urandom(20_000)})
