@@ -81,7 +81,8 @@ async def test_a_crash_fails_the_training_at_once(tmp_path: Path, sign: str, rea
     assert failure.reason == reason
     assert failure.message == "the training process crashed (SIGSEGV) and gave no result"
     assert failure.metadata == {"log": f"in …\n{sign}"}
-    assert [line["end_of_log"] for line in logs] == [log]
+    # What other tests have left running may log, too.
+    assert [line["end_of_log"] for line in logs if "end_of_log" in line] == [log]
 
 
 async def test_a_process_that_says_nothing_for_too_long_has_failed(tmp_path: Path) -> None:
